@@ -1,0 +1,64 @@
+# Two commands do everything: `make run` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/pytest
+
+.PHONY: help setup setup-dev run test test-full check format bench docs screenshots lock clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.ready  ## Make .venv with everything that running needs
+
+setup-dev: $(VENV)/.ready-dev  ## The same with what tests need, and on Debian as root the real peers (DCMTK, Orthanc, Chromium)
+
+$(VENV)/.ready: requirements/runtime.txt pyproject.toml hatch_build.py frontend/package-lock.json tools/setup.sh
+	@PYTHON=$(PYTHON) tools/setup.sh runtime
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready requirements/dev.txt tools/debian_peers.sh
+	@PYTHON=$(PYTHON) tools/setup.sh dev
+	@tools/debian_peers.sh
+	@touch $@
+
+run: setup  ## Start the lab, do the main job before your eyes, serve the web pages until Ctrl-C
+	@$(BIN)/dicomfab lab start
+	@$(BIN)/dicomfab lab configure
+	@$(BIN)/dicomfab demo
+	@$(BIN)/dicomfab serve
+
+test: setup-dev  ## Checks and all tests that CI runs (under 15 minutes on 2 cores)
+	@$(MAKE) --no-print-directory check
+	$(PYTEST) -m "not full"
+
+test-full: setup-dev  ## Everything, with the full matrices and all screenshots (under 60 minutes)
+	@$(MAKE) --no-print-directory check
+	DICOMFAB_SCREENSHOTS=1 $(PYTEST)
+
+check: setup-dev  ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup-dev  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup-dev  ## Benchmarks; ratios are gates, absolute times are only reported
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+docs: setup-dev  ## Regenerate the command line reference and the screenshots, check every link
+	$(BIN)/python tools/cli_reference.py docs/reference/command-line.md
+	DICOMFAB_SCREENSHOTS=1 $(PYTEST) tests/browser
+	$(PYTEST) tests/docs
+
+lock: $(VENV)/.ready  ## Pin the newest allowed versions again
+	tools/lock.sh
+
+clean:  ## Remove what setup and tests made here; your DICOMFAB_HOME is not touched
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache test-results
+	rm -rf src/dicomfab/web/static/vendor

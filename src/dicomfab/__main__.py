@@ -1,0 +1,5 @@
+"""``python -m dicomfab``."""
+
+from dicomfab.cli import entry
+
+entry()

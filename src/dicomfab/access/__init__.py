@@ -1,0 +1,1 @@
+"""Who may do what: one policy table, default deny. Pure: no I/O, no framework."""

@@ -1,0 +1,66 @@
+"""Where the lab's servers meet the registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dicomfab.app.settings import Settings
+
+if TYPE_CHECKING:
+    from dicomfab.app.build import Application
+    from dicomfab.model.actor import Actor
+    from dicomfab.registry.registry import RegistryDiff
+    from dicomfab.registry.server import MoveRoute, PacsServer
+    from dicomfab.testpacs.lab import Lab
+    from dicomfab.testpacs.spec import LabConfig
+
+
+def lab(settings: Settings) -> Lab:
+    """The lab of an installation."""
+    from dicomfab.testpacs.lab import Lab
+
+    return Lab(settings.lab)
+
+
+def configure_registry(application: Application, actor: Actor) -> RegistryDiff:
+    """Put the lab's servers, with the ports they have in this installation, and all routes into the registry.
+
+    Raises:
+        AccessDenied, Conflict: nothing was changed.
+    """
+    from dicomfab.services.lab_registry import LabRegistryService
+
+    config = lab(application.settings).config
+    return LabRegistryService(application.registry).configure(actor, servers(config), routes(config))
+
+
+def servers(config: LabConfig) -> tuple[PacsServer, ...]:
+    """The lab's servers as registry entries: ours is the AE title DICOMFAB for every operation."""
+    from dicomfab.registry.server import PacsServer
+    from dicomfab.testpacs.spec import LOOPBACK
+
+    host = "localhost" if config.connect_host == LOOPBACK else config.connect_host
+    return tuple(
+        PacsServer(
+            id=server.id,
+            name=server.name,
+            host=host,
+            port=server.dicom_port,
+            aec=server.ae_title,
+            environment=server.environment,
+            description="Test server of the lab",
+        )
+        for server in config.servers
+    )
+
+
+def routes(config: LabConfig) -> tuple[MoveRoute, ...]:
+    """From each of the lab's servers to each other one, under the destination's AE title."""
+    from dicomfab.registry.server import MoveRoute
+
+    return tuple(
+        MoveRoute(source.id, destination.id, destination.ae_title)
+        for source in config.servers
+        for destination in config.servers
+        if source.id != destination.id
+    )

@@ -1,0 +1,1 @@
+"""Instance files, their index, and DICOM matching: one implementation for the local store and every test PACS."""

@@ -1,0 +1,220 @@
+"""The archive: takes instances in, keeps them, finds them. One for the local store and one for each test PACS."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from sqlalchemy import Engine
+
+from dicomfab.archive import browse, find, reindex
+from dicomfab.archive.files import InstanceFiles
+from dicomfab.archive.incoming import Batch, Incoming
+from dicomfab.archive.records import (
+    Duplicate,
+    PatientSummary,
+    ReindexReport,
+    StorageSummary,
+    StoredInstance,
+    StudyDetail,
+    StudyFilter,
+    StudyPage,
+    StudySort,
+)
+from dicomfab.archive.schema import open_engine, prepare
+from dicomfab.archive.writer import Writer
+from dicomfab.model.query import QueryModel
+from dicomfab.model.study import InstanceIdentity
+from dicomfab.model.values import Environment
+
+__all__ = ["Archive", "Batch", "Incoming"]
+
+INDEX_NAME = "index.sqlite3"
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    engine: Engine
+    files: InstanceFiles
+    writer: Writer
+
+
+class Archive:
+    """SOP instances in DICOM files below one directory, and an index of them.
+
+    Safe for several threads, and for several processes on one machine. Nothing is opened or made before the first use;
+    the first use also clears up after processes that were killed.
+
+    Args:
+        root: the directory; made when needed.
+        on_duplicate: what to do with a SOP instance UID that is there with other content.
+    """
+
+    def __init__(self, root: Path, *, on_duplicate: Duplicate = Duplicate.KEEP) -> None:
+        self.root = root
+        self.on_duplicate = on_duplicate
+        self._lock = threading.Lock()
+        self._state: _Opened | None = None
+
+    def close(self) -> None:
+        """Close the index and drop what was not committed. The next use opens it again."""
+        with self._lock:
+            state, self._state = self._state, None
+            if state is not None:
+                state.engine.dispose()
+                state.files.close()
+
+    def begin(self, identity: InstanceIdentity) -> Incoming:
+        """Start to take in an instance.
+
+        Args:
+            identity: what the C-STORE command and the presentation context, or the file header, say that it is.
+
+        Raises:
+            InvalidInput: a UID that is none.
+            ArchiveFailure: disk or index cannot be used.
+        """
+        state = self._opened()
+        return Incoming(state.files, identity, state.writer)
+
+    @contextmanager
+    def batch(self) -> Iterator[Batch]:
+        """Store many instances in one transaction when the block ends; an error in the block stores none.
+
+        Raises:
+            ArchiveFailure: disk or index failed; none was stored.
+        """
+        state = self._opened()
+        batch = Batch(state.files, state.writer)
+        try:
+            yield batch
+            batch.store()
+        finally:
+            batch.discard()
+
+    def find(self, model: QueryModel, identifier: Dataset, *, retrieve_ae_title: str = "") -> Iterator[Dataset]:
+        """Answer a C-FIND (PS3.4 C.4.1). The request is checked at once, the matches come as they are read.
+
+        Args:
+            model: the information model, by the request's SOP class.
+            identifier: the request's, as received: it is decoded by its own Specific Character Set.
+            retrieve_ae_title: for Retrieve AE Title (0008,0054) of the responses; left out if empty.
+
+        Raises:
+            ArchiveQueryError: it cannot be answered (C-FIND status A900).
+        """
+        query = find.parse(model, identifier)
+        return find.responses(self._opened().engine, query, retrieve_ae_title)
+
+    def select(self, model: QueryModel, identifier: Dataset) -> list[StoredInstance]:
+        """The instances that a C-MOVE or C-GET asks for (PS3.4 C.4.2, C.4.3); none is an empty list.
+
+        Raises:
+            ArchiveQueryError: no valid level or unique key (status A900).
+        """
+        state = self._opened()
+        return find.select_instances(state.engine, state.files.instances, model, identifier)
+
+    def studies(
+        self,
+        wanted: StudyFilter | None = None,
+        *,
+        environments: Collection[Environment] = tuple(Environment),
+        sort: StudySort = StudySort.STORED,
+        descending: bool = True,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> StudyPage:
+        """One page of a list of studies.
+
+        Args:
+            wanted: which studies; all if left out.
+            sort: the order; ties go by when the study came in.
+            descending: the greatest, or the newest, first.
+            limit: at most so many on the page.
+            offset: so many before it.
+            environments: only studies that came from one of these; none shows nothing.
+
+        Raises:
+            ArchiveQueryError: a filter that cannot be matched, by name.
+        """
+        return browse.study_page(
+            self._opened().engine,
+            wanted or StudyFilter(),
+            environments,
+            sort=sort,
+            descending=descending,
+            limit=limit,
+            offset=offset,
+        )
+
+    def has_study(self, study_instance_uid: str) -> bool:
+        """Whether a study is in the archive."""
+        return browse.has_study(self._opened().engine, study_instance_uid)
+
+    def study(self, study_instance_uid: str) -> StudyDetail:
+        """One study with its series.
+
+        Raises:
+            NotFound: it is not in the archive.
+        """
+        return browse.study_detail(self._opened().engine, study_instance_uid)
+
+    def instances(self, study_instance_uid: str) -> list[StoredInstance]:
+        """The instances of a study, series by series; empty if it is not in the archive."""
+        state = self._opened()
+        return browse.study_instances(state.engine, state.files.instances, study_instance_uid)
+
+    def patients(self) -> list[PatientSummary]:
+        """All patients with counts, by name."""
+        return browse.patients(self._opened().engine)
+
+    def storage(self) -> StorageSummary:
+        """How much there is."""
+        return browse.storage(self._opened().engine)
+
+    def delete_study(self, study_instance_uid: str) -> int:
+        """Delete a study, rows and files. Returns how many instances it had.
+
+        Raises:
+            NotFound: it is not in the archive.
+        """
+        count = self._opened().writer.delete_study(study_instance_uid)
+        if not count:
+            raise browse.no_such_study(study_instance_uid)
+        return count
+
+    def reindex(self) -> ReindexReport:
+        """Rebuild the index from the files. Writers wait, and readers see the old one, until it is done.
+
+        The environment of a study is not in its files: what the old index knows is kept, the rest counts as production.
+        """
+        self.close()
+        files = InstanceFiles(self.root)
+        engine = open_engine(self.root / INDEX_NAME)
+        with files.opening():
+            if (self.root / INDEX_NAME).exists():
+                reindex.set_aside_if_damaged(engine)
+            report = reindex.rebuild(engine, files)
+        engine.dispose()
+        return report
+
+    def _opened(self) -> _Opened:
+        with self._lock:
+            if self._state is None:
+                self._state = self._open()
+            return self._state
+
+    def _open(self) -> _Opened:
+        files = InstanceFiles(self.root)
+        engine = open_engine(self.root / INDEX_NAME)
+        writer = Writer(engine, files, self.on_duplicate)
+        with files.opening():
+            prepare(engine)
+            writer.clear_up()
+            files.open()
+        return _Opened(engine, files, writer)

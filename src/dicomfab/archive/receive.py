@@ -1,0 +1,93 @@
+"""The archive at the receiving end of C-STORE: what arrives goes in, what it refuses becomes a status (PS3.4 B.2.3)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from dicomfab.archive.errors import ArchiveFailure, MismatchedInstance, UnreadableInstance
+from dicomfab.archive.records import Outcome
+from dicomfab.dimse.handlers import Refusal, Requestor, StoreSink
+from dicomfab.dimse.status import SUCCESS
+from dicomfab.model.errors import InvalidInput
+from dicomfab.model.study import Buffer, InstanceIdentity
+from dicomfab.model.values import Environment
+
+if TYPE_CHECKING:
+    from dicomfab.archive.archive import Archive, Incoming
+
+log = logging.getLogger(__name__)
+
+DUPLICATE_SOP_INSTANCE = 0x0111
+
+
+class ArchiveReceiver:
+    """A C-STORE handler that keeps instances in an archive.
+
+    Args:
+        archive: where to.
+        environment: where what arrives belongs.
+    """
+
+    def __init__(self, archive: Archive, environment: Environment) -> None:
+        self._archive = archive
+        self._environment = environment
+
+    def begin_store(self, requestor: Requestor, identity: InstanceIdentity) -> StoreSink:
+        """Open a sink in the archive.
+
+        Raises:
+            Refusal: a UID of the command is none (C000), or the disk does not take more (A700).
+        """
+        try:
+            return _Sink(self._archive.begin(identity), requestor, identity, self._environment)
+        except ArchiveFailure as error:
+            raise _refusal(error, error.status, requestor, identity) from error
+        except InvalidInput as error:
+            raise _refusal(error, UnreadableInstance.status, requestor, identity) from error
+
+
+class _Sink:
+    def __init__(
+        self, incoming: Incoming, requestor: Requestor, identity: InstanceIdentity, environment: Environment
+    ) -> None:
+        self._incoming = incoming
+        self._requestor = requestor
+        self._identity = identity
+        self._environment = environment
+
+    def write(self, chunk: Buffer) -> None:
+        try:
+            self._incoming.write(chunk)
+        except ArchiveFailure as error:
+            raise _refusal(error, error.status, self._requestor, self._identity) from error
+
+    def finish(self) -> int:
+        try:
+            stored = self._incoming.commit(environment=self._environment)
+        except (ArchiveFailure, UnreadableInstance, MismatchedInstance) as error:
+            raise _refusal(error, error.status, self._requestor, self._identity) from error
+        uid = self._identity.sop_instance_uid
+        if stored.outcome is Outcome.REFUSED:
+            log.warning("refused %s from %s: there already, with other content", uid, self._requestor.ae_title)
+            raise Refusal(DUPLICATE_SOP_INSTANCE, "SOP instance exists with other content")
+        if stored.outcome is Outcome.KEPT:
+            log.warning("kept the first %s: %s sent it with other content", uid, self._requestor.ae_title)
+        return SUCCESS
+
+    def discard(self) -> None:
+        self._incoming.abort()
+
+
+def _refusal(
+    error: ArchiveFailure | InvalidInput, status: int, requestor: Requestor, identity: InstanceIdentity
+) -> Refusal:
+    # The error's own words may quote the data set; a log must not.
+    log.warning(
+        "refused %s from %s with %04X (%s)",
+        identity.sop_instance_uid,
+        requestor.ae_title,
+        status,
+        type(error).__name__,
+    )
+    return Refusal(status, f"{error.heading}: {type(error).__name__}")

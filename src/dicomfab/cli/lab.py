@@ -1,0 +1,223 @@
+"""``dicomfab lab``: the four test PACS servers.
+
+``status`` leaves with 0 when all four answer and with 3 when one does not, as the LSB has it for services.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dicomfab.cli import output
+from dicomfab.cli.session import actor, application
+from dicomfab.model import values
+from dicomfab.model.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from dicomfab.registry.registry import RegistryDiff
+    from dicomfab.testpacs.lab import Lab, ServerStatus
+    from dicomfab.testpacs.spec import LabConfig
+
+NOT_RUNNING_EXIT_CODE = 3
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="The four test PACS servers: start, status, stop, restart, clean, configure.",
+)
+
+
+class OnDuplicate(enum.StrEnum):
+    """What happens to a SOP instance UID that is there already with other content."""
+
+    KEEP = "keep"
+    REPLACE = "replace"
+    REFUSE = "refuse"
+
+
+Ports = Annotated[
+    str | None, typer.Option(metavar="P,P,P,P", help="Ports of Test 1, Test 2, Prod 1, Prod 2; they last.")
+]
+FreePorts = Annotated[bool, typer.Option("--free-ports", help="Choose eight ports that nobody has now; they last.")]
+Bind = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Listen on this IPv4 address (127.0.0.1); it lasts.")]
+Strict = Annotated[
+    bool | None,
+    typer.Option("--strict/--no-strict", help="Reject calling AE titles but DICOMFAB and the lab's own; it lasts."),
+]
+Duplicates = Annotated[
+    OnDuplicate | None, typer.Option(help="A SOP instance UID that is there with other content (keep); it lasts.")
+]
+
+
+@app.command()
+def start(
+    dicom_ports: Ports = None,
+    web_ports: Ports = None,
+    free_ports: FreePorts = False,
+    bind: Bind = None,
+    strict: Strict = None,
+    on_duplicate: Duplicates = None,
+    as_json: output.Json = False,
+) -> None:
+    """Start the servers that do not run, and wait until they answer."""
+    lab = _lab()
+    if free_ports and (dicom_ports is not None or web_ports is not None):
+        raise InvalidInput(
+            "--free-ports was given together with ports",
+            field="--free-ports",
+            cause="either the ports are chosen, or they are named",
+            remedy="leave one of the two out",
+        )
+    given = {"bind": bind, "strict": strict, "on_duplicate": on_duplicate}
+    changes = {name: value for name, value in given.items() if value is not None}
+    ports = {"dicom_ports": _ports(dicom_ports, "--dicom-ports"), "web_ports": _ports(web_ports, "--web-ports")}
+    if changes or any(ports.values()):
+        lab.configure(lambda config: _changed(config, changes, ports))
+    if free_ports:
+        lab.use_free_ports()
+    _start(lab, as_json=as_json)
+
+
+@app.command()
+def status(as_json: output.Json = False) -> None:
+    """Show whether the servers answer, and what they hold. Leaves with 3 unless all four do."""
+    lab = _lab()
+    found = lab.status()
+    if as_json:
+        output.print_json({"folder": str(lab.folders.root), "servers": [s.as_dict() for s in found]})
+    else:
+        columns = (
+            "server", "environment", "AE title", "DICOM", "web", "state", "pid", "uptime", "studies", "instances",
+            "bytes",
+        )  # fmt: skip
+        output.print_table(columns, [_cells(s) for s in found])
+        for one in found:
+            if one.problem:
+                output.print_text(f"{one.server.name}: {one.problem}")
+        output.print_text(f"Logs and data: {lab.folders.root}")
+    if any(s.state != "running" for s in found):
+        raise typer.Exit(NOT_RUNNING_EXIT_CODE)
+
+
+@app.command()
+def stop(as_json: output.Json = False) -> None:
+    """Stop the servers; what they hold stays."""
+    lab = _lab()
+    _print_stopped(lab, lab.stop(), as_json=as_json)
+
+
+@app.command()
+def restart(as_json: output.Json = False) -> None:
+    """Stop the servers and start them again."""
+    lab = _lab()
+    lab.stop()
+    _start(lab, as_json=as_json)
+
+
+@app.command()
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, as_json: output.Json = False
+) -> None:
+    """Stop the servers and delete everything that they hold, and nothing else."""
+    lab = _lab()
+    output.confirm("All studies on the four test PACS servers would be deleted.", yes=yes, as_json=as_json)
+    ran = lab.clean()
+    if as_json:
+        output.print_json({"stopped": ran, "deleted": [s.id for s in lab.config.servers]})
+        return
+    _print_stopped(lab, ran, as_json=False)
+    output.print_text("Deleted what the four servers held. Local studies and the registry are as they were.")
+
+
+@app.command()
+def configure(as_json: output.Json = False) -> None:
+    """Put the four servers and the routes between them into the registry; nothing else is touched."""
+    from dicomfab.app.lab import configure_registry
+
+    difference = configure_registry(application(), actor())
+    if as_json:
+        changed = {c.id: {field: list(pair) for field, pair in c.fields.items()} for c in difference.changed}
+        output.print_json({"added": difference.added, "changed": changed})
+        return
+    _print_difference(difference)
+
+
+def _lab() -> Lab:
+    from dicomfab.app.lab import lab
+
+    return lab(application().settings)
+
+
+def _ports(text: str | None, option: str) -> list[int] | None:
+    return None if text is None else [values.port(port, field=option) for port in text.split(",")]
+
+
+def _changed(config: LabConfig, changes: dict[str, Any], ports: dict[str, list[int] | None]) -> LabConfig:
+    from dataclasses import replace
+
+    from dicomfab.archive.records import Duplicate
+
+    if "on_duplicate" in changes:
+        changes["on_duplicate"] = Duplicate(changes["on_duplicate"])
+    return replace(config, **changes).with_ports(dicom_ports=ports["dicom_ports"], web_ports=ports["web_ports"])
+
+
+def _start(lab: Lab, *, as_json: bool) -> None:
+    started = lab.start()
+    if as_json:
+        output.print_json({"folder": str(lab.folders.root), "servers": [s.as_dict() for s in started]})
+        return
+    for one in started:
+        output.print_text(f"{_seed_line(one)} - {'already running' if one.was_running else 'started'}")
+    output.print_text("Web pages: user test, password test123. Stop the servers with: dicomfab lab stop")
+
+
+def _seed_line(status: ServerStatus) -> str:
+    server = status.server
+    host = "localhost" if status.host == "127.0.0.1" else status.host
+    return f"{server.name}: {host}:{server.dicom_port} (DICOM), {host}:{server.web_port} (Web)"
+
+
+def _cells(status: ServerStatus) -> Sequence[Any]:
+    server, held = status.server, status.holdings
+    return (
+        server.name,
+        output.environment_text(str(server.environment)),
+        server.ae_title,
+        str(server.dicom_port),
+        str(server.web_port),
+        output.verdict_text(status.state == "running", str(status.state)),
+        "-" if status.pid is None else str(status.pid),
+        "-" if status.uptime_s is None else _duration(status.uptime_s),
+        *(("-", "-", "-") if held is None else (str(held.studies), str(held.instances), str(held.size_bytes))),
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def _print_stopped(lab: Lab, ran: Sequence[str], *, as_json: bool) -> None:
+    if as_json:
+        output.print_json({"stopped": ran})
+        return
+    for server in lab.config.servers:
+        output.print_text(f"{server.name}: {'stopped' if server.id in ran else 'was not running'}")
+
+
+def _print_difference(difference: RegistryDiff) -> None:
+    for added in difference.added:
+        output.print_text(f"Added {added}")
+    for change in difference.changed:
+        for field, (before, after) in change.fields.items():
+            output.print_text(f"Changed {change.id}: {field} {before!r} -> {after!r}")
+    if not difference.added and not difference.changed:
+        output.print_text("The four test PACS servers and their 12 C-MOVE routes are configured already.")
+    else:
+        output.print_text("The four test PACS servers are configured, with C-MOVE routes between all of them.")

@@ -1,0 +1,43 @@
+"""The fields of a server as options of ``pacs add`` and ``pacs edit``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from typer import Option
+
+from dicomfab.registry.fields import Capability
+from dicomfab.registry.server import FIELD_NAMES
+
+Id = Annotated[str | None, Option(help="Its id; made from the name if absent.")]
+Name = Annotated[str | None, Option(help="Friendly name.")]
+Host = Annotated[str | None, Option(help="Server address: name or IP.")]
+Port = Annotated[str | None, Option(help="DICOM port.")]
+Aec = Annotated[str | None, Option(help="The server's own AE title.")]
+Environment = Annotated[str | None, Option(help="Who may use it: test or prod.", metavar="test|prod")]
+Description = Annotated[str | None, Option(help="One line about it.")]
+AetFind = Annotated[str | None, Option(help="Our AE title for C-FIND [new server: DICOMFAB].")]
+AetStore = Annotated[str | None, Option(help="Our AE title for C-STORE; '' disables sending [new server: DICOMFAB].")]
+AetEcho = Annotated[str | None, Option(help="Our AE title for C-ECHO [new server: DICOMFAB].")]
+AetMove = Annotated[str | None, Option(help="Our AE title for C-MOVE; '' means that for C-FIND.")]
+AetGet = Annotated[str | None, Option(help="Our AE title for C-GET; '' means that for C-FIND.")]
+Capabilities = Annotated[
+    list[Capability] | None,
+    Option("--capability", help="An operation it may be asked for; repeat for each [new server: all]."),
+]
+MaxPduBytes = Annotated[int | None, Option(help="Longest PDU to send it; 0 means what it announces.")]
+MaxAssociations = Annotated[int | None, Option(help="Most associations to it at once.")]
+ConnectTimeout = Annotated[float | None, Option(help="Seconds to wait for the TCP connection.")]
+AssociationTimeout = Annotated[float | None, Option(help="Seconds to wait for the answer to an association request.")]
+DimseTimeout = Annotated[float | None, Option(help="Seconds to wait for each DIMSE response.")]
+FallbackCharset = Annotated[str | None, Option(help="Character set of its text when it names none: ISO_IR 100, ...")]
+DicomwebRoot = Annotated[str | None, Option(help="Address of its DICOMweb services.")]
+IsDefault = Annotated[bool | None, Option("--default/--no-default", help="Use it when no server is named.")]
+IsActive = Annotated[bool | None, Option("--active/--inactive", help="Offer it for work.")]
+Notes = Annotated[str | None, Option(help="Free text.")]
+
+
+def given_fields(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a server among a command's arguments, without those that were not given."""
+    return {name: arguments[name] for name in FIELD_NAMES if arguments.get(name) is not None}

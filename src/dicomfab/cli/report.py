@@ -1,0 +1,61 @@
+"""Print what a transfer did, and leave with an exit code that says how it ended.
+
+0 verified, 6 mismatch, 7 unverified, 130 stopped by the user.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING, Any
+
+from dicomfab.cli import output
+from dicomfab.cli.progress import counters_text
+
+if TYPE_CHECKING:
+    from dicomfab.services.transfer import TransferReport
+
+EXIT_CODES = {"verified": 0, "mismatch": 6, "unverified": 7}
+_SHOWN_FAILURES = 10
+
+
+def finish(report: TransferReport, *, as_json: bool) -> None:
+    """Print the report and leave."""
+    if as_json:
+        output.print_json(report_dict(report))
+    else:
+        _print(report)
+    sys.exit(130 if report.cancelled else EXIT_CODES[str(report.verdict.kind)])
+
+
+def report_dict(report: TransferReport) -> dict[str, Any]:
+    """The report as plain values; a counter that was not reported is null."""
+    plain = dataclasses.asdict(report)
+    plain["verdict"]["kind"] = str(report.verdict.kind)
+    plain["verdict"]["arrived"] = report.verdict.arrived
+    return plain
+
+
+def _print(report: TransferReport) -> None:
+    verdict = report.verdict
+    accepted = "unreported" if report.accepted is None else str(report.accepted)
+    rate = f"{report.instances / report.seconds:.0f} instances/s" if report.seconds > 0 else ""
+    output.print_text(f"{report.operation}: {report.source} -> {report.destination}")
+    output.print_text(f"  study      {report.study_instance_uid}")
+    output.print_text(
+        f"  instances  {report.instances}, accepted by the peer {accepted}, {report.seconds:.1f} s, {rate}"
+    )
+    if report.suboperations is not None:
+        output.print_text(f"  counters   {counters_text(report.suboperations)}")
+    if report.resent:
+        output.print_text(f"  resent     {report.resent} (no response came at first)")
+    for failed in report.failed[:_SHOWN_FAILURES]:
+        output.print_text(f"  failed     {failed.sop_instance_uid}: {failed.reason}")
+    if len(report.failed) > _SHOWN_FAILURES:
+        output.print_text(f"  failed     and {len(report.failed) - _SHOWN_FAILURES} more (see --json)")
+    if report.cancelled:
+        output.print_text("  stopped    on request, before the end")
+    already = f", {verdict.before} of them before this transfer" if verdict.before else ""
+    line = output.verdict_text(verdict.kind == "verified", f"  {str(verdict.kind).upper()}")
+    line.append(f"   {verdict.why}{already}", style="not bold default")
+    output.print_styled(line)

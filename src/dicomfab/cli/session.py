@@ -1,0 +1,41 @@
+"""What every command needs: the application of this process, and who is asking."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+from dicomfab.model.actor import Actor, local_admin
+
+if TYPE_CHECKING:
+    from dicomfab.app.build import Application
+
+
+_built: list[Application] = []
+
+
+def application() -> Application:
+    """The installation that ``DICOMFAB_HOME`` names; one for the whole command."""
+    from dicomfab.app.build import build
+
+    if not _built:
+        _built.append(build())
+    return _built[0]
+
+
+def close() -> None:
+    """Close what the command opened."""
+    while _built:
+        _built.pop().close()
+
+
+@cache
+def actor() -> Actor:
+    """The operating system's user: whoever may read the home may administer it."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # a container's user need not have an entry in the password file
+        name = f"uid{os.getuid()}"
+    return local_admin(name, "cli")

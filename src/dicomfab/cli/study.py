@@ -1,0 +1,215 @@
+"""``dicomfab study``: fabricate studies, and look after the local study store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dicomfab.cli import output, report
+from dicomfab.cli.progress import shown
+from dicomfab.cli.session import actor, application
+from dicomfab.cli.transfer_options import To, Wait, YesProduction
+
+if TYPE_CHECKING:
+    from dicomfab.archive.records import StudySummary
+    from dicomfab.fabricate.recipe import ResolvedStudy
+    from dicomfab.services.studies import Fabricated
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Studies: create, list, show, send, export, delete.")
+
+Study = Annotated[str, typer.Argument(help="Study Instance UID, accession number, or 'latest'.")]
+
+
+@app.command()
+def create(
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", help="ct-chest, dx-chest or text-card; again for more in one study.")
+    ] = None,
+    patient_name: Annotated[str, typer.Option(help="FAMILY^GIVEN; invented if not given.")] = "",
+    patient_id: Annotated[str, typer.Option(help="Invented if not given.")] = "",
+    birth_date: Annotated[str, typer.Option(help="YYYYMMDD or YYYY-MM-DD.")] = "",
+    sex: Annotated[str, typer.Option(help="M, F or O.")] = "",
+    accession: Annotated[str, typer.Option(help="Accession number; invented if not given.")] = "",
+    study_date: Annotated[str, typer.Option(help="YYYYMMDD or YYYY-MM-DD; today if not given.")] = "",
+    description: Annotated[str, typer.Option(help="Study description.")] = "",
+    slices: Annotated[int, typer.Option(min=1, max=2000, help="Slices of a CT.")] = 200,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed and options make the same bytes.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write plain files into this folder instead.")] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Fabricate a study: valid, synthetic, marked as such.
+
+    The patient is given or invented; the seed is given or drawn, and printed either way.
+    """
+    from dicomfab.fabricate.recipe import StudyRecipe
+    from dicomfab.services.studies import patient_given
+
+    recipe = StudyRecipe(
+        kinds=tuple(kind or ["ct-chest"]),
+        patient=patient_given(patient_name, patient_id, birth_date.replace("-", ""), sex.upper()),
+        seed=seed,
+        accession_number=accession or None,
+        study_date=study_date.replace("-", "") or None,
+        study_description=description or None,
+        slices=slices,
+    )
+    service = application().studies
+    resolved = service.resolve_recipe(actor(), recipe)
+    with shown("study", quiet=as_json) as view:
+        if out is None:
+            made = service.create(actor(), resolved, on_progress=view.on_progress, cancelled=view.cancelled)
+        else:
+            made = service.write_files(actor(), resolved, out, on_progress=view.on_progress)
+    if as_json:
+        output.print_json(_made_dict(made))
+    else:
+        _print_made(made)
+
+
+@app.command("list")
+def list_studies(
+    search: Annotated[str, typer.Argument(help="Part of a name, id, accession number or description.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 100,
+    as_json: output.Json = False,
+) -> None:
+    """List the studies of the local store, the newest first."""
+    from dicomfab.archive.records import StudyFilter
+
+    page = application().studies.page(actor(), StudyFilter(search=search), limit=limit)
+    if as_json:
+        output.print_json({"total": page.total, "studies": [_summary_dict(study) for study in page.studies]})
+        return
+    if not page.total:
+        output.print_text("No local studies. Make one: dicomfab study create")
+        return
+    columns = ("patient", "id", "accession", "date", "modalities", "series", "instances", "MB", "from", "study UID")
+    output.print_table(columns, [_summary_cells(study) for study in page.studies])
+    if page.total > len(page.studies):
+        output.print_text(f"{len(page.studies)} of {page.total} shown; see --limit")
+
+
+@app.command()
+def show(study: Study, as_json: output.Json = False) -> None:
+    """Show one local study with its series."""
+    service = application().studies
+    detail = service.show(actor(), service.resolve_reference(actor(), study))
+    if as_json:
+        output.print_json({**_summary_dict(detail.summary), "series_list": [_plain(s) for s in detail.series]})
+        return
+    output.print_table(("attribute", "value"), [(k, str(v)) for k, v in _summary_dict(detail.summary).items()])
+    columns = ("series", "modality", "description", "instances", "series UID")
+    rows = [
+        (s.series_number, s.modality, s.description, str(s.instance_count), s.series_instance_uid)
+        for s in detail.series
+    ]
+    output.print_table(columns, rows)
+
+
+@app.command()
+def send(
+    study: Study,
+    destination: To,
+    yes_production: YesProduction = False,
+    wait: Wait = 30.0,
+    as_json: output.Json = False,
+) -> None:
+    """Send a local study to a PACS server (C-STORE), and prove that it is there."""
+    from dicomfab.services.transfer import Watch
+
+    built = application()
+    study_uid = built.studies.resolve_reference(actor(), study)
+    server = built.pacs.resolve(actor(), destination)
+    with shown(f"send to {server.name}", quiet=as_json) as view:
+        watch = Watch(view.on_progress, view.cancelled, wait)
+        done = built.transfers.send(actor(), study_uid, server, confirm_production=yes_production, watch=watch)
+    report.finish(done, as_json=as_json)
+
+
+@app.command()
+def export(
+    study: Study,
+    out: Annotated[Path, typer.Option(help="A new or empty folder.")],
+    as_json: output.Json = False,
+) -> None:
+    """Copy the files of a local study into a folder."""
+    service = application().studies
+    study_uid = service.resolve_reference(actor(), study)
+    with shown("export", quiet=as_json) as view:
+        paths = service.export(actor(), study_uid, out, on_progress=view.on_progress)
+    if as_json:
+        output.print_json({"study_instance_uid": study_uid, "files": [str(path) for path in paths]})
+    else:
+        output.print_text(f"{len(paths)} files in {out}")
+
+
+@app.command()
+def delete(
+    study: Study,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Delete a local study with its files. What was sent to servers stays there."""
+    service = application().studies
+    study_uid = service.resolve_reference(actor(), study)
+    summary = service.show(actor(), study_uid).summary
+    question = f"Delete the local study {study_uid} ({summary.instance_count} instances)?"
+    output.confirm(question, yes=yes, as_json=as_json)
+    service.delete(actor(), study_uid)
+    if as_json:
+        output.print_json({"deleted": study_uid, "instances": summary.instance_count})
+    else:
+        output.print_text(f"Deleted {summary.instance_count} instances of {study_uid}")
+
+
+def _print_made(made: Fabricated) -> None:
+    resolved: ResolvedStudy = made.resolved
+    where = made.directory if made.directory is not None else "local store"
+    output.print_text(f"Fabricated {made.instances} instances ({made.size_bytes / 1e6:.1f} MB) in {made.seconds:.1f} s")
+    output.print_text(f"  study      {resolved.study_instance_uid}")
+    output.print_text(f"  patient    {resolved.patient.name}  {resolved.patient.patient_id}")
+    output.print_text(f"  accession  {resolved.accession_number}")
+    output.print_text(f"  seed       {resolved.seed}")
+    output.print_text(f"  kept in    {where}")
+    if made.directory is None:
+        output.print_text(f"Send it:     dicomfab study send {resolved.accession_number} --to SERVER")
+
+
+def _made_dict(made: Fabricated) -> dict[str, Any]:
+    resolved = made.resolved
+    return {
+        "study_instance_uid": resolved.study_instance_uid,
+        "patient": _plain(resolved.patient),
+        "accession_number": resolved.accession_number,
+        "seed": resolved.seed,
+        "instances": made.instances,
+        "size_bytes": made.size_bytes,
+        "seconds": round(made.seconds, 3),
+        "directory": str(made.directory) if made.directory is not None else None,
+    }
+
+
+def _summary_cells(study: StudySummary) -> tuple[Any, ...]:
+    return (
+        study.patient_name,
+        study.patient_id,
+        study.accession_number,
+        study.study_date,
+        "/".join(study.modalities),
+        str(study.series_count),
+        str(study.instance_count),
+        f"{study.size_bytes / 1e6:.1f}",
+        output.environment_text(str(study.environment)),
+        study.study_instance_uid,
+    )
+
+
+def _summary_dict(study: StudySummary) -> dict[str, Any]:
+    return {**_plain(study), "environment": str(study.environment)}
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    import dataclasses
+
+    return dataclasses.asdict(value)

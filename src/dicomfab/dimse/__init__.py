@@ -1,0 +1,1 @@
+"""DIMSE services (PS3.7) over associations: ``scu`` asks, ``scp`` answers. Plain values in, plain values out."""

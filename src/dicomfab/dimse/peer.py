@@ -1,0 +1,48 @@
+"""The other side of an association, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds to wait before giving up.
+
+    Args:
+        connect_s: for the TCP connection.
+        association_s: for the answer to A-ASSOCIATE-RQ and A-RELEASE-RQ.
+        dimse_s: for each DIMSE response.
+        retrieve_s: between two responses of a C-MOVE or C-GET; many servers send none before the last.
+    """
+
+    connect_s: float = 5.0
+    association_s: float = 5.0
+    dimse_s: float = 30.0
+    retrieve_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """An application entity to call, and the name to call it under.
+
+    Args:
+        host: name or address.
+        port: TCP port.
+        called_ae_title: the peer's AE title.
+        calling_ae_title: ours.
+        name: what the user calls it, for messages; defaults to ``host:port``.
+    """
+
+    host: str
+    port: int
+    called_ae_title: str
+    calling_ae_title: str = "DICOMFAB"
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name with the address, as error messages show it."""
+        address = f"{self.host}:{self.port}"
+        return f"{self.name} ({address})" if self.name else address

@@ -1,0 +1,1 @@
+"""The answering side: a server that turns requests into calls of a few small handlers."""

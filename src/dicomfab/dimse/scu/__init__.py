@@ -1,0 +1,1 @@
+"""The asking side: one file per DIMSE service."""

@@ -1,0 +1,55 @@
+"""SOP class and transfer syntax UIDs that the services need by name (PS3.4 and PS3.6)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dicomfab.model.query import QueryModel
+
+VERIFICATION: Final = "1.2.840.10008.1.1"
+
+IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
+EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
+
+FIND: Final = {
+    QueryModel.PATIENT_ROOT: "1.2.840.10008.5.1.4.1.2.1.1",
+    QueryModel.STUDY_ROOT: "1.2.840.10008.5.1.4.1.2.2.1",
+}
+MOVE: Final = {
+    QueryModel.PATIENT_ROOT: "1.2.840.10008.5.1.4.1.2.1.2",
+    QueryModel.STUDY_ROOT: "1.2.840.10008.5.1.4.1.2.2.2",
+}
+GET: Final = {
+    QueryModel.PATIENT_ROOT: "1.2.840.10008.5.1.4.1.2.1.3",
+    QueryModel.STUDY_ROOT: "1.2.840.10008.5.1.4.1.2.2.3",
+}
+MODEL_OF: Final = {uid: model for table in (FIND, MOVE, GET) for model, uid in table.items()}
+
+# What hospitals hold most, first: a C-GET can propose no more than 127 of some 200 storage classes.
+_COMMON_STORAGE: Final = (
+    "1.2.840.10008.5.1.4.1.1.2",  # CT
+    "1.2.840.10008.5.1.4.1.1.4",  # MR
+    "1.2.840.10008.5.1.4.1.1.1",  # CR
+    "1.2.840.10008.5.1.4.1.1.1.1",  # DX, for presentation
+    "1.2.840.10008.5.1.4.1.1.1.1.1",  # DX, for processing
+    "1.2.840.10008.5.1.4.1.1.1.2",  # MG, for presentation
+    "1.2.840.10008.5.1.4.1.1.6.1",  # US
+    "1.2.840.10008.5.1.4.1.1.3.1",  # US multi-frame
+    "1.2.840.10008.5.1.4.1.1.7",  # SC
+    "1.2.840.10008.5.1.4.1.1.128",  # PT
+    "1.2.840.10008.5.1.4.1.1.20",  # NM
+    "1.2.840.10008.5.1.4.1.1.12.1",  # XA
+    "1.2.840.10008.5.1.4.1.1.12.2",  # RF
+)
+
+
+def storage_sop_classes() -> tuple[str, ...]:
+    """All storage SOP classes of the standard that are not retired, the common ones first (PS3.4 B.5)."""
+    from pydicom.uid import UID_dictionary
+
+    rest = (
+        uid
+        for uid, (name, kind, _info, retired, _keyword) in UID_dictionary.items()
+        if kind == "SOP Class" and not retired and name.partition(" - ")[0].endswith("Storage")
+    )
+    return tuple(dict.fromkeys((*_COMMON_STORAGE, *rest)))

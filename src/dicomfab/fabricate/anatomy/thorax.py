@@ -1,0 +1,129 @@
+"""A thorax that follows from a seed: size, shape and position of everything vary, and the lesions are known.
+
+Coordinates are the patient's (LPS), in mm: x to the left, y to the back, z to the head, 0 in the middle of the heart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicomfab.fabricate.anatomy import bones, organs, vessels
+from dicomfab.fabricate.anatomy.build import Build
+from dicomfab.fabricate.anatomy.scene import Scene
+from dicomfab.fabricate.anatomy.tissue import Tissue
+from dicomfab.fabricate.seeds import derive
+
+Arms = Literal["up", "hips"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesion:
+    """A finding that is there because we put it there.
+
+    Args:
+        kind: ``nodule``.
+        centre_mm: x, y, z in patient coordinates.
+        radii_mm: half axes along x, y, z.
+    """
+
+    kind: str
+    centre_mm: tuple[float, float, float]
+    radii_mm: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Thorax:
+    """The scene and what is known about it."""
+
+    scene: Scene
+    lesions: tuple[Lesion, ...]
+
+
+@lru_cache(maxsize=4)
+def build_thorax(seed: int, sex: str, arms: Arms) -> Thorax:
+    """Build the thorax of a seed.
+
+    Args:
+        seed: the study's seed.
+        sex: ``F`` adds breasts and gives a smaller frame; empty or ``O`` leaves it to the seed.
+        arms: raised, as in CT and in the lateral view, or hands on the hips, as in the PA view. Nothing else depends
+            on it.
+    """
+    rng = np.random.default_rng(derive(seed, "anatomy"))
+    female = bool(rng.integers(2)) if sex not in ("F", "M") else sex == "F"
+    build = Build.draw(rng, female)
+    scene = Scene()
+    _torso(scene, build)
+    bones.shoulders(scene, build, arms)
+    _chest_wall(scene, build)
+    _cavity(scene, build)
+    organs.belly(scene, build)
+    organs.mediastinum(scene, build)
+    vessels.lungs(scene, build, np.random.default_rng(derive(seed, "vessels")))
+    bones.spine(scene, build)
+    bones.ribs(scene, build)
+    lesions = _nodules(scene, build, np.random.default_rng(derive(seed, "lesions")))
+    return Thorax(scene, lesions)
+
+
+def _torso(scene: Scene, build: Build) -> None:
+    scene.tube(build.body, Tissue.SKIN)
+    scene.tube(build.body, Tissue.FAT, grow_mm=-2.0)
+    if build.female:
+        for side in (-1, 1):
+            centre = build.point(side * 76, -74, -14)
+            for shrink, tissue in ((0, Tissue.SKIN), (2, Tissue.FAT)):
+                radii = [r * build.breast - shrink for r in (58, 52, 66)]
+                scene.ellipsoid(centre, radii, tissue, (Tissue.AIR, Tissue.SKIN))
+            gland = np.array(centre) + (0, -16, -8)
+            scene.ellipsoid(gland, [r * build.breast for r in (34, 27, 33)], Tissue.GLAND, (Tissue.FAT, Tissue.FAT))
+
+
+def _chest_wall(scene: Scene, build: Build) -> None:
+    """Muscles around the ribs, inside the subcutaneous fat."""
+    fat = (Tissue.FAT, Tissue.FAT)
+    scene.tube(build.cavity, Tissue.MUSCLE, (Tissue.SKIN, Tissue.MUSCLE), grow_mm=10.0)
+    scene.tube(build.neck, Tissue.MUSCLE, fat)
+    for side in (-1, 1):
+        pectoral = np.array([[0.93, 0.30 * side, 0.2], [-0.30 * side, 0.95, 0.0], [-0.19, 0.0, 0.98]])
+        pectoral = np.linalg.qr(pectoral.T)[0].T
+        scene.ellipsoid(build.point(side * 72, -72, 62), (62, 13, 58), Tissue.MUSCLE, fat, axes=pectoral)
+        scene.ellipsoid(build.point(side * 128, 42, -10), (16, 34, 110), Tissue.MUSCLE, fat)
+        scene.ellipsoid(build.point(side * 112, 72, 78), (38, 20, 66), Tissue.MUSCLE, fat)
+        scene.ellipsoid(build.point(side * 98, 16, 124), (56, 50, 26), Tissue.MUSCLE, fat)
+        scene.ellipsoid(build.point(side * 60, 84, 112), (72, 17, 46), Tissue.MUSCLE, fat)
+        scene.path([build.back(side * 25, 38, z) for z in range(-330, 170, 20)], build.size * 18, Tissue.MUSCLE, fat)
+
+
+def _cavity(scene: Scene, build: Build) -> None:
+    scene.tube(build.cavity, Tissue.INNER_FAT, grow_mm=1.0)
+    for lung in build.lungs:
+        scene.tube(lung, Tissue.LUNG, (Tissue.INNER_FAT, Tissue.INNER_FAT))
+
+
+def _nodules(scene: Scene, build: Build, rng: np.random.Generator) -> tuple[Lesion, ...]:
+    """Two to five nodules of 6 to 26 mm, wholly inside the lungs."""
+    wanted = int(rng.integers(2, 6))
+    found: list[Lesion] = []
+    while len(found) < wanted:
+        radius = float(np.exp(rng.uniform(np.log(3.0), np.log(13.0))))
+        side = rng.choice((-1.0, 1.0))
+        x, y, z = build.point(side * rng.uniform(25, 118), rng.uniform(-65, 75), rng.uniform(-70, 105))
+        a, b, c = (float(r) for r in radius * rng.uniform(0.82, 1.0, 3))
+        apart = all(np.linalg.norm(np.subtract((x, y, z), other.centre_mm)) > 30 for other in found)
+        if apart and _inside_lung(scene, np.array((x, y, z)), radius + 3.0):
+            found.append(Lesion("nodule", (float(x), float(y), float(z)), (a, b, c)))
+    for lesion in found:
+        scene.ellipsoid(lesion.centre_mm, lesion.radii_mm, Tissue.NODULE, (Tissue.LUNG, Tissue.LUNG_VESSEL))
+    return tuple(found)
+
+
+def _inside_lung(scene: Scene, centre: NDArray[np.float64], reach: float) -> bool:
+    allowed = (Tissue.LUNG, Tissue.LUNG_VESSEL)
+    steps = np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
+    return all(scene.label_at(*(centre + reach * step).tolist()) in allowed for step in steps)

@@ -1,0 +1,114 @@
+"""The modules that every IOD shares: patient, study, series, equipment, SOP common, and our marks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from dicomfab import __version__
+from dicomfab.fabricate.people import age_string
+from dicomfab.fabricate.recipe import ResolvedStudy
+
+PRIVATE_GROUP: Final = 0x0099
+PRIVATE_CREATOR: Final = "DICOM FABRICATOR"
+
+Code = tuple[str, str, str]
+CHEST: Final[Code] = ("816094009", "SCT", "Chest")
+# Procedures (LOINC, harmonised with the RadLex playbook) by kind of study; a card is no procedure.
+_PROCEDURES: Final[dict[str, Code]] = {
+    "ct-chest": ("24628-0", "LN", "CT Chest W contrast IV"),
+    "dx-chest": ("42272-5", "LN", "XR Chest PA and Lateral"),
+}
+
+
+def coded(*codes: Code) -> Sequence:
+    """A code sequence (PS3.3 8.8)."""
+    items = []
+    for value, scheme, meaning in codes:
+        item = Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+        items.append(item)
+    return Sequence(items)
+
+
+def base(study: ResolvedStudy, sop_class_uid: str, modality: str, series_number: int) -> Dataset:
+    """Patient, General Study, Patient Study, General Series, General Equipment and SOP Common modules.
+
+    Args:
+        study: what the attributes say.
+        sop_class_uid: of all instances of the series.
+        modality: of the series.
+        series_number: of the series; the UIDs follow from it.
+    """
+    ds = Dataset()
+    ds.SpecificCharacterSet = study.character_set
+    ds.SOPClassUID = sop_class_uid
+    ds.SOPInstanceUID = instance_uid(study, series_number, 1)
+    ds.SyntheticData = "YES"
+    _patient(ds, study)
+    _study(ds, study)
+    ds.Modality = modality
+    ds.SeriesInstanceUID = study.uid("series", series_number)
+    ds.SeriesNumber = str(series_number)
+    ds.SeriesDate, ds.SeriesTime = study.study_date, study.study_time
+    ds.InstanceCreationDate, ds.InstanceCreationTime = study.study_date, study.study_time
+    ds.Manufacturer = "DICOM Fabricator"
+    ds.ManufacturerModelName = "DICOM Fabricator"
+    ds.InstitutionName = "SYNTHETIC DATA"
+    ds.StationName = f"SYN{modality}1"
+    ds.DeviceSerialNumber = f"SYN-{modality}-0001"
+    ds.SoftwareVersions = __version__
+    _provenance(ds, study)
+    return ds
+
+
+def instance_uid(study: ResolvedStudy, series_number: int, instance_number: int) -> str:
+    """SOPInstanceUID of an instance."""
+    return study.uid("instance", series_number, instance_number)
+
+
+def clock(study_time: str, after_s: float) -> str:
+    """A time (VR TM, six decimals) some seconds after the start of the study, at the latest midnight."""
+    start = int(study_time[:2]) * 3600 + int(study_time[2:4]) * 60 + float(study_time[4:])
+    micros = min(round((start + after_s) * 1e6), 86_399_999_999)
+    seconds, micros = divmod(micros, 1_000_000)
+    return f"{seconds // 3600:02d}{seconds // 60 % 60:02d}{seconds % 60:02d}.{micros:06d}"
+
+
+def burned_in(ds: Dataset, *, identifies_patient: bool) -> None:
+    """BurnedInAnnotation (0028,0301): the synthetic mark alone does not identify anyone."""
+    ds.BurnedInAnnotation = "YES" if identifies_patient else "NO"
+
+
+def _patient(ds: Dataset, study: ResolvedStudy) -> None:
+    patient = study.patient
+    ds.PatientName = patient.name
+    ds.PatientID = patient.patient_id
+    ds.IssuerOfPatientID = patient.issuer
+    ds.PatientBirthDate = patient.birth_date
+    ds.PatientSex = patient.sex
+    age = age_string(patient.birth_date, study.study_date)
+    if age:
+        ds.PatientAge = age
+
+
+def _study(ds: Dataset, study: ResolvedStudy) -> None:
+    ds.StudyInstanceUID = study.study_instance_uid
+    ds.StudyDate, ds.StudyTime = study.study_date, study.study_time
+    ds.ReferringPhysicianName = study.referring_physician
+    ds.StudyID = study.study_id
+    ds.AccessionNumber = study.accession_number
+    ds.StudyDescription = study.study_description
+    codes = [_PROCEDURES[kind] for kind in study.kinds if kind in _PROCEDURES]
+    if codes:
+        ds.ProcedureCodeSequence = coded(*codes)
+
+
+def _provenance(ds: Dataset, study: ResolvedStudy) -> None:
+    """Our private block: all that it holds follows from the resolved recipe."""
+    block = ds.private_block(PRIVATE_GROUP, PRIVATE_CREATOR, create=True)
+    block.add_new(0x01, "LO", __version__)
+    block.add_new(0x02, "LO", study.recipe_hash)
+    block.add_new(0x03, "LO", str(study.seed))

@@ -1,0 +1,98 @@
+"""Where instances go when they are wanted as plain files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from dicomfab.fabricate.recipe import ResolvedStudy
+from dicomfab.fabricate.study import FabricatedInstance, count, fabricate
+from dicomfab.model.errors import Conflict, InvalidInput
+from dicomfab.model.part10 import file_header
+from dicomfab.model.study import InstanceFile
+
+Progress = Callable[[int, int], None]
+
+
+def file_name(instance: FabricatedInstance) -> str:
+    """The name of an instance's file: modality, series and instance number, such as ``CT_001_00042.dcm``."""
+    return f"{instance.modality}_{instance.series_number:03d}_{instance.instance_number:05d}.dcm"
+
+
+def write_file(instance: FabricatedInstance, path: Path) -> InstanceFile:
+    """Write one DICOM file (PS3.10) that is either complete under its name or not there.
+
+    Args:
+        instance: what to write.
+        path: must not exist yet.
+
+    Raises:
+        Conflict: the file exists; it is left as it is.
+    """
+    identity = instance.identity
+    header = file_header(identity.sop_class_uid, identity.sop_instance_uid, identity.transfer_syntax_uid)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "xb", buffering=0) as file:
+            _write_all(file.fileno(), (header, *instance.buffers))
+        os.link(part, path)
+    except FileExistsError:
+        raise _exists(path) from None
+    finally:
+        part.unlink(missing_ok=True)
+    return InstanceFile(path, identity, len(header))
+
+
+def write_files(
+    study: ResolvedStudy, directory: Path, progress: Progress | None = None, *, workers: int | None = None
+) -> list[InstanceFile]:
+    """Fabricate a study into a folder, which is made if it does not exist.
+
+    Args:
+        study: what to make.
+        directory: other files in it stay as they are.
+        progress: told how many instances are written, and of how many.
+        workers: threads that render.
+
+    Returns:
+        The files in instance order. If writing stops half-way, the files that are there are complete ones.
+
+    Raises:
+        Conflict: one of the files exists already; it is left as it is, and nothing more is written.
+        InvalidInput: the folder is a file.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise InvalidInput(
+            f"{directory} is a file, not a folder",
+            field="directory",
+            value=str(directory),
+            remedy="name a folder, or one that does not exist yet",
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    total = count(study)
+    written: list[InstanceFile] = []
+    for instance in fabricate(study, workers=workers):
+        written.append(write_file(instance, directory / file_name(instance)))
+        if progress:
+            progress(len(written), total)
+    return written
+
+
+def _write_all(descriptor: int, buffers: tuple[bytes | memoryview, ...]) -> None:
+    """Write buffers in one call, and go on if the system took only a part."""
+    pending = [memoryview(buffer) for buffer in buffers]
+    while pending:
+        taken = os.writev(descriptor, pending)
+        while pending and taken >= len(pending[0]):
+            taken -= len(pending.pop(0))
+        if pending and taken:
+            pending[0] = pending[0][taken:]
+
+
+def _exists(path: Path) -> Conflict:
+    return Conflict(
+        f"{path} exists already",
+        cause="another study was written to this folder",
+        remedy="choose an empty folder, or remove the files that are in it",
+    )

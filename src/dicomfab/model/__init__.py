@@ -1,0 +1,1 @@
+"""Values and errors of the domain. No I/O, and nothing but the standard library."""

@@ -1,0 +1,269 @@
+"""Every failure the product can report, as one tree.
+
+::
+
+    DicomFabError
+    ├── InvalidInput            caller: a value that cannot be used (names the field)
+    ├── NotFound                caller: no such server, study, file
+    ├── Conflict                caller: already there, or two things that cannot both be
+    ├── AccessDenied            caller: the policy table says no
+    ├── ConfirmationRequired    caller: allowed, but production wants an explicit yes
+    ├── RouteMissing            caller: no C-MOVE route; nothing was sent
+    ├── PeerError               the other side, or the road to it
+    │   ├── ConnectionFailed        TCP: refused, unreachable, name unknown, no answer
+    │   ├── AssociationRejected     A-ASSOCIATE-RJ (PS3.8 9.3.4)
+    │   ├── AssociationAborted      A-ABORT, or the connection was dropped (PS3.8 9.3.8)
+    │   ├── PeerTimeout             connected, then silence
+    │   ├── ContextRejected         no usable presentation context (PS3.8 9.3.3.2)
+    │   └── StatusFailure           a DIMSE response with a failure status (PS3.7 annex C)
+    └── LocalFailure            us: this machine, this installation
+        ├── PortInUse
+        ├── SetupMissing
+        └── Interrupted             the user, or a shutdown, stopped it
+
+Two questions are answered by the class and its attributes: whose fault (``fault``) and is it worth trying again
+(``transient``). Every error says what happened, the most likely cause and what to do.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, ClassVar
+
+
+class Fault(enum.StrEnum):
+    """Who has to act."""
+
+    CALLER = "caller"
+    PEER = "peer"
+    US = "us"
+
+
+class DicomFabError(Exception):
+    """Base of every reported failure.
+
+    Args:
+        what: what happened, one sentence, with the names and numbers involved.
+        cause: the most likely cause.
+        remedy: what to do about it.
+    """
+
+    heading: str = "Failed"
+    fault: ClassVar[Fault] = Fault.US
+    transient: bool = False
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, cause: str = "", remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.cause = cause
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        """Heading, what happened, likely cause and remedy, one line each."""
+        lines = [f"{self.heading}: {self.what}"]
+        if self.cause:
+            lines.append(f"  Likely cause: {self.cause}")
+        if self.remedy:
+            lines.append(f"  What to do:   {self.remedy}")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values, for ``--json`` and the REST interface."""
+        return {
+            "error": type(self).__name__,
+            "heading": self.heading,
+            "what": self.what,
+            "cause": self.cause,
+            "remedy": self.remedy,
+            "fault": str(self.fault),
+            "transient": self.transient,
+        }
+
+
+class InvalidInput(DicomFabError):
+    """A value from outside that cannot be used. Nothing was changed.
+
+    Args:
+        field: the parameter, column or JSON key at fault.
+        value: the value as given, shown back to the user.
+        source: the file or place it came from, if any.
+    """
+
+    heading = "Invalid input"
+    fault = Fault.CALLER
+    exit_code = 2
+
+    def __init__(
+        self, what: str, *, field: str = "", value: object = None, source: str = "", cause: str = "", remedy: str = ""
+    ) -> None:
+        super().__init__(what, cause=cause, remedy=remedy)
+        self.field = field
+        self.value = value
+        self.source = source
+
+    def as_dict(self) -> dict[str, Any]:
+        """Adds ``field``, ``value`` and ``source``."""
+        return {**super().as_dict(), "field": self.field, "value": self.value, "source": self.source}
+
+
+class NotFound(DicomFabError):
+    """Something named does not exist."""
+
+    heading = "Not found"
+    fault = Fault.CALLER
+    exit_code = 3
+
+
+class Conflict(DicomFabError):
+    """The request contradicts what is already there. Nothing was changed."""
+
+    heading = "Conflict"
+    fault = Fault.CALLER
+    exit_code = 2
+
+
+class AccessDenied(DicomFabError):
+    """The policy table does not allow it (see :mod:`dicomfab.access`)."""
+
+    heading = "Not allowed"
+    fault = Fault.CALLER
+    exit_code = 5
+
+
+class ConfirmationRequired(DicomFabError):
+    """The role allows it, but writing to production wants an explicit yes first."""
+
+    heading = "Confirmation needed"
+    fault = Fault.CALLER
+    exit_code = 5
+
+
+class RouteMissing(DicomFabError):
+    """There is no C-MOVE route between two servers; refused before anything was sent."""
+
+    heading = "C-MOVE failed"
+    fault = Fault.CALLER
+    exit_code = 2
+
+
+class PeerError(DicomFabError):
+    """The peer, or the road to it, failed."""
+
+    heading = "Connection failed"
+    fault = Fault.PEER
+    exit_code = 4
+
+
+class ConnectionFailed(PeerError):
+    """No TCP connection: refused, unreachable, name not known, or no answer in time."""
+
+    transient = True
+
+
+class AssociationRejected(PeerError):
+    """The peer answered A-ASSOCIATE-RJ (PS3.8 9.3.4).
+
+    Args:
+        result: 1 permanent, 2 transient.
+        source: 1 service user, 2 ACSE provider, 3 presentation provider.
+        reason: by source, table 9-21.
+    """
+
+    heading = "Association rejected"
+
+    def __init__(self, what: str, *, result: int, source: int, reason: int, cause: str = "", remedy: str = "") -> None:
+        super().__init__(what, cause=cause, remedy=remedy)
+        self.result = result
+        self.source = source
+        self.reason = reason
+        self.transient = result == 2
+        if source == 1 and reason in (3, 7):
+            self.heading = "AE Title not recognized"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Adds the result, source and reason of the A-ASSOCIATE-RJ."""
+        return {**super().as_dict(), "result": self.result, "source": self.source, "reason": self.reason}
+
+
+class AssociationAborted(PeerError):
+    """The peer sent A-ABORT or dropped the connection (PS3.8 9.3.8)."""
+
+    heading = "Association aborted"
+    transient = True
+
+
+class PeerTimeout(PeerError):
+    """The peer accepted the connection and then did not answer in time.
+
+    Args:
+        stage: ``association``, ``dimse`` or ``network``.
+        timeout_s: seconds waited.
+    """
+
+    transient = True
+
+    def __init__(self, what: str, *, stage: str, timeout_s: float, cause: str = "", remedy: str = "") -> None:
+        super().__init__(what, cause=cause, remedy=remedy)
+        self.stage = stage
+        self.timeout_s = timeout_s
+
+
+class ContextRejected(PeerError):
+    """The peer accepted none of the presentation contexts needed (PS3.8 9.3.3.2)."""
+
+    heading = "Presentation context rejected"
+
+
+class StatusFailure(PeerError):
+    """A DIMSE response with a failure status (PS3.7 annex C).
+
+    Args:
+        operation: ``C-ECHO``, ``C-STORE``, ``C-FIND``, ``C-MOVE`` or ``C-GET``.
+        status: the 16-bit status code.
+        comment: the peer's ErrorComment (0000,0902), if it sent one.
+    """
+
+    def __init__(
+        self, what: str, *, operation: str, status: int, comment: str = "", cause: str = "", remedy: str = ""
+    ) -> None:
+        super().__init__(what, cause=cause, remedy=remedy)
+        self.operation = operation
+        self.status = status
+        self.comment = comment
+        self.heading = f"{operation} failed"
+        self.transient = 0xA700 <= status <= 0xA7FF
+
+    def as_dict(self) -> dict[str, Any]:
+        """Adds the operation, the status in hexadecimal and the peer's comment."""
+        return {
+            **super().as_dict(),
+            "operation": self.operation,
+            "status": f"{self.status:04X}",
+            "comment": self.comment,
+        }
+
+
+class LocalFailure(DicomFabError):
+    """Something on this machine is in the way."""
+
+    fault = Fault.US
+
+
+class PortInUse(LocalFailure):
+    """A port that must be listened on belongs to another process."""
+
+    heading = "Port in use"
+
+
+class SetupMissing(LocalFailure):
+    """A step of the installation has not been done yet."""
+
+    heading = "Setup missing"
+
+
+class Interrupted(LocalFailure):
+    """Stopped by the user or by a shutdown; what was done is stated."""
+
+    heading = "Stopped"
+    exit_code = 130

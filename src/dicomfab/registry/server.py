@@ -1,0 +1,280 @@
+"""One PACS server, and what is known of the way to it."""
+
+from __future__ import annotations
+
+import ipaddress
+import reprlib
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from dataclasses import fields as dataclass_fields
+from datetime import datetime
+from typing import Any
+
+from dicomfab.model.errors import ConfirmationRequired, Conflict, InvalidInput
+from dicomfab.model.values import Environment
+from dicomfab.registry import fields
+from dicomfab.registry.fields import ALL_CAPABILITIES, Capability
+
+DEFAULT_AE_TITLE = "DICOMFAB"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PacsServer:
+    """A PACS server; valid once constructed, and every text field is kept stripped.
+
+    Outside values are accepted as they come (``port="104"``, ``environment="test"``, a list of capabilities).
+
+    Args:
+        id: what JSON, URLs and other entries call it; never changes.
+        name: what people call it.
+        host: name or address.
+        port: DICOM port.
+        aec: its AE title, the called AE title of every association.
+        environment: who may use it; never guessed.
+        description: one line for lists.
+        aet_find: our calling AE title for C-FIND.
+        aet_store: our calling AE title for C-STORE; blank means that sending is disabled.
+        aet_echo: our calling AE title for C-ECHO.
+        aet_move: our calling AE title for C-MOVE requests; blank means that of C-FIND.
+        aet_get: our calling AE title for C-GET; blank means that of C-FIND.
+        capabilities: the operations it may be asked for.
+        max_pdu_bytes: never send longer PDUs than this, whatever it announces; 0 leaves it to the announcement.
+        max_associations: never open more associations to it at once than this.
+        connect_timeout_s: for the TCP connection.
+        association_timeout_s: for the answers to A-ASSOCIATE-RQ and A-RELEASE-RQ.
+        dimse_timeout_s: for each DIMSE response.
+        fallback_charset: how to read text when it sends none of its own Specific Character Set; blank = ASCII.
+        dicomweb_root: address of its DICOMweb services, or blank.
+        is_default: chosen when no server is named; at most one in a registry.
+        is_active: offered for work; an inactive server keeps its entry.
+        notes: free text of any number of lines.
+
+    Raises:
+        InvalidInput: a field that cannot be used, by name.
+    """
+
+    id: str
+    name: str
+    host: str
+    port: int
+    aec: str
+    environment: Environment
+    description: str = ""
+    aet_find: str = DEFAULT_AE_TITLE
+    aet_store: str = DEFAULT_AE_TITLE
+    aet_echo: str = DEFAULT_AE_TITLE
+    aet_move: str = ""
+    aet_get: str = ""
+    capabilities: frozenset[Capability] = ALL_CAPABILITIES
+    max_pdu_bytes: int = 0
+    max_associations: int = 4
+    connect_timeout_s: float = 5.0
+    association_timeout_s: float = 5.0
+    dimse_timeout_s: float = 30.0
+    fallback_charset: str = ""
+    dicomweb_root: str = ""
+    is_default: bool = False
+    is_active: bool = True
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(getattr(self, name), name))
+
+    def can(self, operation: Capability) -> bool:
+        """Whether the server may be asked for an operation."""
+        return operation in self.capabilities and not (operation is Capability.STORE and not self.aet_store)
+
+    def calling_ae_title(self, operation: Capability) -> str:
+        """Our AE title for an operation.
+
+        Raises:
+            Conflict: the operation is switched off for this server; nothing was sent.
+        """
+        if not self.can(operation):
+            blank_store = operation is Capability.STORE and not self.aet_store
+            key, value = ("aet_store", "an AE title") if blank_store else ("capabilities", f"{operation!s}")
+            raise Conflict(
+                f"C-{operation.upper()} is disabled for {self.name}",
+                cause=f"{key} of {self.id} says so",
+                remedy=f"give {key} {value} if the server allows it: dicomfab pacs edit {self.id}",
+            )
+        by_operation = {
+            Capability.ECHO: self.aet_echo,
+            Capability.STORE: self.aet_store,
+            Capability.FIND: self.aet_find,
+            Capability.MOVE: self.aet_move or self.aet_find,
+            Capability.GET: self.aet_get or self.aet_find,
+        }
+        return by_operation[operation]
+
+    @property
+    def endpoint(self) -> tuple[str, int, str]:
+        """Host, port and AE title, so written that two spellings of one host compare equal."""
+        return canonical_host(self.host), self.port, self.aec
+
+    @property
+    def address(self) -> str:
+        """``host:port``, for people."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every field as a plain value; ``PacsServer(**server.as_dict())`` gives the same server."""
+        plain = {name: getattr(self, name) for name in FIELD_NAMES}
+        plain["environment"] = str(self.environment)
+        plain["capabilities"] = [str(c) for c in Capability if c in self.capabilities]
+        return plain
+
+
+FIELD_NAMES = tuple(f.name for f in dataclass_fields(PacsServer))
+REQUIRED_FIELDS = ("name", "host", "port", "aec", "environment")
+
+_CHECKS: dict[str, fields.Check] = {
+    "id": fields.server_id,
+    "name": fields.text(max_chars=64, required=True),
+    "host": fields.host,
+    "port": fields.port,
+    "aec": fields.ae_title,
+    "environment": fields.environment,
+    "description": fields.text(max_chars=500),
+    "aet_find": fields.ae_title,
+    "aet_store": fields.ae_title_or_blank,
+    "aet_echo": fields.ae_title,
+    "aet_move": fields.ae_title_or_blank,
+    "aet_get": fields.ae_title_or_blank,
+    "capabilities": fields.capabilities,
+    "max_pdu_bytes": fields.pdu_bytes,
+    "max_associations": fields.associations,
+    "connect_timeout_s": fields.seconds,
+    "association_timeout_s": fields.seconds,
+    "dimse_timeout_s": fields.seconds,
+    "fallback_charset": fields.character_set,
+    "dicomweb_root": fields.web_root,
+    "is_default": fields.flag,
+    "is_active": fields.flag,
+    "notes": fields.text(max_chars=10_000, lines=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRoute:
+    """That the source can C-MOVE to the destination, under a name *that the source knows*.
+
+    Args:
+        source: id of the server that is asked to move.
+        destination: id of the server that the instances arrive at.
+        ae_title: the move destination as the source has it in its own table (PS3.4 C.4.2.1).
+    """
+
+    source: str
+    destination: str
+    ae_title: str
+
+    def __post_init__(self) -> None:
+        name = f"{fields.MOVE_ROUTING}.{self.destination}"
+        object.__setattr__(self, "ae_title", fields.ae_title(self.ae_title, name))
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionTest:
+    """The outcome of one C-ECHO.
+
+    Args:
+        server_id: which server was tested.
+        ok: whether it answered with success.
+        tested_at: when, in UTC.
+        latency_ms: time of the C-ECHO itself; none when it failed.
+        message: what to show: the peer's implementation, or the error as :meth:`DicomFabError.as_dict` gives it.
+    """
+
+    server_id: str
+    ok: bool
+    tested_at: datetime
+    latency_ms: float | None = None
+    message: Mapping[str, Any] = field(default_factory=dict)
+
+
+def server_from(given: Mapping[str, object], *, server_id: str) -> PacsServer:
+    """Make a server from named outside values; what is absent gets its default.
+
+    Raises:
+        InvalidInput: an unknown name, a required one missing, or a value that cannot be used.
+    """
+    check_names(given)
+    missing = [name for name in REQUIRED_FIELDS if name not in given]
+    if missing:
+        raise InvalidInput(
+            f"{', '.join(missing)}: missing",
+            field=missing[0],
+            cause=f"a new server needs {', '.join(REQUIRED_FIELDS)}",
+            remedy=f"give {' and '.join(missing)} as well",
+        )
+    return PacsServer(**{**given, "id": server_id})  # type: ignore[arg-type]
+
+
+def changed(server: PacsServer, changes: Mapping[str, object], *, confirm_environment: bool = False) -> PacsServer:
+    """The server with some fields changed; what is not named stays.
+
+    Args:
+        server: as it is.
+        changes: field name -> new value.
+        confirm_environment: yes, the environment may change: other people will have access from now on.
+
+    Raises:
+        InvalidInput: an unknown name, a value that cannot be used, or the id, which never changes.
+        ConfirmationRequired: the environment would change and this was not confirmed.
+    """
+    check_names(changes)
+    new = replace(server, **changes)  # type: ignore[arg-type]
+    if new.id != server.id:
+        raise InvalidInput(
+            f"id: {new.id!r} would rename {server.id!r}",
+            field="id",
+            value=new.id,
+            cause="routes, studies and logs refer to a server by its id, so an id never changes",
+            remedy="change the name instead, or add a new server and remove this one",
+        )
+    if new.environment is not server.environment and not confirm_environment:
+        raise ConfirmationRequired(
+            f"environment: {server.id} would go from '{server.environment}' to '{new.environment}'",
+            cause="other roles would have access to the server from that moment on",
+            remedy="if the server itself really changed sides, confirm it (--change-environment)",
+        )
+    return new
+
+
+def check_names(given: Mapping[str, object]) -> None:
+    """Refuse a field that no server has.
+
+    Raises:
+        InvalidInput: with the nearest known name.
+    """
+    for name, value in given.items():
+        if name not in _CHECKS:
+            raise InvalidInput(
+                f"{name}: unknown key (its value is {reprlib.repr(value)})",
+                field=name,
+                value=value,
+                cause=fields.suggestion(name, (*FIELD_NAMES, fields.MOVE_ROUTING)) or "a server has no such setting",
+                remedy=f"use only: {', '.join((*FIELD_NAMES, fields.MOVE_ROUTING))}",
+            )
+
+
+def label_key(label: str) -> str:
+    """What makes two names the same name: case, and the two ways Unicode writes an accented letter."""
+    return unicodedata.normalize("NFKC", label).casefold()
+
+
+def canonical_host(host: str) -> str:
+    """One spelling for the hosts that are certainly the same: case, IP notation, this machine."""
+    name = host.casefold()
+    if name in {"localhost", "localhost.localdomain", "ip6-localhost"} or name.endswith(".localhost"):
+        return "localhost"
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name
+    mapped = getattr(address, "ipv4_mapped", None)
+    address = mapped or address
+    return "localhost" if address.is_loopback or address.is_unspecified else str(address)

@@ -1,0 +1,60 @@
+"""The lab's servers in the registry: put there, or put right, and nothing else touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dicomfab.access.policy import Action, Scope, require
+from dicomfab.model.actor import Actor
+from dicomfab.registry.registry import Registry, RegistryDiff, diff
+from dicomfab.registry.server import MoveRoute, PacsServer
+from dicomfab.storage.registry import RegistryRepository
+
+# What the lab decides about its servers; description, notes, limits and timeouts stay as their owner set them.
+DECIDED = ("name", "host", "port", "aec", "environment", "aet_find", "aet_store", "aet_echo", "aet_move", "aet_get")
+
+
+class LabRegistryService:
+    """Configures the registry for servers and routes that are given.
+
+    Args:
+        repository: keeps the registry.
+    """
+
+    def __init__(self, repository: RegistryRepository) -> None:
+        self._repository = repository
+
+    def configure(self, actor: Actor, servers: Sequence[PacsServer], routes: Sequence[MoveRoute]) -> RegistryDiff:
+        """Add or correct these servers and the routes between them; a second time there is nothing to do.
+
+        Args:
+            actor: who asks.
+            servers: as they have to be; of one that is there, only the fields in :data:`DECIDED` are changed.
+            routes: from one of these servers to another.
+
+        Returns:
+            What is different now.
+
+        Raises:
+            AccessDenied: the actor may not configure.
+            Conflict: a name, or host, port and AE title, belongs to another server. Nothing was changed.
+        """
+        require(actor, Action.CONFIGURE, Scope.SYSTEM)
+        before = self._repository.load()
+        if configured(before, servers, routes) == before:
+            return diff(before, before)
+        after = self._repository.change(lambda registry: configured(registry, servers, routes))
+        return diff(before, after)
+
+
+def configured(registry: Registry, servers: Sequence[PacsServer], routes: Sequence[MoveRoute]) -> Registry:
+    """The registry with these servers and routes (see :meth:`LabRegistryService.configure`)."""
+    for server in servers:
+        if server.id not in registry.ids:
+            registry = registry.add(server)
+            continue
+        wanted = server.as_dict()
+        registry = registry.edit(server.id, {name: wanted[name] for name in DECIDED}, confirm_environment=True)
+    for route in routes:
+        registry = registry.set_routes(route.source, {route.destination: route.ae_title})
+    return registry

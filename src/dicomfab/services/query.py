@@ -1,0 +1,409 @@
+"""Ask many servers at once; each answer stands for itself."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+
+from pydicom import Dataset
+
+from dicomfab.access.policy import Action, require
+from dicomfab.dimse.peer import Peer
+from dicomfab.model.actor import Actor
+from dicomfab.model.errors import DicomFabError, InvalidInput, NotFound
+from dicomfab.model.query import Level, QueryModel
+from dicomfab.model.values import is_uid, uid
+from dicomfab.registry.fields import Capability
+from dicomfab.registry.server import PacsServer
+from dicomfab.services.peers import peer_for
+from dicomfab.services.progress import Cancelled, never
+
+DEFAULT_LIMIT = 500
+
+#: ``find(peer, model, identifier, *, limit, cancelled)``: see :func:`dicomfab.dimse.scu.find.find`.
+Find = Callable[..., Iterator[Dataset]]
+
+_STUDY_KEYS = (
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+    "StudyInstanceUID",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "StudyDescription",
+    "ReferringPhysicianName",
+    "ModalitiesInStudy",
+    "NumberOfStudyRelatedSeries",
+    "NumberOfStudyRelatedInstances",
+)
+_SERIES_KEYS = (
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "Modality",
+    "SeriesDescription",
+    "BodyPartExamined",
+    "NumberOfSeriesRelatedInstances",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFilter:
+    """What to search for; blank means anything.
+
+    Args:
+        patient_name: PN; ``*`` and ``?`` are wildcards, and one is added at the end where there is none.
+        patient_id: LO, wildcards allowed, never added.
+        accession_number: SH, wildcards allowed, never added.
+        date_from: first study date, ``YYYY-MM-DD`` or ``YYYYMMDD``.
+        date_to: last study date.
+        modality: one modality of the study, such as ``CT``.
+        study_description: LO, a wildcard is added on both sides where there is none.
+        study_instance_uid: exact.
+    """
+
+    patient_name: str = ""
+    patient_id: str = ""
+    accession_number: str = ""
+    date_from: str = ""
+    date_to: str = ""
+    modality: str = ""
+    study_description: str = ""
+    study_instance_uid: str = ""
+
+    def identifier(self) -> Dataset:
+        """The C-FIND identifier at STUDY level (PS3.4 C.6.2.1.2).
+
+        Raises:
+            InvalidInput: a date or UID that cannot be used, by field.
+        """
+        identifier = Dataset()
+        identifier.QueryRetrieveLevel = str(Level.STUDY)
+        for keyword in _STUDY_KEYS:
+            setattr(identifier, keyword, "")
+        _set_text(identifier, "PatientName", _with_wildcards(self.patient_name, lead=False))
+        _set_text(identifier, "PatientID", self.patient_id.strip())
+        _set_text(identifier, "AccessionNumber", self.accession_number.strip())
+        _set_text(identifier, "StudyDescription", _with_wildcards(self.study_description, lead=True))
+        identifier.StudyDate = _date_range(self.date_from, self.date_to)
+        identifier.ModalitiesInStudy = self.modality.strip().upper()
+        if self.study_instance_uid.strip():
+            identifier.StudyInstanceUID = uid(self.study_instance_uid, field="study_instance_uid")
+        return identifier
+
+
+@dataclass(frozen=True, slots=True)
+class StudyMatch:
+    """One study on one server, in its own words; a count that the server did not send is ``None``."""
+
+    server_id: str
+    study_instance_uid: str
+    patient_name: str = ""
+    patient_id: str = ""
+    patient_birth_date: str = ""
+    patient_sex: str = ""
+    accession_number: str = ""
+    study_date: str = ""
+    study_time: str = ""
+    study_description: str = ""
+    referring_physician: str = ""
+    modalities: tuple[str, ...] = ()
+    series: int | None = None
+    instances: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesMatch:
+    """One series on one server."""
+
+    series_instance_uid: str
+    series_number: int | None
+    modality: str
+    series_description: str
+    instances: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAnswer:
+    """What one server said, or why it said nothing.
+
+    Args:
+        server: whom was asked.
+        matches: in the server's order; with an error, what came before it.
+        error: why the query failed; ``None`` means that the answer is complete up to the limit.
+        truncated: the limit was reached: there may be more.
+        seconds: until the answer was complete.
+    """
+
+    server: PacsServer
+    matches: tuple[StudyMatch, ...] = ()
+    error: DicomFabError | None = None
+    truncated: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class QueryService:
+    """C-FIND over the registry's servers (PS3.4 C.4.1, Study Root)."""
+
+    find: Find
+    max_parallel: int = 32
+
+    def studies(
+        self,
+        actor: Actor,
+        servers: Sequence[PacsServer],
+        search: StudyFilter,
+        *,
+        limit: int = DEFAULT_LIMIT,
+        cancelled: Cancelled = never,
+    ) -> Iterator[ServerAnswer]:
+        """Ask all servers in parallel and yield each answer as soon as it is there: a hung one delays no other.
+
+        Args:
+            actor: needs QUERY in the environment of every server named.
+            servers: whom to ask.
+            search: what for.
+            limit: matches per server.
+            cancelled: asked between matches.
+
+        Raises:
+            AccessDenied: before anything is sent.
+            InvalidInput: a field of the search, before anything is sent.
+        """
+        for server in servers:
+            require(actor, Action.QUERY, server.environment)
+        search.identifier()
+        if limit < 1:
+            raise InvalidInput("limit: must be 1 or more", field="limit", value=limit)
+        return self._ask_all(servers, search, limit, cancelled)
+
+    def _ask_all(
+        self, servers: Sequence[PacsServer], search: StudyFilter, limit: int, cancelled: Cancelled
+    ) -> Iterator[ServerAnswer]:
+        if not servers:
+            return
+        pool = ThreadPoolExecutor(min(len(servers), self.max_parallel), thread_name_prefix="query")
+        try:
+            futures = [pool.submit(self._ask, server, search, limit, cancelled) for server in servers]
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            # A caller that stops early must not wait for the slowest server.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _ask(self, server: PacsServer, search: StudyFilter, limit: int, cancelled: Cancelled) -> ServerAnswer:
+        start = time.perf_counter()
+        matches: list[StudyMatch] = []
+        error: DicomFabError | None = None
+        try:
+            peer = peer_for(server, Capability.FIND)
+            # One more than shown, so that "there may be more" is known and not guessed.
+            found = self.find(peer, QueryModel.STUDY_ROOT, search.identifier(), limit=limit + 1, cancelled=cancelled)
+            for match in found:
+                matches.append(_study_match(server.id, match))
+        except DicomFabError as problem:
+            error = problem
+        return ServerAnswer(server, tuple(matches[:limit]), error, len(matches) > limit, time.perf_counter() - start)
+
+    def series(self, actor: Actor, server: PacsServer, study_instance_uid: str) -> list[SeriesMatch]:
+        """The series of one study.
+
+        Raises:
+            AccessDenied: QUERY is not allowed in the server's environment.
+            PeerError: the query failed.
+        """
+        require(actor, Action.QUERY, server.environment)
+        matches = [_series_match(match) for match in _series_of(self.find, server, study_instance_uid)]
+        return sorted(matches, key=lambda s: (s.series_number is None, s.series_number or 0, s.series_instance_uid))
+
+    def identify(self, actor: Actor, server: PacsServer, reference: str) -> str:
+        """The study that a person means on a server: a UID as it is, or an accession number that it knows once.
+
+        Raises:
+            AccessDenied: QUERY is not allowed in the server's environment.
+            NotFound: no study has this accession number.
+            InvalidInput: more than one has.
+            PeerError: the query failed.
+        """
+        require(actor, Action.QUERY, server.environment)
+        reference = reference.strip()
+        if is_uid(reference):
+            return reference
+        matches = self.find(
+            peer_for(server, Capability.FIND),
+            QueryModel.STUDY_ROOT,
+            StudyFilter(accession_number=_literal(reference, "study")).identifier(),
+        )
+        found = {_text(match, "StudyInstanceUID") for match in matches}
+        if not found:
+            raise NotFound(
+                f"{server.name} knows no study with accession number {reference!r}.",
+                cause="the study is on another server, or the number is not complete",
+                remedy=f"look for it: dicomfab query --accession '{reference}'",
+            )
+        if len(found) > 1:
+            raise InvalidInput(
+                f"study: {server.name} knows {len(found)} studies with accession number {reference!r}",
+                field="study",
+                value=reference,
+                cause="one order may have several studies",
+                remedy="use the Study Instance UID",
+            )
+        return found.pop()
+
+
+def instances_held(find: Find, server: PacsServer, study_instance_uid: str) -> frozenset[str]:
+    """The SOP instance UIDs of one study on one server, series by series (PS3.4 C.4.1.2.1).
+
+    Raises:
+        Conflict: C-FIND is switched off for this server.
+        PeerError: any of the queries failed; never answered by an empty set.
+    """
+    peer: Peer = peer_for(server, Capability.FIND)
+    held: set[str] = set()
+    for series in _series_of(find, server, study_instance_uid):
+        identifier = Dataset()
+        identifier.QueryRetrieveLevel = str(Level.IMAGE)
+        identifier.StudyInstanceUID = study_instance_uid
+        identifier.SeriesInstanceUID = series.SeriesInstanceUID
+        identifier.SOPInstanceUID = ""
+        held.update(
+            str(match.SOPInstanceUID)
+            for match in find(peer, QueryModel.STUDY_ROOT, identifier)
+            if match.get("SOPInstanceUID")
+        )
+    return frozenset(held)
+
+
+def sop_classes_held(find: Find, server: PacsServer, study_instance_uid: str) -> frozenset[str]:
+    """The SOP classes of a study, where the server says so (SOPClassesInStudy is an optional key); else empty."""
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = str(Level.STUDY)
+    identifier.StudyInstanceUID = study_instance_uid
+    identifier.SOPClassesInStudy = ""
+    classes: set[str] = set()
+    for match in find(peer_for(server, Capability.FIND), QueryModel.STUDY_ROOT, identifier):
+        classes.update(_texts(match, "SOPClassesInStudy"))
+    return frozenset(classes)
+
+
+def _series_of(find: Find, server: PacsServer, study_instance_uid: str) -> Iterable[Dataset]:
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = str(Level.SERIES)
+    identifier.StudyInstanceUID = uid(study_instance_uid, field="study_instance_uid")
+    for keyword in _SERIES_KEYS:
+        setattr(identifier, keyword, "" if keyword != "SeriesNumber" else None)
+    identifier.NumberOfSeriesRelatedInstances = None
+    return list(find(peer_for(server, Capability.FIND), QueryModel.STUDY_ROOT, identifier))
+
+
+def _study_match(server_id: str, match: Dataset) -> StudyMatch:
+    return StudyMatch(
+        server_id=server_id,
+        study_instance_uid=_text(match, "StudyInstanceUID"),
+        patient_name=_text(match, "PatientName"),
+        patient_id=_text(match, "PatientID"),
+        patient_birth_date=_text(match, "PatientBirthDate"),
+        patient_sex=_text(match, "PatientSex"),
+        accession_number=_text(match, "AccessionNumber"),
+        study_date=_text(match, "StudyDate"),
+        study_time=_text(match, "StudyTime"),
+        study_description=_text(match, "StudyDescription"),
+        referring_physician=_text(match, "ReferringPhysicianName"),
+        modalities=_texts(match, "ModalitiesInStudy"),
+        series=_number(match, "NumberOfStudyRelatedSeries"),
+        instances=_number(match, "NumberOfStudyRelatedInstances"),
+    )
+
+
+def _series_match(match: Dataset) -> SeriesMatch:
+    return SeriesMatch(
+        series_instance_uid=_text(match, "SeriesInstanceUID"),
+        series_number=_number(match, "SeriesNumber"),
+        modality=_text(match, "Modality"),
+        series_description=_text(match, "SeriesDescription"),
+        instances=_number(match, "NumberOfSeriesRelatedInstances"),
+    )
+
+
+def _text(match: Dataset, keyword: str) -> str:
+    return str(match.get(keyword) or "").strip()
+
+
+def _texts(match: Dataset, keyword: str) -> tuple[str, ...]:
+    value = match.get(keyword)
+    if not value:
+        return ()
+    return (str(value),) if isinstance(value, str) else tuple(str(item) for item in value)
+
+
+def _number(match: Dataset, keyword: str) -> int | None:
+    text = str(match.get(keyword) if match.get(keyword) is not None else "").strip()
+    return int(text) if re.fullmatch(r"\d+", text) else None
+
+
+def _set_text(identifier: Dataset, keyword: str, value: str) -> None:
+    if not value.isascii():
+        identifier.SpecificCharacterSet = "ISO_IR 192"
+    setattr(identifier, keyword, value)
+
+
+def _literal(reference: str, field_name: str) -> str:
+    if not reference or any(c in reference for c in "*?\\"):
+        raise InvalidInput(
+            f"{field_name}: {reference!r} is neither a Study Instance UID nor an accession number",
+            field=field_name,
+            value=reference,
+            cause="it is empty or has a wildcard in it",
+            remedy="find the study first: dicomfab query",
+        )
+    return reference
+
+
+def _with_wildcards(text: str, *, lead: bool) -> str:
+    text = text.strip()
+    if not text or "*" in text or "?" in text:
+        return text
+    return f"*{text}*" if lead else f"{text}*"
+
+
+def _date_range(first: str, last: str) -> str:
+    """A DA range (PS3.4 C.2.2.2.5.1): ``20250101-20250131``, open on either side, or one day."""
+    start, end = _date(first, "date_from"), _date(last, "date_to")
+    if start and end and start > end:
+        raise InvalidInput(
+            f"date_to: {last} is before {first}",
+            field="date_to",
+            value=last,
+            cause="the two dates are swapped",
+            remedy="give the earlier date as date_from",
+        )
+    if start == end:
+        return start
+    return f"{start}-{end}"
+
+
+def _date(text: str, field_name: str) -> str:
+    text = text.strip()
+    if not text:
+        return ""
+    for pattern in ("%Y-%m-%d", "%Y%m%d"):
+        try:
+            return datetime.datetime.strptime(text, pattern).date().strftime("%Y%m%d")  # noqa: DTZ007
+        except ValueError:
+            continue
+    raise InvalidInput(
+        f"{field_name}: {text!r} is not a date",
+        field=field_name,
+        value=text,
+        cause="dates are YYYY-MM-DD or YYYYMMDD",
+        remedy="for example 2026-01-31",
+    )

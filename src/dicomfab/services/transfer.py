@@ -1,0 +1,341 @@
+"""Send, move, get: work that changes what a server holds, proven afterwards and reported as it was."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pydicom import Dataset
+
+from dicomfab.access.policy import Action, require
+from dicomfab.archive.archive import Archive
+from dicomfab.archive.receive import ArchiveReceiver
+from dicomfab.dimse.messages import Response, Suboperations
+from dicomfab.dimse.scu.store import StoreOutcome
+from dicomfab.dimse.sop_classes import storage_sop_classes
+from dicomfab.model.actor import Actor
+from dicomfab.model.errors import ConfirmationRequired, Conflict, NotFound
+from dicomfab.model.query import Level, QueryModel
+from dicomfab.model.values import Environment, uid
+from dicomfab.registry.fields import Capability
+from dicomfab.registry.server import PacsServer
+from dicomfab.services.peers import peer_for
+from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, never
+from dicomfab.services.query import Find, instances_held, sop_classes_held
+from dicomfab.services.verification import DEFAULT_WAIT_S, Listing, Verdict, VerdictKind, held_before, verify
+
+#: See the functions of the same names in :mod:`dicomfab.dimse.scu`.
+Store = Callable[..., Iterator[StoreOutcome]]
+Move = Callable[..., Iterator[Response]]
+Get = Callable[..., Iterator[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedInstance:
+    """An instance that the peer did not take, and why."""
+
+    sop_instance_uid: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferReport:
+    """What was asked, what the peer said and what was found afterwards.
+
+    Args:
+        operation: ``C-STORE``, ``C-MOVE`` or ``C-GET``.
+        study_instance_uid: the study.
+        source: name of where it came from.
+        destination: name of where it went.
+        instances: how many instances the transfer is about.
+        accepted: how many the peer said that it took (completed plus warning); ``None`` if it did not say.
+        failed: instances refused, with reasons, as far as the peer named them.
+        resent: instances sent a second time because no response came to the first.
+        suboperations: the final counters of C-MOVE and C-GET.
+        verdict: verified, mismatch or unverified.
+        seconds: transfer time without verification.
+        size_bytes: sent, for C-STORE.
+        cancelled: stopped on request before the end.
+    """
+
+    operation: str
+    study_instance_uid: str
+    source: str
+    destination: str
+    instances: int
+    accepted: int | None
+    failed: tuple[FailedInstance, ...]
+    resent: int
+    suboperations: Suboperations | None
+    verdict: Verdict
+    seconds: float
+    size_bytes: int | None = None
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How a caller follows and limits a transfer.
+
+    Args:
+        on_progress: told after every response.
+        cancelled: asked before every instance or after every response.
+        verify_wait_s: how long the destination may take to list what it received.
+    """
+
+    on_progress: OnProgress = ignore
+    cancelled: Cancelled = never
+    verify_wait_s: float = DEFAULT_WAIT_S
+
+
+@dataclass(slots=True)
+class TransferService:
+    """Transfers between the local study store and PACS servers, and between PACS servers."""
+
+    local: Archive
+    find: Find
+    store: Store
+    move_scu: Move
+    get_scu: Get
+
+    def send(
+        self,
+        actor: Actor,
+        study_instance_uid: str,
+        destination: PacsServer,
+        *,
+        confirm_production: bool = False,
+        watch: Watch | None = None,
+    ) -> TransferReport:
+        """C-STORE a local study to a server, then compare what the server lists (PS3.4 annex B).
+
+        Raises:
+            AccessDenied: STORE at the destination, or EXPORT of the study's own environment, is not allowed.
+            ConfirmationRequired: the destination is production and ``confirm_production`` is not set.
+            NotFound: no such local study.
+            Conflict: sending to this server is switched off.
+            PeerError: the server could not be reached, or fell silent twice for one instance.
+        """
+        watch = watch or Watch()
+        study = self.local.study(study_instance_uid)
+        require(actor, Action.EXPORT, study.summary.environment)
+        _may_write(actor, destination, confirm_production)
+        peer = peer_for(destination, Capability.STORE)
+        instances = self.local.instances(study_instance_uid)
+        expected = frozenset(i.identity.sop_instance_uid for i in instances)
+        listing = self._listing(destination, study_instance_uid)
+        before = held_before(listing)
+        start, accepted, resent, size, failed = time.perf_counter(), 0, 0, 0, []
+        watch.on_progress(Progress("sending", 0, len(instances)))
+        done = 0
+        for outcome in self.store(peer, [i.file for i in instances], cancelled=watch.cancelled):
+            done += 1
+            accepted += outcome.accepted
+            resent += outcome.resent
+            size += instances[done - 1].size_bytes if outcome.accepted else 0
+            if outcome.error is not None:
+                failed.append(FailedInstance(outcome.instance.identity.sop_instance_uid, outcome.error.what))
+            watch.on_progress(Progress("sending", done, len(instances)))
+        seconds = time.perf_counter() - start
+        verdict = verify(
+            expected,
+            before,
+            listing,
+            # What was refused or never sent will not appear: look once, do not wait for it.
+            wait_s=watch.verify_wait_s if accepted == len(instances) else 0.0,
+            on_progress=watch.on_progress,
+            stopped=watch.cancelled,
+        )
+        return TransferReport(
+            operation="C-STORE",
+            study_instance_uid=study_instance_uid,
+            source="local store",
+            destination=destination.name,
+            instances=len(instances),
+            accepted=accepted,
+            failed=tuple(failed),
+            resent=resent,
+            suboperations=None,
+            verdict=verdict,
+            seconds=seconds,
+            size_bytes=size,
+            cancelled=done < len(instances),
+        )
+
+    def move(
+        self,
+        actor: Actor,
+        study_instance_uid: str,
+        source: PacsServer,
+        destination: PacsServer,
+        move_destination: str,
+        *,
+        confirm_production: bool = False,
+        watch: Watch | None = None,
+    ) -> TransferReport:
+        """Have the source send a study to the destination, then compare both sides (PS3.4 C.4.2).
+
+        Args:
+            actor: needs STORE in the environments of both ends.
+            study_instance_uid: the study.
+            source: where the study is.
+            destination: where it shall go.
+            move_destination: the route's AE title, as the source knows it.
+            confirm_production: an explicit yes, for a destination in production.
+            watch: progress, cancel, wait.
+
+        Raises:
+            AccessDenied: before anything is sent.
+            ConfirmationRequired: before anything is sent.
+            NotFound: the source does not hold the study.
+            StatusFailure: A801 destination unknown to the source, A702 and other failures.
+            PeerError: the source could not be reached or asked what it holds.
+        """
+        watch = watch or Watch()
+        require(actor, Action.STORE, source.environment)
+        _may_write(actor, destination, confirm_production)
+        peer = peer_for(source, Capability.MOVE)
+        expected = self._held_by_source(source, study_instance_uid)
+        listing = self._listing(destination, study_instance_uid)
+        before = held_before(listing)
+        start = time.perf_counter()
+        responses = self.move_scu(
+            peer, QueryModel.STUDY_ROOT, _study(study_instance_uid), move_destination, cancelled=watch.cancelled
+        )
+        final = _follow(responses, "moving", len(expected), watch)
+        seconds = time.perf_counter() - start
+        verdict = verify(
+            expected,
+            before,
+            listing,
+            wait_s=watch.verify_wait_s if _all_delivered(final, len(expected)) else 0.0,
+            on_progress=watch.on_progress,
+            stopped=watch.cancelled,
+        )
+        return _retrieve_report(
+            "C-MOVE", study_instance_uid, source.name, destination.name, expected, final, verdict, seconds
+        )
+
+    def get(
+        self, actor: Actor, study_instance_uid: str, source: PacsServer, *, watch: Watch | None = None
+    ) -> TransferReport:
+        """Fetch a study into the local store over one association (PS3.4 C.4.3).
+
+        The local study carries the environment of the source from then on.
+
+        Raises:
+            AccessDenied: RETRIEVE is not allowed in the source's environment.
+            NotFound: the source does not hold the study.
+            StatusFailure: the source answered with a failure.
+            PeerError: the source could not be reached or asked what it holds.
+        """
+        watch = watch or Watch()
+        require(actor, Action.RETRIEVE, source.environment)
+        peer = peer_for(source, Capability.GET)
+        expected = self._held_by_source(source, study_instance_uid)
+        classes = [*sop_classes_held(self.find, source, study_instance_uid), *storage_sop_classes()]
+        listing = self._local_listing(study_instance_uid)
+        before = held_before(listing)
+        receiver = ArchiveReceiver(self.local, source.environment)
+        start = time.perf_counter()
+        responses = self.get_scu(
+            peer, QueryModel.STUDY_ROOT, _study(study_instance_uid), classes, receiver, cancelled=watch.cancelled
+        )
+        final = _follow(responses, "getting", len(expected), watch)
+        seconds = time.perf_counter() - start
+        verdict = verify(expected, before, listing, wait_s=0.0, on_progress=watch.on_progress, stopped=watch.cancelled)
+        return _retrieve_report(
+            "C-GET", study_instance_uid, source.name, "local store", expected, final, verdict, seconds
+        )
+
+    def _listing(self, server: PacsServer, study_instance_uid: str) -> Listing:
+        return lambda: instances_held(self.find, server, study_instance_uid)
+
+    def _local_listing(self, study_instance_uid: str) -> Listing:
+        def held() -> frozenset[str]:
+            return frozenset(i.identity.sop_instance_uid for i in self.local.instances(study_instance_uid))
+
+        return held
+
+    def _held_by_source(self, source: PacsServer, study_instance_uid: str) -> frozenset[str]:
+        held = instances_held(self.find, source, uid(study_instance_uid, field="study"))
+        if not held:
+            raise NotFound(
+                f"{source.name} holds no study {study_instance_uid}.",
+                cause="the study is on another server, or the UID is not complete",
+                remedy=f"look for it: dicomfab query --pacs {source.id} --study {study_instance_uid}",
+            )
+        return held
+
+
+def _may_write(actor: Actor, destination: PacsServer, confirmed: bool) -> None:
+    require(actor, Action.STORE, destination.environment)
+    if destination.environment is Environment.PROD and not confirmed:
+        raise ConfirmationRequired(
+            f"{destination.name} is a production server: nothing was sent.",
+            cause="writing to production wants an explicit yes each time",
+            remedy="if you mean it, say so: --yes-production on the command line, the check box on the page",
+        )
+
+
+def _study(study_instance_uid: str) -> Dataset:
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = str(Level.STUDY)
+    identifier.StudyInstanceUID = study_instance_uid
+    return identifier
+
+
+def _follow(responses: Iterator[Response], stage: str, expected: int, watch: Watch) -> Response:
+    final: Response | None = None
+    watch.on_progress(Progress(stage, 0, expected))
+    for response in responses:
+        final = response
+        counters = response.suboperations
+        done = (counters.completed or 0) + (counters.warning or 0) + (counters.failed or 0)
+        watch.on_progress(Progress(stage, done, expected, counters))
+    if final is None:
+        raise Conflict("the retrieve ended without any response")
+    return final
+
+
+def _all_delivered(final: Response, expected: int) -> bool:
+    delivered = final.suboperations.delivered
+    return delivered is None or delivered >= expected
+
+
+def _retrieve_report(
+    operation: str,
+    study_instance_uid: str,
+    source: str,
+    destination: str,
+    expected: frozenset[str],
+    final: Response,
+    verdict: Verdict,
+    seconds: float,
+) -> TransferReport:
+    return TransferReport(
+        operation=operation,
+        study_instance_uid=study_instance_uid,
+        source=source,
+        destination=destination,
+        instances=len(expected),
+        accepted=final.suboperations.delivered,
+        failed=tuple(FailedInstance(u, "named by the source as failed") for u in final.failed_sop_instance_uids),
+        resent=0,
+        suboperations=final.suboperations,
+        verdict=_held_against_counters(verdict, final),
+        seconds=seconds,
+        cancelled=final.status == 0xFE00,
+    )
+
+
+def _held_against_counters(verdict: Verdict, final: Response) -> Verdict:
+    """A destination that cannot be asked leaves only the source's word; a failure among its counters is a mismatch."""
+    from dataclasses import replace
+
+    failed = final.suboperations.failed
+    if verdict.kind is VerdictKind.UNVERIFIED and failed:
+        why = f"the source reports {failed} failed sub-operations; {verdict.why}"
+        return replace(verdict, kind=VerdictKind.MISMATCH, why=why)
+    return verdict

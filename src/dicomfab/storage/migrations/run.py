@@ -1,0 +1,40 @@
+"""Run the migrations inside a transaction that is already open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection
+
+from dicomfab.model.errors import LocalFailure
+
+
+def configuration() -> Config:
+    """Alembic's settings, without a file: the scripts are found in this package."""
+    config = Config()
+    config.set_main_option("script_location", "dicomfab.storage:migrations")
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def upgrade(connection: Connection, path: Path) -> None:
+    """Bring a database to the newest revision; the caller commits, so that all of it happens or nothing does.
+
+    Raises:
+        LocalFailure: a newer version of the program has already changed this database.
+    """
+    config = configuration()
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        newest = ScriptDirectory.from_config(config).get_current_head()
+        raise LocalFailure(
+            f"the database {path} cannot be brought to revision {newest} ({error}); it was left as it is",
+            cause="a newer version of dicomfab has already changed it",
+            remedy="use that version, or set DICOMFAB_HOME to another folder",
+        ) from error

@@ -1,0 +1,105 @@
+"""The tables as they are now. Migrations lead here; a test compares the two."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment, kept in UTC without a zone, so that every database compares it alike."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a time without a zone: which moment it means would be a guess."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+# One row for each thing that is changed by reading, computing and writing back. Whoever writes raises the revision
+# first, and so waits for whoever is writing: on SQLite by its one write lock, elsewhere by the lock on the row.
+revision = Table(
+    "revision",
+    metadata,
+    Column("subject", String(32), primary_key=True),
+    Column("number", Integer, nullable=False),
+)
+
+pacs_server = Table(
+    "pacs_server",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("aec", String(16), nullable=False),
+    Column("environment", String(8), nullable=False),
+    Column("description", String(500), nullable=False),
+    Column("aet_find", String(16), nullable=False),
+    Column("aet_store", String(16), nullable=False),
+    Column("aet_echo", String(16), nullable=False),
+    Column("aet_move", String(16), nullable=False),
+    Column("aet_get", String(16), nullable=False),
+    Column("capabilities", JSON, nullable=False),
+    Column("max_pdu_bytes", Integer, nullable=False),
+    Column("max_associations", Integer, nullable=False),
+    Column("connect_timeout_s", Float, nullable=False),
+    Column("association_timeout_s", Float, nullable=False),
+    Column("dimse_timeout_s", Float, nullable=False),
+    Column("fallback_charset", String(32), nullable=False),
+    Column("dicomweb_root", String(500), nullable=False),
+    Column("is_default", Boolean, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("notes", Text, nullable=False),
+)
+
+move_route = Table(
+    "move_route",
+    metadata,
+    Column("source", String(64), ForeignKey("pacs_server.id", ondelete="CASCADE"), primary_key=True),
+    Column("destination", String(64), ForeignKey("pacs_server.id", ondelete="CASCADE"), primary_key=True),
+    Column("ae_title", String(16), nullable=False),
+)
+
+connection_test = Table(
+    "connection_test",
+    metadata,
+    Column("server_id", String(64), ForeignKey("pacs_server.id", ondelete="CASCADE"), primary_key=True),
+    Column("ok", Boolean, nullable=False),
+    Column("tested_at", UtcDateTime, nullable=False),
+    Column("latency_ms", Float, nullable=True),
+    Column("message", JSON, nullable=False),
+)

@@ -1,0 +1,49 @@
+"""Where a lab keeps what it has, below one folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class LabFolders:
+    """The folder of a lab: ``lab.json``, ``data/ID``, ``logs/ID.log``, ``logs/ID.out`` and ``run/ID.pid``."""
+
+    root: Path
+
+    def data(self, server_id: str) -> Path:
+        """The archive of a server."""
+        return self.root / "data" / server_id
+
+    def log(self, server_id: str) -> Path:
+        """What a server logs; rotated."""
+        return self.root / "logs" / f"{server_id}.log"
+
+    def output(self, server_id: str) -> Path:
+        """Standard output and error of a server, begun anew at each start: empty unless it failed to start."""
+        return self.root / "logs" / f"{server_id}.out"
+
+    def pid_file(self, server_id: str) -> Path:
+        """Locked for as long as the server runs."""
+        return self.root / "run" / f"{server_id}.pid"
+
+    def make(self) -> None:
+        """Make the folders that are absent, readable by their owner only."""
+        for folder in (self.root, self.root / "data", self.root / "logs", self.root / "run"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One command at a time may start or stop servers; a second one waits for the first."""
+        self.make()
+        handle = os.open(self.root / "run" / "lab.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)

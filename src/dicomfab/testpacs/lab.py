@@ -1,0 +1,235 @@
+"""The four servers together: start, status, stop, clean."""
+
+from __future__ import annotations
+
+import enum
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dicomfab.model.errors import Conflict, LocalFailure
+from dicomfab.testpacs import ports, process, spec
+from dicomfab.testpacs.folders import LabFolders
+from dicomfab.testpacs.probe import Holdings, NoAnswer, probe
+from dicomfab.testpacs.spec import IDS, LabConfig, ServerSpec
+
+READY_S = 60.0
+GRACE_S = 10.0
+_POLL_S = 0.05
+
+
+class State(enum.StrEnum):
+    """What a server is doing."""
+
+    RUNNING = "running"
+    NOT_ANSWERING = "not answering"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """One server as it is now.
+
+    Args:
+        host: where it listens, or would.
+        pid: none when stopped.
+        uptime_s: none when stopped.
+        holdings: what it holds by its own word; none unless it answers.
+        problem: how it does not answer.
+        was_running: for a start: there was nothing to do.
+    """
+
+    server: ServerSpec
+    host: str
+    state: State
+    pid: int | None = None
+    uptime_s: float | None = None
+    holdings: Holdings | None = None
+    problem: str = ""
+    was_running: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, one level but for the holdings."""
+        rest = asdict(self)
+        server = rest.pop("server")
+        return {**server, **rest}
+
+
+Report = Callable[[ServerStatus], None]
+
+
+class Lab:
+    """The test PACS servers of one installation.
+
+    Args:
+        root: the lab's folder; made when first needed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.folders = LabFolders(root.absolute())
+
+    @property
+    def config(self) -> LabConfig:
+        """Ports and options.
+
+        Raises:
+            InvalidInput: ``lab.json`` cannot be used.
+        """
+        return spec.load(self.folders.root)
+
+    def configure(self, change: Callable[[LabConfig], LabConfig]) -> LabConfig:
+        """Change ports or options; they last.
+
+        Raises:
+            InvalidInput: they cannot be used.
+            Conflict: servers run that would not follow. Nothing was changed.
+        """
+        with self.folders.locked():
+            before = self.config
+            after = change(before)
+            if after == before:
+                return before
+            names = [s.name for s in before.servers if process.running(self.folders, s.id) is not None]
+            if names:
+                raise Conflict(
+                    f"ports and options of the lab were not changed: {', '.join(names)} would not follow",
+                    cause="running servers keep the settings they were started with",
+                    remedy="dicomfab lab stop, then start with the new settings",
+                )
+            spec.save(self.folders.root, after)
+            return after
+
+    def use_free_ports(self) -> LabConfig:
+        """Move all servers to ports that nobody has now.
+
+        Raises:
+            Conflict: some of them run.
+        """
+
+        def moved(config: LabConfig) -> LabConfig:
+            found = ports.free_ports(2 * len(IDS), config.bind)
+            return config.with_ports(dicom_ports=found[: len(IDS)], web_ports=found[len(IDS) :])
+
+        return self.configure(moved)
+
+    def start(self, report: Report = lambda _status: None) -> tuple[ServerStatus, ...]:
+        """Start what does not run, all at once, and wait until each answers a C-ECHO and a web request.
+
+        Args:
+            report: called with each server, from any thread, the moment it is ready.
+
+        Raises:
+            PortInUse: a port is taken; nothing was started.
+            LocalFailure: a server ended or did not answer; the others run.
+        """
+        with self.folders.locked():
+            config = self.config
+            stopped = [s for s in config.servers if process.running(self.folders, s.id) is None]
+            ports.require_free(stopped, config.bind)
+            for server in stopped:
+                process.start(self.folders, server.id)
+            ids = {s.id for s in stopped}
+
+            def ready(server: ServerSpec) -> ServerStatus:
+                status = self._await(config, server, was_running=server.id not in ids)
+                report(status)
+                return status
+
+            found = _at_once(ready, config.servers)
+        failed = [s for s in found if s.state is not State.RUNNING]
+        if failed:
+            raise self._not_started(failed)
+        return found
+
+    def status(self) -> tuple[ServerStatus, ...]:
+        """Every server as it is now; those that run are asked."""
+        return _at_once(partial(self._status, self.config), self.config.servers)
+
+    def stop(self, *, grace_s: float = GRACE_S) -> tuple[str, ...]:
+        """Stop what runs: SIGTERM, and SIGKILL for what is still there after the grace.
+
+        Returns:
+            The ids of the servers that ran.
+        """
+        with self.folders.locked():
+            return process.stop(self.folders, IDS, grace_s=grace_s)
+
+    def clean(self, *, grace_s: float = GRACE_S) -> tuple[str, ...]:
+        """Stop the servers and delete what they hold, and their logs. Ports and options stay.
+
+        Returns:
+            The ids of the servers that ran.
+
+        Raises:
+            LocalFailure: a file could not be deleted.
+        """
+        with self.folders.locked():
+            ran = process.stop(self.folders, IDS, grace_s=grace_s)
+            for server_id in IDS:
+                self._delete(server_id)
+            return ran
+
+    def _delete(self, server_id: str) -> None:
+        data = self.folders.data(server_id)
+        try:
+            if data.exists():
+                shutil.rmtree(data)
+            for log in (self.folders.root / "logs").glob(f"{server_id}.*"):
+                log.unlink()
+        except OSError as error:
+            raise LocalFailure(
+                f"the data of {server_id} could not all be deleted: {error}",
+                cause="files belong to another user, or the folder is a link",
+                remedy=f"delete {data} yourself, then repeat the command",
+            ) from error
+
+    def _await(self, config: LabConfig, server: ServerSpec, *, was_running: bool) -> ServerStatus:
+        deadline = time.monotonic() + READY_S
+        while True:
+            status = self._status(config, server, was_running=was_running)
+            if status.state is not State.NOT_ANSWERING or time.monotonic() > deadline:
+                return status
+            time.sleep(_POLL_S)
+
+    def _status(self, config: LabConfig, server: ServerSpec, *, was_running: bool = False) -> ServerStatus:
+        found = process.running(self.folders, server.id)
+        if found is None:
+            return ServerStatus(server, config.connect_host, State.STOPPED)
+        running = partial(
+            ServerStatus, server, config.connect_host, pid=found.pid, uptime_s=found.uptime_s, was_running=was_running
+        )
+        try:
+            return running(state=State.RUNNING, holdings=probe(config, server))
+        except NoAnswer as error:
+            return running(state=State.NOT_ANSWERING, problem=str(error))
+
+    def _not_started(self, failed: Iterable[ServerStatus]) -> LocalFailure:
+        sentences = []
+        for status in failed:
+            if status.state is State.STOPPED:
+                sentences.append(f"{status.server.name} ended at once{self._last_words(status.server.id)}")
+            else:
+                sentences.append(f"{status.server.name} runs (pid {status.pid}) but does not answer: {status.problem}")
+        return LocalFailure(
+            "; ".join(sentences),
+            cause=f"its files in {self.folders.root / 'logs'} say more",
+            remedy="mend that, then: dicomfab lab restart",
+        )
+
+    def _last_words(self, server_id: str) -> str:
+        """The line that says why a process ended: of an error its first, of a traceback its last."""
+        try:
+            lines = self.folders.output(server_id).read_text("utf-8", "replace").splitlines()
+        except FileNotFoundError:
+            return ""
+        return next((f": {line}" for line in reversed(lines) if line[:1].strip()), "")
+
+
+def _at_once(ask: Callable[[ServerSpec], ServerStatus], servers: tuple[ServerSpec, ...]) -> tuple[ServerStatus, ...]:
+    with ThreadPoolExecutor(len(servers), thread_name_prefix="lab") as pool:
+        return tuple(pool.map(ask, servers))

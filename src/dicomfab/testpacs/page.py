@@ -1,0 +1,118 @@
+"""The web page of a test PACS: who it is, and what it holds."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.security import HTTPBasic, HTTPBasicCredentials
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from dicomfab.archive.archive import Archive
+from dicomfab.archive.records import StudyFilter
+from dicomfab.model import values
+from dicomfab.model.errors import InvalidInput, NotFound
+from dicomfab.testpacs.spec import WEB_PASSWORD, WEB_USER, LabConfig, ServerSpec
+
+PAGE_SIZE = 50
+_TEMPLATES = Path(__file__).with_name("templates")
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+_basic = HTTPBasic(realm="DICOM Fabricator test PACS")
+
+
+def make_app(config: LabConfig, server: ServerSpec, archive: Archive) -> FastAPI:
+    """The application of one server's page.
+
+    Args:
+        config: of the whole lab, for links to the others.
+        server: which one.
+        archive: what it holds.
+    """
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(_require_password)])
+    templates = _templates(config, server)
+
+    def page(name: str, **context: Any) -> HTMLResponse:
+        return HTMLResponse(templates.get_template(name).render(storage=archive.storage(), **context))
+
+    @app.middleware("http")
+    async def add_security_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call_next(request)
+        response.headers.update(_SECURITY_HEADERS)
+        return response
+
+    @app.get("/", response_class=HTMLResponse)
+    def studies(
+        q: Annotated[str, Query(max_length=200)] = "", number: Annotated[int, Query(alias="page", ge=1, le=10**6)] = 1
+    ) -> HTMLResponse:
+        found = archive.studies(StudyFilter(search=q), limit=PAGE_SIZE, offset=(number - 1) * PAGE_SIZE)
+        pages = max(1, math.ceil(found.total / PAGE_SIZE))
+        return page("studies.html", found=found, search=q, number=number, pages=pages)
+
+    @app.get("/patients", response_class=HTMLResponse)
+    def patients() -> HTMLResponse:
+        return page("patients.html", patients=archive.patients())
+
+    @app.get("/studies/{study_instance_uid}", response_class=HTMLResponse)
+    def study(study_instance_uid: str) -> HTMLResponse:
+        try:
+            found = archive.study(values.uid(study_instance_uid))
+        except (InvalidInput, NotFound) as error:
+            raise HTTPException(404, "no such study") from error
+        return page("study.html", study=found.summary, series=found.series)
+
+    @app.get("/api/summary")
+    def summary() -> dict[str, Any]:
+        return {**asdict(server), "storage": asdict(archive.storage())}
+
+    @app.get("/style.css")
+    def style() -> FileResponse:
+        return FileResponse(_TEMPLATES / "style.css", media_type="text/css")
+
+    return app
+
+
+def _require_password(credentials: Annotated[HTTPBasicCredentials, Depends(_basic)]) -> None:
+    given = (credentials.username, credentials.password)
+    right = [
+        secrets.compare_digest(text.encode(), expected.encode())
+        for text, expected in zip(given, (WEB_USER, WEB_PASSWORD), strict=True)
+    ]
+    if not all(right):
+        raise HTTPException(401, "wrong user or password", headers={"WWW-Authenticate": 'Basic realm="test PACS"'})
+
+
+def _templates(config: LabConfig, server: ServerSpec) -> Environment:
+    templates = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    templates.filters.update(size=readable_size, date=readable_date, query=urlencode)
+    templates.globals.update(server=server, config=config)
+    return templates
+
+
+def readable_size(size_bytes: int) -> str:
+    """``1536`` as ``1.5 KB``."""
+    size = float(size_bytes)
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TB"
+
+
+def readable_date(date: str) -> str:
+    """``20240131`` as ``2024-01-31``; anything else as it is."""
+    return f"{date[:4]}-{date[4:6]}-{date[6:]}" if len(date) == 8 and date.isdigit() else date

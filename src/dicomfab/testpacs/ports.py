@@ -1,0 +1,91 @@
+"""Ports of this machine: are they free, and if not, who has them."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterable
+from contextlib import ExitStack
+
+import psutil
+
+from dicomfab.model.errors import LocalFailure, PortInUse
+from dicomfab.testpacs.process import MODULE
+from dicomfab.testpacs.spec import ServerSpec
+
+
+def require_free(servers: Iterable[ServerSpec], bind: str) -> None:
+    """Check that every port of these servers can be listened on.
+
+    Raises:
+        PortInUse: one cannot, naming the process that has it.
+        LocalFailure: the address is not this machine's, or the port needs privileges.
+    """
+    for server in servers:
+        for port, purpose in ((server.dicom_port, "DICOM"), (server.web_port, "web")):
+            try:
+                listening(bind, port).close()
+            except OSError as error:
+                raise not_free(error, bind, port, f"{purpose} port of {server.name}") from error
+
+
+def listening(bind: str, port: int) -> socket.socket:
+    """A socket bound to a port, for a server that listens on it.
+
+    Raises:
+        OSError: the port cannot be had.
+    """
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # those of a server just stopped count as free
+        bound.bind((bind, port))
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+def free_ports(count: int, bind: str) -> list[int]:
+    """Different ports that nobody has at this moment."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(listening(bind, 0)) for _ in range(count)]
+        return [int(bound.getsockname()[1]) for bound in sockets]
+
+
+def not_free(error: OSError, bind: str, port: int, purpose: str) -> LocalFailure:
+    """The error for a port that could not be bound."""
+    if error.errno != errno.EADDRINUSE:
+        return LocalFailure(
+            f"port {port} of {bind} ({purpose}) cannot be listened on: {error.strerror}",
+            cause="the address is not one of this machine's, or ports below 1024 are kept for root",
+            remedy="choose other ports or another address: dicomfab lab start --dicom-ports ... --web-ports ... --bind",
+        )
+    owner = _owner(port)
+    elsewhere = "choose others: dicomfab lab start --free-ports, or --dicom-ports and --web-ports"
+    if owner is None:
+        return PortInUse(
+            f"port {port} ({purpose}) is taken, by a process of another user",
+            cause="another DICOM server or web server listens on it",
+            remedy=f"see which one with: sudo lsof -i :{port} - and stop it, or {elsewhere}",
+        )
+    name, pid, is_lab = owner
+    return PortInUse(
+        f"port {port} ({purpose}) is taken by {name} (pid {pid})",
+        cause="that is the lab of another DICOMFAB_HOME" if is_lab else "another server listens on it",
+        remedy=f"stop it, or {elsewhere}",
+    )
+
+
+def _owner(port: int) -> tuple[str, int, bool] | None:
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:  # on macOS for everybody but root
+        return None
+    pids = [c.pid for c in connections if c.status == psutil.CONN_LISTEN and c.laddr.port == port and c.pid]
+    for pid in pids:
+        try:
+            process = psutil.Process(pid)
+            return process.name(), pid, MODULE in process.cmdline()
+        except psutil.Error:
+            continue
+    return None

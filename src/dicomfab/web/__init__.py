@@ -1,0 +1,1 @@
+"""The web interface: pages on the same services as the command line (FastAPI, Jinja, htmx)."""

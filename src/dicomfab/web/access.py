@@ -1,0 +1,80 @@
+"""Who asks, and what each route declares to need.
+
+A route names the action that it performs. The declaration is checked when the route is called (someone who may do it
+nowhere gets no further), and a test walks all routes and fails for one that declares nothing. Which environment the
+action touches is known only to the services: they ask the policy table again, for exactly that cell.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.params import Depends as Dependency
+from fastapi.routing import APIRoute
+
+from dicomfab.access.policy import Action, Scope, decide
+from dicomfab.app.build import Application
+from dicomfab.model.actor import Actor, local_admin
+from dicomfab.model.errors import AccessDenied
+
+
+def current_application(request: Request) -> Application:
+    """The installation that these pages belong to."""
+    application: Application = request.app.state.application
+    return application
+
+
+def current_actor() -> Actor:
+    """Mode ``none``: whoever reaches the loopback interface is the local administrator."""
+    return local_admin("local", "web")
+
+
+CurrentActor = Annotated[Actor, Depends(current_actor)]
+CurrentApplication = Annotated[Application, Depends(current_application)]
+
+
+class Permission:
+    """What a route needs.
+
+    Args:
+        action: refused at the door to those who may do it in no environment.
+    """
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+
+    def __call__(self, actor: CurrentActor) -> None:
+        """Raise unless the actor may do the action somewhere.
+
+        Raises:
+            AccessDenied: with the roles that would allow it.
+        """
+        decisions = [decide(actor, self.action, scope) for scope in Scope]
+        if not any(decision.allowed for decision in decisions):
+            raise AccessDenied(
+                f"{actor.name} may not {self.action}",
+                cause="; ".join(decision.reason for decision in decisions),
+                remedy="ask an administrator for the role",
+            )
+
+
+def permission(action: Action) -> Dependency:
+    """For ``dependencies=[...]`` of a route: declare what it needs."""
+    dependency: Dependency = Depends(Permission(action))
+    return dependency
+
+
+def declared_actions(app: FastAPI) -> dict[str, frozenset[Action]]:
+    """``METHOD /path`` of every route -> the actions that it declares; empty where it declares none."""
+    return {
+        f"{method} {route.path}": frozenset(_actions(route.dependant))
+        for route in app.routes
+        if isinstance(route, APIRoute)
+        for method in sorted(route.methods)
+    }
+
+
+def _actions(dependant: Dependant) -> list[Action]:
+    return [d.call.action for d in dependant.dependencies if isinstance(d.call, Permission)]

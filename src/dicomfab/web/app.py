@@ -1,0 +1,71 @@
+"""The application: routers, assets, middleware."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dicomfab import __version__
+from dicomfab.app.build import Application
+from dicomfab.web import errors, home, pacs, query, studies, tasks
+from dicomfab.web.security import SecurityMiddleware
+from dicomfab.web.templating import STATIC
+
+log = logging.getLogger(__name__)
+
+_ONE_YEAR = "public, max-age=31536000, immutable"
+
+
+def create_app(application: Application) -> FastAPI:
+    """The pages of one installation; nothing of it is opened before it is asked for."""
+    app = FastAPI(title="DICOM Fabricator", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.application = application
+    for module in (home, pacs, query, studies, tasks):
+        app.include_router(module.router)
+    app.mount("/static", _Assets(directory=STATIC), name="static")
+    errors.install(app)
+    app.add_middleware(_RequestLog)
+    app.add_middleware(SecurityMiddleware)
+    return app
+
+
+class _Assets(StaticFiles):
+    """Assets may be kept for ever where the address names their version."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_cacheable(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 200:
+                kept = _ONE_YEAR if b"v=" in scope["query_string"] else "no-cache"
+                message["headers"].append((b"cache-control", kept.encode()))
+            await send(message)
+
+        await super().__call__(scope, receive, send_cacheable)
+
+
+class _RequestLog:
+    """Method, path, status and time of each request; never the query, in which patients are named."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start, status = time.perf_counter(), 0
+
+        async def send_noted(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        finally:
+            if not scope["path"].startswith("/static/"):
+                milliseconds = (time.perf_counter() - start) * 1000
+                log.info("%s %s %d %.0f ms", scope["method"], scope["path"], status, milliseconds)

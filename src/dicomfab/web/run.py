@@ -1,0 +1,83 @@
+"""Serve the pages until Ctrl-C, on loopback only."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from dicomfab.app.build import Application
+from dicomfab.model.errors import DicomFabError, PortInUse
+from dicomfab.testpacs.ports import listening, not_free
+from dicomfab.web.app import create_app
+
+HOST = "127.0.0.1"
+
+_STREAMS_CLOSE_WITHIN_S = 3
+_LOG_BYTES = 2_000_000
+_LOGS_KEPT = 3
+
+
+def serve(application: Application, port: int, on_ready: Callable[[str], None]) -> None:
+    """Listen, tell the address, and serve until SIGINT or SIGTERM.
+
+    Then open streams are closed, and tasks are cancelled and waited for: each stops before its next instance.
+
+    Args:
+        application: whose pages.
+        port: on 127.0.0.1; mode ``none`` knows no other address.
+        on_ready: called with the address once the port is ours and connections are accepted.
+
+    Raises:
+        PortInUse: naming the process that has it.
+        LocalFailure: the port cannot be listened on for another reason.
+    """
+    with _bound(port) as bound:
+        bound.listen()
+        handler = _log_to(application.settings.logs / "web.log")
+        try:
+            config = uvicorn.Config(
+                create_app(application),
+                access_log=False,  # its lines hold the query, in which patients are named; the app logs paths
+                log_config=None,
+                lifespan="off",
+                timeout_graceful_shutdown=_STREAMS_CLOSE_WITHIN_S,
+            )
+            on_ready(f"http://localhost:{bound.getsockname()[1]}")
+            uvicorn.Server(config).run(sockets=[bound])
+        finally:
+            application.close()
+            logging.getLogger().removeHandler(handler)
+            handler.close()
+
+
+def _bound(port: int) -> socket.socket:
+    try:
+        return listening(HOST, port)
+    except OSError as error:
+        raise _explained(not_free(error, HOST, port, "web interface"), port) from error
+
+
+def _explained(taken: DicomFabError, port: int) -> DicomFabError:
+    if not isinstance(taken, PortInUse):
+        return taken
+    return PortInUse(
+        taken.what,
+        cause="the web interface, or another program, runs there already",
+        remedy=f"open http://localhost:{port} if it is ours, stop it, or choose another: dicomfab serve --port "
+        f"{port + 1 if port < 65535 else port - 1}",
+    )
+
+
+def _log_to(path: Path) -> logging.Handler:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=_LOGS_KEPT, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(min(root.level, logging.INFO) if root.level else logging.INFO)
+    return handler

@@ -1,0 +1,150 @@
+"""Start real peers from Debian's packages on free ports, and end them again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dicomfab.dimse.peer import Peer, Timeouts
+from dicomfab.dimse.scu.echo import echo
+from dicomfab.model.errors import PeerError
+
+_SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"))
+_START_ATTEMPTS = 200
+
+
+def program(name: str) -> str:
+    """The path of a program; its absence is a visible skip, and a failure in CI."""
+    found = shutil.which(name, path=_SEARCH_PATH)
+    if found:
+        return found
+    if os.environ.get("CI"):
+        pytest.fail(f"{name} is not installed, and CI allows no skip")
+    pytest.skip(f"{name} is not installed: run tools/debian_peers.sh")
+
+
+def free_port() -> int:
+    """A port that nothing listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(arguments: list[str], peer: Peer, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the block ends; it is up when it answers C-ECHO (or rejects us, knowing what DICOM is)."""
+    with (folder / "log.txt").open("wb") as log:
+        process = subprocess.Popen(arguments, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _await_echo(process, peer, folder)
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)
+
+
+def _await_echo(process: subprocess.Popen[bytes], peer: Peer, folder: Path) -> None:
+    for _ in range(_START_ATTEMPTS):
+        try:
+            echo(peer)
+        except PeerError:
+            try:
+                process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+            break
+        return
+    pytest.fail(f"{peer.label} did not start:\n{(folder / 'log.txt').read_text(errors='replace')}")
+
+
+@dataclass(frozen=True)
+class Orthanc:
+    """A running Orthanc.
+
+    Args:
+        peer: its DICOM side.
+        http: the base address of its REST side.
+    """
+
+    peer: Peer
+    http: str
+
+    def rest(self, path: str) -> Any:
+        """GET from the REST side."""
+        with urllib.request.urlopen(f"{self.http}{path}", timeout=10) as answer:
+            return json.load(answer)
+
+
+@contextmanager
+def orthanc(folder: Path, *, known: dict[str, tuple[str, int]] | None = None) -> Iterator[Orthanc]:
+    """Orthanc with its data in the folder.
+
+    Args:
+        folder: an empty one.
+        known: AE title -> (host, port) of the modalities that it knows.
+    """
+    dicom, http = free_port(), free_port()
+    configuration = {
+        "Name": "Peer",
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "storage"),
+        "HttpPort": http,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "DicomAet": "ORTHANC",
+        "DicomPort": dicom,
+        "DicomCheckCalledAet": True,
+        "DicomAlwaysAllowEcho": True,
+        "DicomAlwaysAllowStore": True,
+        "DicomAlwaysAllowFind": True,
+        "DicomAlwaysAllowGet": True,
+        "DicomModalities": {name: [name, *address] for name, address in (known or {}).items()}
+        | {"FAB": {"AET": "DICOMFAB", "Host": "127.0.0.1", "Port": 11112, "AllowMove": True}},
+        "Plugins": [],
+    }
+    path = folder / "orthanc.json"
+    path.write_text(json.dumps(configuration))
+    peer = Peer("127.0.0.1", dicom, "ORTHANC", timeouts=Timeouts(1, 5, 30), name="Orthanc")
+    with running([program("Orthanc"), str(path)], peer, folder):
+        yield Orthanc(peer, f"http://127.0.0.1:{http}")
+
+
+@contextmanager
+def storescp(folder: Path, *options: str) -> Iterator[Peer]:
+    """DCMTK's storescp writing into the folder."""
+    peer = Peer("127.0.0.1", free_port(), "STORESCP", timeouts=Timeouts(1, 5, 30), name="storescp")
+    arguments = [program("storescp"), *options, "--output-directory", str(folder), str(peer.port)]
+    with running(arguments, peer, folder):
+        yield peer
+
+
+@contextmanager
+def dcmqrscp(folder: Path, *, known: dict[str, tuple[str, int]] | None = None) -> Iterator[Peer]:
+    """DCMTK's query/retrieve server."""
+    peer = Peer("127.0.0.1", free_port(), "DCMQRSCP", timeouts=Timeouts(1, 5, 30), name="dcmqrscp")
+    (folder / "storage").mkdir()
+    hosts = "".join(f"{name.lower()} = ({name}, {host}, {port})\n" for name, (host, port) in (known or {}).items())
+    configuration = (
+        f"NetworkTCPPort = {peer.port}\nMaxPDUSize = 16384\nMaxAssociations = 16\n"
+        f"HostTable BEGIN\n{hosts}HostTable END\nVendorTable BEGIN\nVendorTable END\n"
+        f"AETable BEGIN\nDCMQRSCP {folder / 'storage'} RW (200, 1024mb) ANY\nAETable END\n"
+    )
+    path = folder / "dcmqrscp.cfg"
+    path.write_text(configuration)
+    with running([program("dcmqrscp"), "--config", str(path)], peer, folder):
+        yield peer

@@ -1,0 +1,75 @@
+"""Every instance that we make has no error in the eyes of dciodvfy, and every study none in those of dcentvfy."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+from dciodvfy import dcentvfy, dciodvfy, dciodvfy_all
+
+from dicomfab.fabricate.kinds import KINDS
+from dicomfab.fabricate.recipe import StudyRecipe, resolve
+from dicomfab.fabricate.sinks import write_files
+from dicomfab.model.study import Patient
+
+pytestmark = pytest.mark.peers
+
+IODS = {"CT": "CTImage", "DX": "DXImageForPresentation", "OT": "SCImage"}
+# What remains, and why: private elements are in no public table; a card shows no body part, so its Laterality is empty.
+EXPECTED_WARNINGS = ("Unrecognized tag - assuming explicit value representation OK", "attribute <Laterality>")
+
+PATIENTS = {
+    "invented": None,
+    "minimal": Patient("A", "1"),
+    "latin": Patient("Nuñez Müller^Zoé^Ångström^Dr.^PhD", "SYN 1", "19600229", "F", "SYN-SITE"),
+    "scripts": Patient("Yamada^Tarou=山田^太郎=やまだ^たろう", "SYN2", "20260131", "M"),
+    "other": Patient("Ξένη^Ирина", "SYN3", "20240131", "O"),
+}
+
+
+def made(tmp_path: Path, recipe: StudyRecipe) -> list[Path]:
+    study = resolve(recipe, now=dt.datetime(2026, 1, 31, 9, 30), draw_seed=lambda: 11)
+    return [file.path for file in write_files(study, tmp_path / "study")]
+
+
+def assert_valid(paths: list[Path]) -> None:
+    for path, verdict in zip(paths, dciodvfy_all(paths), strict=True):
+        assert verdict.errors == (), path.name
+        assert verdict.valid, path.name
+        assert verdict.iod == IODS[path.name[:2]]
+        unexpected = [line for line in verdict.warnings if not line.endswith(EXPECTED_WARNINGS)]
+        assert unexpected == [], path.name
+    together = dcentvfy(paths)
+    assert together.errors == together.warnings == ()
+    assert together.exit_code == 0
+
+
+@pytest.mark.parametrize("patient", PATIENTS)
+def test_a_study_of_all_kinds(tmp_path: Path, patient: str) -> None:
+    recipe = StudyRecipe(tuple(KINDS), patient=PATIENTS[patient], slices=3, referring_physician="Großmann^Åsa")
+    assert_valid(made(tmp_path, recipe))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_study_of_one_kind_with_empty_identifiers(tmp_path: Path, kind: str) -> None:
+    recipe = StudyRecipe((kind,), seed=2**63 - 1, slices=2, cards=2, accession_number="", study_id="")
+    assert_valid(made(tmp_path, recipe))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_slice_of_a_full_study(tmp_path: Path, seed: int) -> None:
+    paths = made(tmp_path, StudyRecipe(tuple(KINDS), seed=seed, slices=200))
+    assert len(paths) == 203
+    assert_valid(paths)
+
+
+def test_the_judge_sees_errors(tmp_path: Path) -> None:
+    path = made(tmp_path, StudyRecipe(("text-card",)))[0]
+    path.write_bytes(path.read_bytes().replace(b"MONOCHROME2 ", b"MONOCHROME9 "))
+    verdict = dciodvfy(path)
+    assert verdict.errors
+    assert not verdict.valid
+    path.write_bytes(b"no DICOM file at all")
+    assert not dciodvfy(path).valid

@@ -1,0 +1,32 @@
+"""Small studies for the tests."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+
+from pydicom import Dataset, dcmread
+
+from dicomfab.fabricate.recipe import ResolvedStudy, StudyRecipe, resolve
+from dicomfab.fabricate.study import FabricatedInstance
+from dicomfab.model.part10 import file_header
+
+NOW = dt.datetime(2026, 1, 31, 9, 30)
+
+
+def resolved(recipe: StudyRecipe) -> ResolvedStudy:
+    return resolve(recipe, now=NOW, draw_seed=lambda: 42)
+
+
+def study(*kinds: str, **values: object) -> ResolvedStudy:
+    return resolved(StudyRecipe(kinds, **{"seed": 7, "slices": 3, **values}))  # type: ignore[arg-type]
+
+
+def encoded(instance: FabricatedInstance) -> bytes:
+    return b"".join(instance.buffers)
+
+
+def read(instance: FabricatedInstance) -> Dataset:
+    identity = instance.identity
+    head = file_header(identity.sop_class_uid, identity.sop_instance_uid, identity.transfer_syntax_uid)
+    return dcmread(io.BytesIO(head + encoded(instance)))

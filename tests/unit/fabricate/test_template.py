@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import copy
+import io
+
+import pytest
+from pydicom import Dataset, dcmread
+from studies import encoded, study
+
+from dicomfab.fabricate.encode.template import HeaderTemplate, encode_dataset
+from dicomfab.fabricate.iods import family
+from dicomfab.fabricate.study import fabricate
+from dicomfab.model.study import Patient
+
+
+def as_pydicom_writes(dataset: Dataset) -> bytes:
+    file = io.BytesIO()
+    dataset.save_as(file, implicit_vr=False, little_endian=True, enforce_file_format=False)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["ct-chest", "dx-chest", "text-card"])
+@pytest.mark.parametrize("name", ["Müller^Jürgen", "山田^太郎"])
+def test_headers_are_what_pydicom_writes(kind: str, name: str) -> None:
+    made = study(kind, slices=50, patient=Patient(name, "1"))
+    for plan in family(kind).plan(made, 1, 1):
+        template = HeaderTemplate(plan.dataset, tuple(plan.varying(0)), None)
+        for index in range(plan.count):
+            expected = copy.deepcopy(plan.dataset)
+            for keyword, value in plan.varying(index).items():
+                setattr(expected, keyword, value.split("\\") if "\\" in value else value)
+            assert template.header(plan.varying(index)) == as_pydicom_writes(expected)
+
+
+def test_instances_are_what_pydicom_writes_pixels_included() -> None:
+    for instance in fabricate(study("ct-chest", "dx-chest", "text-card", slices=2)):
+        data = encoded(instance)
+        dataset = dcmread(io.BytesIO(data), force=True)
+        for element in dataset.iterall():
+            assert element.value is element.value  # decodes each element, so that pydicom encodes them afresh
+        dataset.file_meta = None
+        assert as_pydicom_writes(dataset) == data
+
+
+def test_odd_values_are_padded_by_their_representation() -> None:
+    dataset = Dataset()
+    dataset.SOPInstanceUID, dataset.InstanceNumber = "1.2", "1"
+    template = HeaderTemplate(dataset, ("InstanceNumber", "SOPInstanceUID"), None)
+    made = dcmread(io.BytesIO(template.header({"SOPInstanceUID": "1.2.3", "InstanceNumber": "123"})), force=True)
+    assert made.SOPInstanceUID == "1.2.3"
+    assert made.InstanceNumber == 123
+    assert template.header({"SOPInstanceUID": "1.2.3", "InstanceNumber": "123"}).endswith(b"123 ")
+
+
+def test_only_text_can_vary() -> None:
+    dataset = Dataset()
+    dataset.Rows = 5
+    with pytest.raises(ValueError, match="Rows"):
+        HeaderTemplate(dataset, ("Rows",), None)
+
+
+def test_pixel_data_follows_the_header() -> None:
+    dataset = Dataset()
+    dataset.InstanceNumber = "1"
+    header = HeaderTemplate(dataset, ("InstanceNumber",), 6, "OB").header({"InstanceNumber": "2"})
+    made = dcmread(io.BytesIO(header + b"abcdef"), force=True)
+    assert made.PixelData == b"abcdef"
+    assert made["PixelData"].VR == "OB"
+    assert encode_dataset(dataset) != header

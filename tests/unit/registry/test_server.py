@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from dicomfab.model.errors import Conflict, InvalidInput
+from dicomfab.model.values import Environment
+from dicomfab.registry.fields import ALL_CAPABILITIES, Capability
+from dicomfab.registry.server import FIELD_NAMES, MoveRoute, PacsServer, canonical_host, server_from
+
+
+def server(**changes: object) -> PacsServer:
+    base = {"id": "a", "name": "A", "host": "localhost", "port": 104, "aec": "PACS", "environment": "test"}
+    return PacsServer(**{**base, **changes})
+
+
+def test_defaults_are_those_of_the_setup_guide():
+    made = server()
+    assert (made.aet_find, made.aet_store, made.aet_echo) == ("DICOMFAB", "DICOMFAB", "DICOMFAB")
+    assert made.capabilities == ALL_CAPABILITIES
+    assert (made.connect_timeout_s, made.association_timeout_s) == (5.0, 5.0)
+    assert made.is_active
+    assert not made.is_default
+
+
+def test_outside_values_become_the_models_own():
+    made = server(
+        port="104", environment="prod", capabilities=["echo", "find"], aec=" PACS ", name=" A ", dimse_timeout_s=7
+    )
+    assert (made.port, made.aec, made.name, made.dimse_timeout_s) == (104, "PACS", "A", 7.0)
+    assert made.environment is Environment.PROD
+    assert made.capabilities == {Capability.ECHO, Capability.FIND}
+
+
+BAD = {
+    "id": ["", "a b", "-a", "a/b", "move_routing", "MOVE_ROUTING", "a" * 65, "ä", None, 1],
+    "name": ["", "  ", "a\nb", "a\x1b[31m", "\ud800", "a" * 65, None, 5],
+    "host": ["", "http://x", "a b", "pacs.example.com:104", None],
+    "port": [0, 65536, "x", 1.5, True, None],
+    "aec": ["", "A" * 17, "A\\B", "Ä", None],
+    "environment": ["", "TEST", "production", None],
+    "description": ["a\nb", "a" * 501, None],
+    "aet_find": ["", " ", "A" * 17, "A\\B"],
+    "aet_store": ["A" * 17, "A\\B", None, 5],
+    "aet_echo": ["", "A" * 17],
+    "aet_move": ["A" * 17, None],
+    "aet_get": ["A\\B", None],
+    "capabilities": ["echo", ["ping"], [1], 5, None],
+    "max_pdu_bytes": [-1, 1, 4095, 1048577, 16384.0, True, "0", None],
+    "max_associations": [0, 65, 1.0, True, None],
+    "connect_timeout_s": [0, -1, 3601, float("nan"), float("inf"), True, "5", None],
+    "association_timeout_s": [0, 3601, None],
+    "dimse_timeout_s": [0, 3601, None],
+    "fallback_charset": ["latin1", "ISO_IR 999", None, 5],
+    "dicomweb_root": [
+        "ftp://x",
+        "http://",
+        "http://u:p@x/",
+        "http://x/?a",
+        "http://x y",
+        "http://[",
+        "http://x:99999",
+        None,
+    ],
+    "is_default": ["true", 1, None],
+    "is_active": ["no", 0, None],
+    "notes": ["a\x00b", "a" * 10_001, None],
+}
+
+
+def test_every_field_has_values_that_are_refused():
+    assert set(BAD) == set(FIELD_NAMES)
+
+
+@pytest.mark.parametrize(("field", "value"), [(f, v) for f, bad in BAD.items() for v in bad])
+def test_a_bad_value_is_refused_naming_the_field(field, value):
+    with pytest.raises(InvalidInput) as caught:
+        server(**{field: value})
+    assert caught.value.field == field
+    assert caught.value.what.startswith(field)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("aet_store", ""),
+        ("aet_move", ""),
+        ("max_pdu_bytes", 0),
+        ("max_pdu_bytes", 131072),
+        ("fallback_charset", "ISO_IR 100"),
+        ("dicomweb_root", "https://pacs.example.com:8043/dicom-web"),
+        ("notes", "first line\n\tsecond"),
+        ("capabilities", frozenset()),
+        ("name", "Größe 放射線"),
+        ("host", "::1"),
+    ],
+)
+def test_a_good_value_is_kept(field, value):
+    assert getattr(server(**{field: value}), field) == value
+
+
+def test_a_changed_copy_is_checked_as_well():
+    with pytest.raises(InvalidInput):
+        dataclasses.replace(server(), port=0)
+
+
+def test_plain_values_give_the_same_server_again():
+    made = server(aet_store="", capabilities=["find"], notes="x")
+    assert PacsServer(**made.as_dict()) == made
+
+
+def test_calling_ae_title_by_operation():
+    made = server(aet_find="FIND", aet_store="STORE", aet_echo="ECHO")
+    titles = {operation: made.calling_ae_title(operation) for operation in Capability}
+    assert titles == {"echo": "ECHO", "store": "STORE", "find": "FIND", "move": "FIND", "get": "FIND"}
+    own = server(aet_find="FIND", aet_move="MOVE", aet_get="GET")
+    assert (own.calling_ae_title(Capability.MOVE), own.calling_ae_title(Capability.GET)) == ("MOVE", "GET")
+
+
+def test_blank_store_title_disables_sending():
+    made = server(aet_store="  ")
+    assert not made.can(Capability.STORE)
+    assert made.can(Capability.FIND)
+    with pytest.raises(Conflict, match="C-STORE is disabled for A") as caught:
+        made.calling_ae_title(Capability.STORE)
+    assert "aet_store" in caught.value.cause
+
+
+def test_an_operation_outside_the_capabilities_is_refused():
+    with pytest.raises(Conflict, match="C-MOVE is disabled") as caught:
+        server(capabilities=["echo"]).calling_ae_title(Capability.MOVE)
+    assert "capabilities" in caught.value.cause
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("localhost", "127.0.0.1"),
+        ("localhost", "::1"),
+        ("LOCALHOST", "127.0.0.2"),
+        ("pacs.localhost", "127.0.0.1"),
+        ("::ffff:127.0.0.1", "localhost"),
+        ("0.0.0.0", "localhost"),
+        ("PACS.example.com", "pacs.EXAMPLE.com"),
+        ("2001:db8:0:0::1", "2001:DB8::1"),
+        ("::ffff:10.0.0.5", "10.0.0.5"),
+    ],
+)
+def test_spellings_of_one_host(one, other):
+    assert canonical_host(one) == canonical_host(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("pacs1", "pacs2"), ("10.0.0.5", "10.0.0.6"), ("localhosts", "localhost")])
+def test_different_hosts_stay_different(one, other):
+    assert canonical_host(one) != canonical_host(other)
+
+
+def test_address_for_people():
+    assert server().address == "localhost:104"
+    assert server(host="::1").address == "[::1]:104"
+
+
+def test_the_new_servers_missing_fields_are_all_named():
+    with pytest.raises(InvalidInput) as caught:
+        server_from({"name": "A", "port": 104}, server_id="a")
+    assert caught.value.what == "host, aec, environment: missing"
+
+
+def test_an_unknown_field_gets_the_nearest_known_one():
+    with pytest.raises(InvalidInput) as caught:
+        server_from({"nmae": "A"}, server_id="a")
+    assert caught.value.field == "nmae"
+    assert "'A'" in caught.value.what
+    assert "did you mean 'name'?" in caught.value.cause
+
+
+def test_a_routes_ae_title_is_checked_and_named():
+    assert MoveRoute("a", "b", " MOVE ").ae_title == "MOVE"
+    with pytest.raises(InvalidInput) as caught:
+        MoveRoute("a", "b", "A" * 17)
+    assert caught.value.field == "move_routing.b"

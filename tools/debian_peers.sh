@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Install the real peers that the tests talk to: DCMTK, Orthanc, Chromium. Debian's orthanc package starts a server on
+# 4242 and 8042 when it is installed; here it must not. Elsewhere than on Debian as root this only says what is missing.
+set -euo pipefail
+declare -A program=([dcmtk]=storescu [orthanc]=Orthanc [chromium]=chromium [lsof]=lsof)
+missing=()
+for package in "${!program[@]}"; do
+  PATH="$PATH:/usr/sbin" command -v "${program[$package]}" >/dev/null || missing+=("$package")
+done
+[ ${#missing[@]} = 0 ] && exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+  echo "Not installed: ${missing[*]}. The tests that need them will be skipped, visibly." >&2
+  echo "  On Debian: sudo tools/debian_peers.sh" >&2
+  exit 0
+fi
+
+policy=/usr/sbin/policy-rc.d
+backup=""
+restore() {
+  rm -f "$policy"
+  if [ -n "$backup" ]; then mv "$backup" "$policy"; fi
+}
+trap restore EXIT
+if [ -e "$policy" ]; then
+  backup=$(mktemp "$policy.XXXXXX")
+  cp -p "$policy" "$backup"
+fi
+printf '#!/bin/sh\nexit 101\n' >"$policy"
+chmod 755 "$policy"
+
+echo "Installing ${missing[*]} ..."
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+# Where systemd runs, the package's unit would start at the next boot.
+if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
+  for package in "${missing[@]}"; do
+    [ "$package" = orthanc ] && systemctl disable --now orthanc.service >/dev/null 2>&1 || true
+  done
+fi
