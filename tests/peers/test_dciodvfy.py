@@ -6,12 +6,12 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
-from dciodvfy import dcentvfy, dciodvfy, dciodvfy_all
 
 from dicomfab.fabricate.kinds import KINDS
 from dicomfab.fabricate.recipe import StudyRecipe, resolve
 from dicomfab.fabricate.sinks import write_files
 from dicomfab.model.study import Patient
+from tests.peers.dciodvfy import dcentvfy, dciodvfy, dciodvfy_all
 
 pytestmark = pytest.mark.peers
 
@@ -21,7 +21,7 @@ EXPECTED_WARNINGS = ("Unrecognized tag - assuming explicit value representation 
 
 PATIENTS = {
     "invented": None,
-    "minimal": Patient("A", "1"),
+    "minimal": Patient("A^B", "1"),
     "latin": Patient("Nuñez Müller^Zoé^Ångström^Dr.^PhD", "SYN 1", "19600229", "F", "SYN-SITE"),
     "scripts": Patient("Yamada^Tarou=山田^太郎=やまだ^たろう", "SYN2", "20260131", "M"),
     "other": Patient("Ξένη^Ирина", "SYN3", "20240131", "O"),
@@ -29,7 +29,7 @@ PATIENTS = {
 
 
 def made(tmp_path: Path, recipe: StudyRecipe) -> list[Path]:
-    study = resolve(recipe, now=dt.datetime(2026, 1, 31, 9, 30), draw_seed=lambda: 11)
+    study = resolve(recipe, now=dt.datetime(2026, 1, 31, 9, 30, tzinfo=dt.UTC), draw_seed=lambda: 11)
     return [file.path for file in write_files(study, tmp_path / "study")]
 
 
@@ -52,8 +52,8 @@ def test_a_study_of_all_kinds(tmp_path: Path, patient: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_study_of_one_kind_with_empty_identifiers(tmp_path: Path, kind: str) -> None:
-    recipe = StudyRecipe((kind,), seed=2**63 - 1, slices=2, cards=2, accession_number="", study_id="")
+def test_a_study_of_one_kind_without_an_accession_number(tmp_path: Path, kind: str) -> None:
+    recipe = StudyRecipe((kind,), seed=2**63 - 1, slices=2, cards=2, accession_number="")
     assert_valid(made(tmp_path, recipe))
 
 
@@ -67,7 +67,7 @@ def test_every_slice_of_a_full_study(tmp_path: Path, seed: int) -> None:
 
 def test_the_judge_sees_errors(tmp_path: Path) -> None:
     path = made(tmp_path, StudyRecipe(("text-card",)))[0]
-    path.write_bytes(path.read_bytes().replace(b"MONOCHROME2 ", b"MONOCHROME9 "))
+    path.write_bytes(path.read_bytes().replace(b"DERIVED\\SECONDARY", b"derived\\SECONDARY"))
     verdict = dciodvfy(path)
     assert verdict.errors
     assert not verdict.valid

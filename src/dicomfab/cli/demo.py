@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -14,6 +16,8 @@ from dicomfab.cli.session import actor, application
 from dicomfab.model.study import Patient
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from dicomfab.app.build import Application
     from dicomfab.registry.server import PacsServer
     from dicomfab.services.transfer import TransferReport
@@ -29,6 +33,16 @@ STUDIES = (("ct-chest", "SYNDEMO-CT"), ("dx-chest", "SYNDEMO-DX"))
 STUDY_DATE, STUDY_TIME = "20260105", "101500"
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    kind: str
+    study_instance_uid: str
+    fabricated: int
+    sent: str
+    moved: str
+    counts: dict[str, str]
+
+
 @app.command()
 def demo(as_json: output.Json = False) -> None:
     """Fabricate a patient with CT and DX, send to Test PACS 1, find it on all four, move to Test PACS 2, verify.
@@ -37,19 +51,26 @@ def demo(as_json: output.Json = False) -> None:
     """
     built = application()
     servers = {name: built.pacs.resolve(actor(), name) for name in SHOWN}
-    rows: list[dict[str, Any]] = []
+    rows: list[_Row] = []
     for kind, accession in STUDIES:
         study_uid, made = _fabricate(built, kind, accession, quiet=as_json)
-        sent = _send(built, study_uid, servers, quiet=as_json)
-        moved = _move(built, study_uid, servers, quiet=as_json)
+        made_uids = frozenset(i.identity.sop_instance_uid for i in built.local_archive.instances(study_uid))
+        verdicts = []
+        for transfer, destination in ((_send, SOURCE), (_move, DESTINATION)):
+            held = built.queries.instances(actor(), servers[destination], study_uid)
+            if made_uids <= held:
+                _say(f"  {servers[destination].name} has all {made} instances already", quiet=as_json)
+                verdicts.append("verified")
+            else:
+                verdicts.append(str(transfer(built, study_uid, servers, quiet=as_json).verdict.kind))
         counts = _counts(built, study_uid, servers)
-        rows.append({"kind": kind, "study": study_uid, "made": made, "sent": sent, "moved": moved, "counts": counts})
+        sent, moved = verdicts
+        rows.append(_Row(kind, study_uid, made, sent, moved, counts))
     if as_json:
-        output.print_json([_row_dict(row) for row in rows])
+        output.print_json([dataclasses.asdict(row) for row in rows])
     else:
         _print(rows, servers)
-    kinds = [str(row[step].verdict.kind) for row in rows for step in ("sent", "moved")]
-    sys.exit(max(EXIT_CODES[kind] for kind in kinds))
+    sys.exit(max(EXIT_CODES[verdict] for row in rows for verdict in (row.sent, row.moved)))
 
 
 def _fabricate(built: Application, kind: str, accession: str, *, quiet: bool) -> tuple[str, int]:
@@ -115,29 +136,17 @@ def _counts(built: Application, study_uid: str, servers: dict[str, PacsServer]) 
     return counts
 
 
-def _print(rows: list[dict[str, Any]], servers: dict[str, PacsServer]) -> None:
+def _print(rows: list[_Row], servers: dict[str, PacsServer]) -> None:
     columns = ("study", "fabricated", *(servers[name].name for name in SHOWN), "sent", "moved")
-    cells = [
-        (
-            row["kind"],
-            str(row["made"]),
-            *(row["counts"][name] for name in SHOWN),
-            _verdict(row["sent"]),
-            _verdict(row["moved"]),
-        )
+    cells: list[tuple[str | Text, ...]] = [
+        (row.kind, str(row.fabricated), *(row.counts[name] for name in SHOWN), _verdict(row.sent), _verdict(row.moved))
         for row in rows
     ]
     output.print_table(columns, cells)
 
 
-def _verdict(report: TransferReport) -> Any:
-    kind = str(report.verdict.kind)
+def _verdict(kind: str) -> Text:
     return output.verdict_text(kind == "verified", kind)
-
-
-def _row_dict(row: dict[str, Any]) -> dict[str, Any]:
-    verdicts = {step: str(row[step].verdict.kind) for step in ("sent", "moved")}
-    return {"kind": row["kind"], "study": row["study"], "fabricated": row["made"], "counts": row["counts"], **verdicts}
 
 
 def _say_report(report: TransferReport, *, quiet: bool) -> None:

@@ -1,6 +1,6 @@
 """Print what a transfer did, and leave with an exit code that says how it ended.
 
-0 verified, 6 mismatch, 7 unverified, 130 stopped by the user.
+0 verified, 4 broken off by the peer or the road to it, 6 mismatch, 7 unverified, 130 stopped by the user.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ def finish(report: TransferReport, *, as_json: bool) -> None:
         output.print_json(report_dict(report))
     else:
         _print(report)
-    sys.exit(130 if report.cancelled else EXIT_CODES[str(report.verdict.kind)])
+    if report.cancelled:
+        sys.exit(130)
+    sys.exit(report.error.exit_code if report.error is not None else EXIT_CODES[str(report.verdict.kind)])
 
 
 def report_dict(report: TransferReport) -> dict[str, Any]:
     """The report as plain values; a counter that was not reported is null."""
-    plain = dataclasses.asdict(report)
+    plain = dataclasses.asdict(dataclasses.replace(report, error=None))
+    plain["error"] = report.error.as_dict() if report.error is not None else None
     plain["verdict"]["kind"] = str(report.verdict.kind)
     plain["verdict"]["arrived"] = report.verdict.arrived
     return plain
@@ -55,6 +58,8 @@ def _print(report: TransferReport) -> None:
         output.print_text(f"  failed     and {len(report.failed) - _SHOWN_FAILURES} more (see --json)")
     if report.cancelled:
         output.print_text("  stopped    on request, before the end")
+    if report.error is not None:
+        output.print_text(f"  broken off {report.error}")
     already = f", {verdict.before} of them before this transfer" if verdict.before else ""
     line = output.verdict_text(verdict.kind == "verified", f"  {str(verdict.kind).upper()}")
     line.append(f"   {verdict.why}{already}", style="not bold default")

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from dicomfab.fabricate import checks, people
@@ -74,8 +75,7 @@ class ResolvedStudy:
     @property
     def recipe_hash(self) -> str:
         """32 hexadecimal digits that stand for the resolved recipe and the renderer version."""
-        text = json.dumps([RENDERER_VERSION, self.as_dict()], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-        return hashlib.blake2b(text.encode("ascii"), digest_size=16).hexdigest()
+        return _recipe_hash(self)
 
     @property
     def study_instance_uid(self) -> str:
@@ -103,6 +103,12 @@ class ResolvedStudy:
     def from_dict(cls, values: dict[str, Any]) -> ResolvedStudy:
         """Take back what :meth:`as_dict` gave."""
         return cls(**{**values, "kinds": tuple(values["kinds"]), "patient": Patient(**values["patient"])})
+
+
+@lru_cache(maxsize=64)
+def _recipe_hash(study: ResolvedStudy) -> str:
+    text = json.dumps([RENDERER_VERSION, study.as_dict()], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode("ascii"), digest_size=16).hexdigest()
 
 
 def resolve(recipe: StudyRecipe, *, now: dt.datetime, draw_seed: Callable[[], int]) -> ResolvedStudy:

@@ -7,7 +7,7 @@ import re
 
 from dicomfab.model.errors import InvalidInput
 
-_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 _SLUG_DROP = re.compile(r"[^a-z0-9]+")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?")
 
@@ -48,7 +48,9 @@ def ae_title(value: object, *, field: str = "AE title", source: str = "") -> str
 
 
 def uid(value: object, *, field: str = "UID") -> str:
-    """Check a DICOM unique identifier (VR UI, PS3.5 9.1): digits and dots, no leading zeros, at most 64.
+    """Check a DICOM unique identifier (VR UI, PS3.5 9.1): numbers joined by dots, at most 64 characters.
+
+    Leading zeros, which the standard forbids, are let through: hospitals hold such UIDs, and they do no harm.
 
     Raises:
         InvalidInput: anything else, so that no outside text becomes a path or a query.
@@ -59,7 +61,7 @@ def uid(value: object, *, field: str = "UID") -> str:
             f"{field}: {value!r} is not a DICOM UID",
             field=field,
             value=value,
-            cause="a UID is numbers joined by dots, without leading zeros, at most 64 characters",
+            cause="a UID is numbers joined by dots, at most 64 characters",
             remedy="copy the UID again, complete and without spaces",
         )
     return text

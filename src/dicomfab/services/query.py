@@ -224,6 +224,16 @@ class QueryService:
         matches = [_series_match(match) for match in _series_of(self.find, server, study_instance_uid)]
         return sorted(matches, key=lambda s: (s.series_number is None, s.series_number or 0, s.series_instance_uid))
 
+    def instances(self, actor: Actor, server: PacsServer, study_instance_uid: str) -> frozenset[str]:
+        """The SOP instance UIDs of one study on a server; empty only if the server says so.
+
+        Raises:
+            AccessDenied: QUERY is not allowed in the server's environment.
+            PeerError: a query failed.
+        """
+        require(actor, Action.QUERY, server.environment)
+        return instances_held(self.find, server, study_instance_uid)
+
     def identify(self, actor: Actor, server: PacsServer, reference: str) -> str:
         """The study that a person means on a server: a UID as it is, or an accession number that it knows once.
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from pydicom import Dataset
 
 from dicomfab.access.policy import Action, require
 from dicomfab.archive.archive import Archive
 from dicomfab.archive.receive import ArchiveReceiver
+from dicomfab.archive.records import StoredInstance
 from dicomfab.dimse.messages import Response, Suboperations
+from dicomfab.dimse.peer import Peer
 from dicomfab.dimse.scu.store import StoreOutcome
 from dicomfab.dimse.sop_classes import storage_sop_classes
+from dicomfab.dimse.status import CANCEL
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import ConfirmationRequired, Conflict, NotFound
+from dicomfab.model.errors import ConfirmationRequired, NotFound, PeerError
 from dicomfab.model.query import Level, QueryModel
 from dicomfab.model.values import Environment, uid
 from dicomfab.registry.fields import Capability
@@ -57,6 +60,7 @@ class TransferReport:
         seconds: transfer time without verification.
         size_bytes: sent, for C-STORE.
         cancelled: stopped on request before the end.
+        error: what broke the transfer off half-way; what came before it is counted and verified all the same.
     """
 
     operation: str
@@ -72,6 +76,7 @@ class TransferReport:
     seconds: float
     size_bytes: int | None = None
     cancelled: bool = False
+    error: PeerError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +131,9 @@ class TransferService:
         expected = frozenset(i.identity.sop_instance_uid for i in instances)
         listing = self._listing(destination, study_instance_uid)
         before = held_before(listing)
-        start, accepted, resent, size, failed = time.perf_counter(), 0, 0, 0, []
-        watch.on_progress(Progress("sending", 0, len(instances)))
-        done = 0
-        for outcome in self.store(peer, [i.file for i in instances], cancelled=watch.cancelled):
-            done += 1
-            accepted += outcome.accepted
-            resent += outcome.resent
-            size += instances[done - 1].size_bytes if outcome.accepted else 0
-            if outcome.error is not None:
-                failed.append(FailedInstance(outcome.instance.identity.sop_instance_uid, outcome.error.what))
-            watch.on_progress(Progress("sending", done, len(instances)))
+        start = time.perf_counter()
+        outcomes, error = self._send_all(peer, instances, watch)
+        accepted = sum(outcome.accepted for outcome in outcomes)
         seconds = time.perf_counter() - start
         verdict = verify(
             expected,
@@ -154,14 +151,33 @@ class TransferService:
             destination=destination.name,
             instances=len(instances),
             accepted=accepted,
-            failed=tuple(failed),
-            resent=resent,
+            failed=tuple(
+                FailedInstance(o.instance.identity.sop_instance_uid, o.error.what) for o in outcomes if o.error
+            ),
+            resent=sum(outcome.resent for outcome in outcomes),
             suboperations=None,
             verdict=verdict,
             seconds=seconds,
-            size_bytes=size,
-            cancelled=done < len(instances),
+            size_bytes=sum(i.size_bytes for i, o in zip(instances, outcomes, strict=False) if o.accepted),
+            cancelled=error is None and len(outcomes) < len(instances),
+            error=error,
         )
+
+    def _send_all(
+        self, peer: Peer, instances: Sequence[StoredInstance], watch: Watch
+    ) -> tuple[list[StoreOutcome], PeerError | None]:
+        """Every outcome in order, and what broke the sending off half-way; raises if not even one was sent."""
+        outcomes: list[StoreOutcome] = []
+        watch.on_progress(Progress("sending", 0, len(instances)))
+        try:
+            for outcome in self.store(peer, [i.file for i in instances], cancelled=watch.cancelled):
+                outcomes.append(outcome)
+                watch.on_progress(Progress("sending", len(outcomes), len(instances)))
+        except PeerError as error:
+            if not outcomes:
+                raise
+            return outcomes, error
+        return outcomes, None
 
     def move(
         self,
@@ -203,7 +219,7 @@ class TransferService:
         responses = self.move_scu(
             peer, QueryModel.STUDY_ROOT, _study(study_instance_uid), move_destination, cancelled=watch.cancelled
         )
-        final = _follow(responses, "moving", len(expected), watch)
+        final, error = _follow(responses, "moving", len(expected), watch)
         seconds = time.perf_counter() - start
         verdict = verify(
             expected,
@@ -213,9 +229,8 @@ class TransferService:
             on_progress=watch.on_progress,
             stopped=watch.cancelled,
         )
-        return _retrieve_report(
-            "C-MOVE", study_instance_uid, source.name, destination.name, expected, final, verdict, seconds
-        )
+        ends = (source.name, destination.name)
+        return _retrieve_report("C-MOVE", study_instance_uid, ends, len(expected), final, error, verdict, seconds)
 
     def get(
         self, actor: Actor, study_instance_uid: str, source: PacsServer, *, watch: Watch | None = None
@@ -242,12 +257,11 @@ class TransferService:
         responses = self.get_scu(
             peer, QueryModel.STUDY_ROOT, _study(study_instance_uid), classes, receiver, cancelled=watch.cancelled
         )
-        final = _follow(responses, "getting", len(expected), watch)
+        final, error = _follow(responses, "getting", len(expected), watch)
         seconds = time.perf_counter() - start
         verdict = verify(expected, before, listing, wait_s=0.0, on_progress=watch.on_progress, stopped=watch.cancelled)
-        return _retrieve_report(
-            "C-GET", study_instance_uid, source.name, "local store", expected, final, verdict, seconds
-        )
+        ends = (source.name, "local store")
+        return _retrieve_report("C-GET", study_instance_uid, ends, len(expected), final, error, verdict, seconds)
 
     def _listing(self, server: PacsServer, study_instance_uid: str) -> Listing:
         return lambda: instances_held(self.find, server, study_instance_uid)
@@ -286,17 +300,25 @@ def _study(study_instance_uid: str) -> Dataset:
     return identifier
 
 
-def _follow(responses: Iterator[Response], stage: str, expected: int, watch: Watch) -> Response:
-    final: Response | None = None
+def _follow(
+    responses: Iterator[Response], stage: str, expected: int, watch: Watch
+) -> tuple[Response, PeerError | None]:
+    """The last response, and what broke the retrieve off after it; raises if there was no response at all."""
+    last: Response | None = None
     watch.on_progress(Progress(stage, 0, expected))
-    for response in responses:
-        final = response
-        counters = response.suboperations
-        done = (counters.completed or 0) + (counters.warning or 0) + (counters.failed or 0)
-        watch.on_progress(Progress(stage, done, expected, counters))
-    if final is None:
-        raise Conflict("the retrieve ended without any response")
-    return final
+    try:
+        for response in responses:
+            last = response
+            counters = response.suboperations
+            done = (counters.completed or 0) + (counters.warning or 0) + (counters.failed or 0)
+            watch.on_progress(Progress(stage, done, expected, counters))
+    except PeerError as error:
+        if last is None:
+            raise
+        return last, error
+    if last is None:
+        raise RuntimeError("an association ended without a response and without an error")
+    return last, None
 
 
 def _all_delivered(final: Response, expected: int) -> bool:
@@ -307,33 +329,32 @@ def _all_delivered(final: Response, expected: int) -> bool:
 def _retrieve_report(
     operation: str,
     study_instance_uid: str,
-    source: str,
-    destination: str,
-    expected: frozenset[str],
+    ends: tuple[str, str],
+    expected: int,
     final: Response,
+    error: PeerError | None,
     verdict: Verdict,
     seconds: float,
 ) -> TransferReport:
     return TransferReport(
         operation=operation,
         study_instance_uid=study_instance_uid,
-        source=source,
-        destination=destination,
-        instances=len(expected),
+        source=ends[0],
+        destination=ends[1],
+        instances=expected,
         accepted=final.suboperations.delivered,
         failed=tuple(FailedInstance(u, "named by the source as failed") for u in final.failed_sop_instance_uids),
         resent=0,
         suboperations=final.suboperations,
         verdict=_held_against_counters(verdict, final),
         seconds=seconds,
-        cancelled=final.status == 0xFE00,
+        cancelled=final.status == CANCEL,
+        error=error,
     )
 
 
 def _held_against_counters(verdict: Verdict, final: Response) -> Verdict:
     """A destination that cannot be asked leaves only the source's word; a failure among its counters is a mismatch."""
-    from dataclasses import replace
-
     failed = final.suboperations.failed
     if verdict.kind is VerdictKind.UNVERIFIED and failed:
         why = f"the source reports {failed} failed sub-operations; {verdict.why}"

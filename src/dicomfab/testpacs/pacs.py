@@ -11,7 +11,7 @@ from dicomfab.archive.archive import Archive
 from dicomfab.archive.errors import ArchiveFailure, ArchiveQueryError
 from dicomfab.archive.receive import ArchiveReceiver
 from dicomfab.dimse.handlers import Refusal, Requestor, StoreSink
-from dicomfab.model.query import QueryModel
+from dicomfab.model.query import Level, QueryModel
 from dicomfab.model.study import Buffer, InstanceFile, InstanceIdentity
 from dicomfab.model.values import Environment
 
@@ -64,8 +64,10 @@ class PacsHandlers:
             raise self._refused("C-FIND", requestor, level, error.status, error.field) from error
         except ArchiveFailure as error:
             raise self._refused("C-FIND", requestor, level, FIND_OUT_OF_RESOURCES, "index") from error
-        finally:
-            log.info("C-FIND from %s: %s, %s level: %d matches", _who(requestor), model, level, count)
+        except GeneratorExit:
+            log.info("C-FIND from %s: %s, %s level: ended by it after %d matches", _who(requestor), model, level, count)
+            raise
+        log.info("C-FIND from %s: %s, %s level: %d matches", _who(requestor), model, level, count)
 
     def select(self, requestor: Requestor, model: QueryModel, identifier: Dataset) -> Sequence[InstanceFile]:
         """The instances of a C-MOVE or C-GET (PS3.4 C.4.2, C.4.3).
@@ -80,8 +82,7 @@ class PacsHandlers:
             raise self._refused("retrieve", requestor, level, error.status, error.field) from error
         except ArchiveFailure as error:
             raise self._refused("retrieve", requestor, level, UNABLE_TO_CALCULATE_MATCHES, "index") from error
-        studies = identifier.get("StudyInstanceUID", "")
-        log.info("retrieve for %s: %s level, study %s: %d instances", _who(requestor), level, studies, len(found))
+        log.info("retrieve for %s: %s, %s level: %d instances", _who(requestor), model, level, len(found))
         return found
 
     def destination(self, requestor: Requestor, move_destination: str) -> tuple[str, int] | None:
@@ -122,4 +123,6 @@ def _who(requestor: Requestor) -> str:
 
 
 def _level(identifier: Dataset) -> str:
-    return str(identifier.get("QueryRetrieveLevel", "") or "no")
+    """The level, if it is one: anything else in its place may be anything, a patient's name too."""
+    level = str(identifier.get("QueryRetrieveLevel", ""))
+    return level if level in set(Level) else "no valid"

@@ -104,10 +104,17 @@ def web_page(config: LabConfig, server: ServerSpec, archive: Archive) -> Iterato
         thread.join()
 
 
+class _OneLine(logging.Formatter):
+    """What a peer sent, such as its AE title, can neither end a line of the log nor steer a terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in super().formatMessage(record))
+
+
 def log_to(path: Path) -> None:
     """Log to a file that is rotated before it grows large."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger().addHandler(handler)  # of libraries only warnings: the root's level stays
     logging.getLogger("dicomfab").setLevel(logging.INFO)

@@ -12,7 +12,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.params import Depends as Dependency
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from dicomfab.access.policy import Action, Scope, decide
 from dicomfab.app.build import Application
@@ -70,9 +70,9 @@ def declared_actions(app: FastAPI) -> dict[str, frozenset[Action]]:
     """``METHOD /path`` of every route -> the actions that it declares; empty where it declares none."""
     return {
         f"{method} {route.path}": frozenset(_actions(route.dependant))
-        for route in app.routes
-        if isinstance(route, APIRoute)
-        for method in sorted(route.methods)
+        for route in iter_route_contexts(app.routes)
+        if isinstance(route.original_route, APIRoute)
+        for method in sorted(route.methods or ())
     }
 
 

@@ -25,6 +25,9 @@ from dicomfab.web.templating import is_fragment_wanted, page
 
 log = logging.getLogger(__name__)
 
+#: Elements whose id begins like this show a failure themselves; others leave it to the alerts of the layout.
+OWN_PLACE = "detail-"
+
 _STATUSES: tuple[tuple[type[DicomFabError], int], ...] = (
     (InvalidInput, 400),
     (AccessDenied, 403),
@@ -46,8 +49,9 @@ def error_response(request: Request, error: DicomFabError) -> Response:
     """The failure as a page; for htmx as a panel, put where the layout keeps its alerts."""
     if is_fragment_wanted(request):
         response = page(request, "fragments/alert.html", {"error": error}, status_code=status_of(error))
-        response.headers["HX-Retarget"] = "#alerts"
-        response.headers["HX-Reswap"] = "innerHTML show:window:top"
+        if not request.headers.get("hx-target", "").startswith(OWN_PLACE):
+            response.headers["HX-Retarget"] = "#alerts"
+            response.headers["HX-Reswap"] = "innerHTML show:window:top"
         return response
     return page(request, "error.html", {"error": error}, status_code=status_of(error))
 

@@ -188,7 +188,7 @@ def _row(service: PacsService, actor: Actor, server_id: str) -> ServerOverview:
 def _form(
     request: Request, form: ServerForm, *, error: DicomFabError | None = None, server_id: str | None = None
 ) -> Response:
-    context = {"form": form, "error": error, "field": form.field_at_fault(error), "server_id": server_id}
+    context = {"form": form, "error": error, "wrong": form.field_at_fault(error), "server_id": server_id}
     return page(request, "pacs/form.html", context, status_code=status_of(error) if error else 200)
 
 
@@ -205,6 +205,6 @@ def _routing(
         "rows": service.routes(actor, server_id),
         "titles": titles,
         "error": error,
-        "field": error.field.rpartition(".")[2] if error else "",
+        "wrong": error.field.rpartition(".")[2] if error else "",
     }
     return page(request, "pacs/routing.html", context, status_code=400 if error else 200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
@@ -39,6 +40,17 @@ _LABELS = {
     "study_instance_uid": "Study Instance UID",
 }
 
+_OPTIONS = {
+    "patient_name": "--patient-name",
+    "patient_id": "--patient-id",
+    "accession_number": "--accession",
+    "date_from": "--date-from",
+    "date_to": "--date-to",
+    "modality": "--modality",
+    "study_description": "--description",
+    "study_instance_uid": "--study",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Search:
@@ -59,6 +71,14 @@ class Search:
     def active(self) -> dict[str, str]:
         """Label -> value of the fields that restrict the search."""
         return {_LABELS[name]: value for name, value in asdict(self.filter).items() if value.strip()}
+
+    @property
+    def command(self) -> str:
+        """The options that ask the same on the command line, each with a space in front."""
+        options = [(option, value) for name, option in _OPTIONS.items() if (value := getattr(self.filter, name))]
+        servers = [("--pacs", server) for server in self.pacs]
+        limit = [] if self.limit == DEFAULT_LIMIT else [("--limit", str(self.limit))]
+        return "".join(f" {option} {shlex.quote(value)}" for option, value in (*servers, *options, *limit))
 
 
 def search_of(request: Request, pacs: Annotated[tuple[str, ...], Query()] = (), limit: str = "") -> Search:
@@ -94,7 +114,7 @@ def form(request: Request, search: CurrentSearch, actor: CurrentActor, applicati
         "offered": offered,
         "asked": asked,
         "error": error,
-        "field": error.field if isinstance(error, InvalidInput) else "",
+        "wrong": error.field if isinstance(error, InvalidInput) else "",
         "default_limit": DEFAULT_LIMIT,
     }
     return page(request, "query/form.html", context, status_code=status_of(error) if error else 200)
@@ -173,9 +193,7 @@ def get(
     return to_task(task)
 
 
-def chosen_destination(
-    application: Application, actor: Actor, server_id: str, *, yes_production: bool
-) -> PacsServer:
+def chosen_destination(application: Application, actor: Actor, server_id: str, *, yes_production: bool) -> PacsServer:
     """The server that a form names as destination.
 
     Raises:
@@ -213,7 +231,8 @@ def _offered(application: Application, actor: Actor) -> list[PacsServer]:
 def _asked(application: Application, actor: Actor, search: Search) -> list[PacsServer]:
     if not search.pacs:
         raise InvalidInput("pacs: choose at least one server", field="pacs", value="")
-    return [application.pacs.get(actor, server_id) for server_id in dict.fromkeys(search.pacs)]
+    found = {s.id: s for s in (application.pacs.resolve(actor, label) for label in search.pacs)}
+    return list(found.values())
 
 
 def _move_form(
@@ -233,10 +252,8 @@ def _move_form(
         "routed": [row for row in rows if row.ae_title],
         "unrouted": [row.destination for row in rows if not row.ae_title],
         "error": error,
-        "field": error.field if error else "",
+        "wrong": error.field if error else "",
         "chosen": chosen,
     }
     template = "query/move_panel.html" if is_fragment_wanted(request) else "query/move.html"
     return page(request, template, context, status_code=400 if error else 200)
-
-

@@ -161,7 +161,7 @@ def delete(study: str, actor: CurrentActor, application: CurrentApplication) -> 
 
 
 def _form(request: Request, form: StudyForm, error: InvalidInput | None = None) -> Response:
-    context = {"form": form, "kinds": KINDS, "error": error, "field": error.field if error else ""}
+    context = {"form": form, "kinds": KINDS, "error": error, "wrong": error.field if error else ""}
     return page(request, "studies/form.html", context, status_code=400 if error else 200)
 
 
@@ -180,7 +180,7 @@ def _study(
         "series": detail.series,
         "destinations": able,
         "error": error,
-        "field": error.field if error else "",
+        "wrong": error.field if error else "",
         "chosen": chosen,
     }
     return page(request, "studies/show.html", context, status_code=400 if error else 200)

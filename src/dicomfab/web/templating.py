@@ -68,6 +68,9 @@ def _environment() -> Environment:
         moment=moment,
         shell=shlex.quote,
         problem=problem,
+        capitalize_first=capitalize_first,
+        iso=datetime.fromisoformat,
+        pair=lambda value: (value, value),
     )
     return environment
 
@@ -131,6 +134,11 @@ def problem(error: DicomFabError) -> str:
     """What is wrong with a field, for showing beside it: without the field's name in front."""
     field = getattr(error, "field", "")
     return error.what.removeprefix(f"{field}: ") if field else error.what
+
+
+def capitalize_first(text: str) -> str:
+    """The first letter large, the others as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def _asset_version() -> str:

@@ -11,7 +11,7 @@ from dicomfab.fabricate.recipe import ResolvedStudy, StudyRecipe, resolve
 from dicomfab.fabricate.study import FabricatedInstance
 from dicomfab.model.part10 import file_header
 
-NOW = dt.datetime(2026, 1, 31, 9, 30)
+NOW = dt.datetime(2026, 1, 31, 9, 30, tzinfo=dt.UTC)
 
 
 def resolved(recipe: StudyRecipe) -> ResolvedStudy:

@@ -7,7 +7,6 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from studies import NOW, resolved, study
 
 from dicomfab.fabricate import checks, people
 from dicomfab.fabricate.recipe import ResolvedStudy, StudyRecipe, resolve
@@ -15,6 +14,7 @@ from dicomfab.fabricate.seeds import Draw, derive, uid
 from dicomfab.fabricate.study import count
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.study import Patient
+from tests.unit.fabricate.studies import NOW, resolved, study
 
 CT = ("ct-chest",)
 

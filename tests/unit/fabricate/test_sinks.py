@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
-from studies import study
 
 from dicomfab.fabricate.sinks import write_files
 from dicomfab.model.errors import Conflict, InvalidInput
+from tests.unit.fabricate.studies import study
 
 
 def test_files_are_dicom_files(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ import tracemalloc
 import numpy as np
 import pytest
 from pydicom import Dataset
-from studies import encoded, read, study
 
 from dicomfab.fabricate.iods.common import PRIVATE_CREATOR, PRIVATE_GROUP, clock
 from dicomfab.fabricate.study import count, fabricate
 from dicomfab.model.study import Patient
+from tests.unit.fabricate.studies import encoded, read, study
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,11 @@ def test_numbers_joined_by_dots_are_a_uid(numbers):
     assert values.uid(text + "\0") == text
 
 
-@pytest.mark.parametrize("bad", ["", "1", "1.02", "1..2", ".1", "1.", "1.a", "../1.2", "1." + "1" * 63, None])
+def test_leading_zeros_are_let_through_since_hospitals_have_them():
+    assert values.uid("1.02.003") == "1.02.003"
+
+
+@pytest.mark.parametrize("bad", ["", "1", "1..2", ".1", "1.", "1.a", "../1.2", "1." + "1" * 63, None])
 def test_other_texts_are_no_uid(bad):
     with pytest.raises(InvalidInput):
         values.uid(bad)

@@ -35,37 +35,47 @@ def _ellipsoid_span(p: NDArray[np.float64], y: float, z: float) -> tuple[float, 
 
 
 @kernel
-def _capsule_span(p: NDArray[np.float64], y: float, z: float) -> tuple[float, float]:
-    # The nearest point of the axis is taken in the plane of the row first; one more step makes it exact enough.
-    ax, ay, az = p[6], p[7], p[8]
-    dx, dy, dz = p[9] - ax, p[10] - ay, p[11] - az
-    plane = dy * dy + dz * dz
-    length = plane + dx * dx + 1e-9
-    low, high = 1e30, -1e30
-    # The part of the axis that is within reach of this row.
-    reach = max(p[12], p[13])
-    t0, t1 = 0.0, 1.0
-    if plane > 1e-9:
-        middle = ((y - ay) * dy + (z - az) * dz) / plane
-        ey, ez = ay + middle * dy - y, az + middle * dz - z
-        off = reach * reach - ey * ey - ez * ez
-        if off <= 0.0:
-            return 1.0, 0.0
-        half = math.sqrt(off / plane)
-        t0, t1 = max(0.0, middle - half), min(1.0, middle + half)
-        if t0 > t1:
-            return 1.0, 0.0
-    steps = 1 + int((t1 - t0) * math.sqrt(length) / (0.4 * reach + 1e-9))
-    for step in range(steps + 1):
-        t = t0 + (t1 - t0) * step / steps
-        ey, ez = ay + t * dy - y, az + t * dz - z
-        r = p[12] + t * (p[13] - p[12])
-        square = r * r - ey * ey - ez * ez
-        if square > 0.0:
-            w = math.sqrt(square)
-            x = ax + t * dx
-            low, high = min(low, x - w), max(high, x + w)
+def _ball(r: float, off: float, x: float, low: float, high: float) -> tuple[float, float]:
+    """Widen a span by that of a ball whose centre lies at x, the square root of ``off`` away from the row."""
+    square = r * r - off
+    if square > 0.0:
+        w = math.sqrt(square)
+        low, high = min(low, x - w), max(high, x + w)
     return low, high
+
+
+@kernel
+def _rod(p: NDArray[np.float64], y: float, z: float, low: float, high: float) -> tuple[float, float]:
+    """Widen a span by that of the cylinder between the two ends, with the mean of their radii."""
+    dx, dy, dz = p[9] - p[6], p[10] - p[7], p[11] - p[8]
+    square = dx * dx + dy * dy + dz * dz + 1e-12
+    r = 0.5 * (p[12] + p[13])
+    along = y * dy + z * dz
+    a = 1.0 - dx * dx / square
+    b = -dx * along / square
+    c = y * y + z * z - along * along / square - r * r
+    under_root = b * b - a * c
+    if under_root <= 0.0 or a < 1e-9:
+        return low, high
+    root = math.sqrt(under_root)
+    x0, x1 = (-b - root) / a, (-b + root) / a
+    # Only between the planes through the ends.
+    if abs(dx) > 1e-9:
+        end_a, end_b = -along / dx, (square - along) / dx
+        x0, x1 = max(x0, min(end_a, end_b)), min(x1, max(end_a, end_b))
+    elif along < 0.0 or along > square:
+        return low, high
+    if x0 < x1:
+        low, high = min(low, p[6] + x0), max(high, p[6] + x1)
+    return low, high
+
+
+@kernel
+def _capsule_span(p: NDArray[np.float64], y: float, z: float) -> tuple[float, float]:
+    ya, za, yb, zb = y - p[7], z - p[8], y - p[10], z - p[11]
+    low, high = _ball(p[12], ya * ya + za * za, p[6], 1e30, -1e30)
+    low, high = _ball(p[13], yb * yb + zb * zb, p[9], low, high)
+    return _rod(p, ya, za, low, high)
 
 
 @kernel

@@ -53,16 +53,19 @@ class Profile:
 
     def at(self, z: float) -> NDArray[np.float64]:
         """Centre x, centre y, half width and half depth at a height."""
-        return np.array([np.interp(z, self.rows[:, 0], self.rows[:, n]) for n in range(1, 5)])
+        place = (z - self.rows[0, 0]) / (self.rows[1, 0] - self.rows[0, 0])
+        below = min(max(int(place), 0), len(self.rows) - 2)
+        part = min(max(place - below, 0.0), 1.0)
+        between: NDArray[np.float64] = self.rows[below, 1:] * (1 - part) + self.rows[below + 1, 1:] * part
+        return between
 
 
 class Scene:
     """Collects shapes; :meth:`voxels` paints them, later ones over earlier ones."""
 
     def __init__(self) -> None:
-        self._kinds: list[NDArray[np.uint8]] = []
         self._shapes: list[NDArray[np.float64]] = []
-        self._labels: list[NDArray[np.uint8]] = []
+        self._labels: list[tuple[int, int, int, int]] = []  # kind, label, lowest and highest that it replaces
         self._tables: list[NDArray[np.float64]] = []
         self._table_rows = 0
         self._packed: dict[bool, Packed] = {}
@@ -159,19 +162,16 @@ class Scene:
         return Tissue(int(self.voxels(Grid((x, y, z), (1.0, 1.0, 1.0), (1, 1, 1)))[0, 0, 0]))
 
     def _add(self, kind: int, shapes: NDArray[np.float64], tissue: Tissue, only: tuple[int, int]) -> None:
-        self._kinds.append(np.full(len(shapes), kind, np.uint8))
         self._shapes.append(shapes)
-        self._labels.append(np.tile(np.array([tissue, *only], np.uint8), (len(shapes), 1)))
+        self._labels.append((kind, tissue, *only))
         self._packed.clear()
 
     def pack(self, swap_xy: bool = False) -> Packed:
         """The shapes as the kernel wants them, with x and y exchanged if asked."""
         if swap_xy not in self._packed:
-            kinds, labels, shapes = (
-                np.concatenate(self._kinds),
-                np.concatenate(self._labels),
-                np.concatenate(self._shapes),
-            )
+            shapes = np.concatenate(self._shapes)
+            each = np.repeat(np.array(self._labels, np.uint8), [len(part) for part in self._shapes], axis=0)
+            kinds, labels = each[:, 0].copy(), each[:, 1:].copy()
             table = np.concatenate(self._tables) if self._tables else np.zeros((2, 5))
             if swap_xy:
                 shapes, table = _swapped(kinds, shapes), table[:, [0, 2, 1, 4, 3]].copy()

@@ -87,4 +87,3 @@ def _locate(encoded: bytes, tags: Sequence[int]) -> list[tuple[int, int]]:
         found[group << 16 | element] = (place, end)
         place = end
     return [found[tag] for tag in tags]
-

@@ -44,11 +44,17 @@ def ct_slice(
         start = shift[1]
         ta = texture_a[(j + shift[0]) % texture_a.shape[0], start : start + columns]
         tb = texture_b[(j + shift[0]) % texture_b.shape[0], start : start + columns]
-        row = labels[j]
+        row, result = labels[j], scratch[j]
+        highest = np.uint8(0)
+        for i in range(columns):
+            highest = max(highest, row[i])
+        if highest == 0:  # nothing but air, as in most rows beside the body
+            result[:] = hu[0]
+            continue
         for i in range(columns):
             line[i + 1] = hu[row[i]] + gain[row[i]] * (mix[0] * ta[i] + mix[1] * tb[i])
         line[0], line[columns + 1] = line[1], line[columns]
-        left, here, right, result = line[:columns], line[1 : columns + 1], line[2:], scratch[j]
+        left, here, right = line[:columns], line[1 : columns + 1], line[2:]
         for i in range(columns):
             result[i] = side * (left[i] + right[i]) + middle * here[i]
     strength, lift = np.float32(noise_hu), np.float32(1024.5)

@@ -1,0 +1,85 @@
+// Small conveniences; every page works on the server and says everything without them.
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("button");
+  if (!target) return;
+  if (target.matches("[data-theme-switch]")) switchTheme();
+  else if (target.matches("[data-copy]")) copy(target);
+  else if (target.matches("[data-check-all], [data-check-none]")) checkAll(target);
+  else if (target.matches("[data-sortable] .sort")) sort(target);
+});
+
+function switchTheme() {
+  const theme = document.documentElement.dataset.bsTheme === "dark" ? "light" : "dark";
+  document.documentElement.dataset.bsTheme = theme;
+  localStorage.setItem("theme", theme);
+}
+
+async function copy(button) {
+  await navigator.clipboard.writeText(button.dataset.copy);
+  const icon = button.querySelector(".bi");
+  icon.classList.replace("bi-copy", "bi-check2");
+  document.getElementById("copied").textContent = "Copied";
+  setTimeout(() => {
+    icon.classList.replace("bi-check2", "bi-copy");
+    document.getElementById("copied").textContent = "";
+  }, 1500);
+}
+
+function checkAll(button) {
+  const on = "checkAll" in button.dataset;
+  const name = button.dataset.checkAll ?? button.dataset.checkNone;
+  for (const box of button.form.querySelectorAll(`input[type=checkbox][name="${name}"]`)) box.checked = on;
+}
+
+// Tables of query answers: the server sent them once; order them here.
+function sort(button) {
+  const heading = button.closest("th");
+  const table = heading.closest("table");
+  const ascending = heading.getAttribute("aria-sort") !== "ascending";
+  for (const other of heading.parentElement.children) other.removeAttribute("aria-sort");
+  heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+  const text = (body) => body.rows[0].cells[heading.cellIndex].innerText.trim();
+  const order = new Intl.Collator(undefined, { numeric: true });
+  const bodies = [...table.tBodies].sort((a, b) => order.compare(text(a), text(b)));
+  table.append(...(ascending ? bodies : bodies.reverse()));
+}
+
+// The row below a study: one button opens it, the same button closes it.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const button = event.detail.elt;
+  if (!button.matches("[data-detail]")) return;
+  const slot = document.getElementById(button.getAttribute("aria-controls"));
+  const row = slot.closest(".detail-row");
+  const opened = button.getAttribute("aria-expanded") === "true";
+  for (const other of button.closest("td").querySelectorAll("[data-detail]")) other.setAttribute("aria-expanded", "false");
+  row.hidden = opened;
+  slot.textContent = opened ? "" : "Asking …";
+  if (opened) event.preventDefault();
+  else button.setAttribute("aria-expanded", "true");
+});
+
+// Consent for production is asked for only while a production server is chosen.
+function showConsent(form) {
+  const chosen = form.querySelector("select").selectedOptions[0];
+  for (const part of form.querySelectorAll("[data-production-only]")) part.hidden = chosen?.dataset.environment !== "prod";
+}
+
+function prepare(root) {
+  for (const form of root.querySelectorAll("[data-destination-form]")) showConsent(form);
+}
+
+document.addEventListener("change", (event) => {
+  const form = event.target.closest("[data-destination-form]");
+  if (form) showConsent(form);
+});
+document.addEventListener("htmx:afterSwap", (event) => prepare(event.target));
+prepare(document);
+
+// A form that takes a moment is sent once.
+document.addEventListener("submit", (event) => {
+  if (event.target.matches("[data-busy]")) for (const button of event.target.querySelectorAll("button:not([type])")) {
+    button.setAttribute("aria-disabled", "true");
+    button.classList.add("disabled");
+  }
+});

@@ -1,0 +1,155 @@
+"""A lab and a web interface in processes of their own, Debian's Chromium, and pictures of pages.
+
+``DICOMFAB_SCREENSHOTS=1`` writes the pictures into the documentation; without it they go to a temporary folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from dicomfab.app.build import Application, build
+from dicomfab.app.lab import configure_registry
+from dicomfab.app.settings import Settings
+from dicomfab.fabricate.recipe import StudyRecipe
+from dicomfab.model.actor import Actor, local_admin
+from dicomfab.model.study import Patient
+from dicomfab.services.studies import Fabricated
+from dicomfab.testpacs.lab import Lab
+from dicomfab.testpacs.ports import free_ports
+
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "images"
+PATIENCE_MS = 30_000
+
+expect.set_options(timeout=PATIENCE_MS)
+
+Picture = Callable[[Page, str], None]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """The system's Chromium: nothing is downloaded."""
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium here (Debian: apt-get install chromium)")
+    quiet = ["--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+    return {**browser_type_launch_args, "executable_path": found, "args": [*quiet, "--disable-sync", "--disable-quic"]}
+
+
+@contextmanager
+def serving(home: Path) -> Iterator[str]:
+    """``dicomfab serve`` on a free port; ended by Ctrl-C, which it must obey within seconds."""
+    (port,) = free_ports(1, "127.0.0.1")
+    command = [sys.executable, "-m", "dicomfab", "serve", "--port", str(port)]
+    environment = {**os.environ, "DICOMFAB_HOME": str(home)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            first = server.stdout.readline()
+            url = f"http://localhost:{port}"
+            assert url in first, first
+            yield url
+        finally:
+            server.send_signal(signal.SIGINT)
+            try:
+                said, _ = server.communicate(timeout=15)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                raise
+    assert server.returncode == 0
+    assert "dicomfab lab stop" in said
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The four servers on free ports."""
+    lab = Lab(tmp_path_factory.mktemp("home") / "lab")
+    lab.use_free_ports()
+    try:
+        lab.start()
+        yield lab
+    finally:
+        lab.stop(grace_s=5)
+
+
+@pytest.fixture(scope="session")
+def application(lab: Lab) -> Iterator[Application]:
+    """The installation that the lab belongs to, with the four servers in its registry."""
+    application = build(Settings(lab.folders.root.parent))
+    configure_registry(application, actor())
+    yield application
+    application.close()
+
+
+@pytest.fixture(scope="session")
+def study(application: Application) -> Fabricated:
+    """A small study in the local store and on Test PACS 1."""
+    recipe = StudyRecipe(
+        kinds=("dx-chest", "text-card"),
+        patient=Patient("Lindgren^Astrid", "SYN0042", "19500102", "F"),
+        seed=42,
+        accession_number="SYN-WEB-1",
+        study_date="20260131",
+        study_time="093000",
+    )
+    made = application.studies.create(actor(), application.studies.resolve_recipe(actor(), recipe))
+    server = application.pacs.get(actor(), "test-pacs-1")
+    sent = application.transfers.send(actor(), made.resolved.study_instance_uid, server)
+    assert sent.verdict.kind == "verified"
+    application.pacs.test_all(actor(), [s.id for s in application.pacs.servers(actor())])
+    return made
+
+
+@pytest.fixture(scope="session")
+def web(application: Application) -> Iterator[str]:
+    """Its web interface."""
+    with serving(application.settings.home) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page at a usual size, that fails the test when a script or the security policy complains."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="light", locale="en-GB")
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.append(said.text) if "Content Security" in said.text else None)
+    yield page
+    context.close()
+    assert problems == []
+
+
+@pytest.fixture(scope="session")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Picture:
+    """Take a picture of the whole page."""
+    wanted = os.environ.get("DICOMFAB_SCREENSHOTS") == "1"
+    folder = DOCUMENTED if wanted else tmp_path_factory.mktemp("pictures")
+
+    def take(page: Page, name: str) -> None:
+        page.screenshot(path=folder / f"{name}.png", full_page=True, animations="disabled", caret="hide")
+
+    return take
+
+
+def actor() -> Actor:
+    """Who sets things up."""
+    return local_admin("tests", "api")

@@ -1,0 +1,16 @@
+"""A hospital for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.services.hospital import Hospital, hospital
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Hospital]:
+    with hospital(tmp_path) as running:
+        yield running

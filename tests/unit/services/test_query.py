@@ -1,0 +1,117 @@
+"""Queries over several real servers at once, one of them in trouble."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicomfab.fabricate.recipe import StudyRecipe
+from dicomfab.model.actor import Role
+from dicomfab.model.errors import AccessDenied, ConnectionFailed, InvalidInput, NotFound, PeerTimeout
+from dicomfab.model.study import Patient
+from dicomfab.services.query import StudyFilter
+from tests.unit.services.hospital import ADMIN, CARDS, Hospital, actor
+
+
+def test_a_hung_server_delays_no_other_and_is_not_empty(site: Hospital) -> None:
+    one, two, study = site.pacs("ONE"), site.pacs("TWO"), site.make()
+    site.transfers.send(ADMIN, study, one)
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        hung = site.entry("HUNG", silent.getsockname()[1], association_timeout_s=2)
+        down = site.entry("DOWN", closed.getsockname()[1])
+        answers = list(site.queries.studies(ADMIN, [hung, one, down, two], StudyFilter(accession_number="CARDS")))
+    by_id = {answer.server.id: answer for answer in answers}
+    assert answers[-1].server.id == "hung"
+    assert isinstance(by_id["hung"].error, PeerTimeout)
+    assert isinstance(by_id["down"].error, ConnectionFailed)
+    assert by_id["two"].error is None
+    assert by_id["two"].matches == ()
+    [match] = by_id["one"].matches
+    assert (match.study_instance_uid, match.instances, match.series, match.modalities) == (study, 3, 1, ("OT",))
+
+
+def test_the_limit_is_said_and_not_guessed(site: Hospital) -> None:
+    one = site.pacs("ONE")
+    for seed in range(3):
+        study = site.make(StudyRecipe(("text-card",), seed=seed, accession_number=f"A{seed}"))
+        site.transfers.send(ADMIN, study, one)
+    [exact] = site.queries.studies(ADMIN, [one], StudyFilter(), limit=3)
+    [cut] = site.queries.studies(ADMIN, [one], StudyFilter(), limit=2)
+    assert (len(exact.matches), exact.truncated) == (3, False)
+    assert (len(cut.matches), cut.truncated) == (2, True)
+
+
+def test_names_in_other_scripts_are_found_and_shown(site: Hospital) -> None:
+    one = site.pacs("ONE")
+    patient = Patient("Müller^Jürgen", "SYN77", sex="M")
+    site.transfers.send(ADMIN, site.make(StudyRecipe(("text-card",), patient=patient, seed=2)), one)
+    [answer] = site.queries.studies(ADMIN, [one], StudyFilter(patient_name="müll"))
+    assert [match.patient_name for match in answer.matches] == ["Müller^Jürgen"]
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_asking_a_server_needs_a_role_of_its_environment(site: Hospital, role: Role) -> None:
+    live = site.entry("LIVE", 1, "prod")
+    if role in (Role.PROD_READ, Role.PROD_WRITE, Role.ADMIN):
+        [answer] = site.queries.studies(actor(role), [live], StudyFilter())
+        assert isinstance(answer.error, ConnectionFailed)
+    else:
+        with pytest.raises(AccessDenied):
+            site.queries.studies(actor(role), [live], StudyFilter())
+
+
+def test_series_and_accession_look_up(site: Hospital) -> None:
+    one, study = site.pacs("ONE"), site.make()
+    site.transfers.send(ADMIN, study, one)
+    [series] = site.queries.series(ADMIN, one, study)
+    assert (series.modality, series.instances) == ("OT", 3)
+    assert site.queries.identify(ADMIN, one, "CARDS") == study
+    assert site.queries.identify(ADMIN, one, study) == study
+    with pytest.raises(NotFound):
+        site.queries.identify(ADMIN, one, "NOSUCH")
+    with pytest.raises(InvalidInput):
+        site.queries.identify(ADMIN, one, "CA*")
+    other = site.make(StudyRecipe(CARDS.kinds, seed=6, accession_number="CARDS"))
+    site.transfers.send(ADMIN, other, one)
+    with pytest.raises(InvalidInput, match="2 studies"):
+        site.queries.identify(ADMIN, one, "CARDS")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        ("", "", ""),
+        ("2026-01-05", "", "20260105-"),
+        ("", "20260105", "-20260105"),
+        ("2026-01-05", "20260131", "20260105-20260131"),
+        ("20260105", "2026-01-05", "20260105"),
+    ],
+)
+def test_dates_become_a_range(first: str, last: str, expected: str) -> None:
+    assert StudyFilter(date_from=first, date_to=last).identifier().StudyDate == expected
+
+
+@pytest.mark.parametrize(("field", "value"), [("date_from", "5.1.2026"), ("date_to", "20261301"), ("date_to", "x")])
+def test_a_bad_date_names_its_field(field: str, value: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        StudyFilter(**{field: value}).identifier()
+    assert caught.value.field == field
+
+
+def test_swapped_dates_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="before"):
+        StudyFilter(date_from="20260106", date_to="20260105").identifier()
+
+
+@given(st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="\\"), max_size=40))
+def test_a_wildcard_is_added_only_where_there_is_none(name: str) -> None:
+    sent = str(StudyFilter(patient_name=name).identifier().PatientName)
+    stripped = name.strip()
+    if not stripped or "*" in stripped or "?" in stripped:
+        assert sent == stripped
+    else:
+        assert sent == f"{stripped}*"
