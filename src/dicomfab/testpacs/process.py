@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,9 +128,7 @@ def running(folders: LabFolders, server_id: str) -> Running | None:
     path = folders.pid_file(server_id)
     deadline = time.monotonic() + _PID_FILE_WAIT_S
     while path.exists():
-        handle = _lock(path, fcntl.LOCK_SH)
-        if handle is not None:
-            os.close(handle)
+        if not _is_locked(path):
             return None
         found = _read(path)
         if found is not None and _is_server(found.pid, folders, server_id):
@@ -157,12 +156,33 @@ def stop(folders: LabFolders, server_ids: Iterable[str], *, grace_s: float) -> t
             processes[server_id].terminate()
         except psutil.NoSuchProcess:
             continue
-    _, alive = psutil.wait_procs(processes.values(), timeout=grace_s)
-    for process in alive:
-        process.kill()
-    psutil.wait_procs(alive, timeout=grace_s)
+    for server_id in _still_locked(folders, processes, grace_s):
+        with suppress(psutil.NoSuchProcess):
+            processes[server_id].kill()
+    _still_locked(folders, processes, grace_s)
     _reap()
     return tuple(processes)
+
+
+def _still_locked(folders: LabFolders, server_ids: Iterable[str], wait_s: float) -> list[str]:
+    """Wait until servers have let go of their pid files; gives those that have not.
+
+    The process table would not do: where nobody reaps orphans, as in many containers, the ended stay in it.
+    """
+    deadline = time.monotonic() + wait_s
+    left = list(server_ids)
+    while True:
+        left = [server_id for server_id in left if _is_locked(folders.pid_file(server_id))]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(_POLL_S)
+
+
+def _is_locked(path: Path) -> bool:
+    handle = _lock(path, fcntl.LOCK_SH)
+    if handle is not None:
+        os.close(handle)
+    return handle is None
 
 
 def _lock(path: Path, kind: int) -> int | None:
