@@ -94,6 +94,9 @@ def application(lab: Lab) -> Iterator[Application]:
     """The installation that the lab belongs to, with the four servers in its registry."""
     application = build(Settings(lab.folders.root.parent))
     configure_registry(application, actor())
+    (closed,) = free_ports(1, "127.0.0.1")
+    entry = {"name": "Closed port", "host": "localhost", "port": closed, "aec": "NOBODY", "environment": "test"}
+    application.pacs.add(actor(), entry)
     yield application
     application.close()
 

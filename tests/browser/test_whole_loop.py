@@ -129,7 +129,7 @@ def _find_everywhere(page: Page, accession: str, picture: Picture) -> None:
     holder = page.get_by_role("article", name="Test PACS 1")
     expect(holder.get_by_role("cell", name=str(SLICES + 2), exact=True)).to_be_visible()
     expect(page.get_by_role("article", name="Prod PACS 2")).to_contain_text("No study here matches.")
-    holder.get_by_role("button", name="Series").click()
+    holder.get_by_role("button", name="Show series").click()
     expect(holder.get_by_role("table", name="Series").get_by_role("row")).to_have_count(4)
     picture(page, "query")
 

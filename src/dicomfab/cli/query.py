@@ -59,9 +59,8 @@ def query(
     else:
         found = sum(len(answer.matches) for answer in answers)
         failed = sum(answer.error is not None for answer in answers)
-        output.print_text(
-            f"{found} studies on {len(answers)} servers" + (f", {failed} servers FAILED" if failed else "")
-        )
+        asked = f"{_counted(found, 'study', 'studies')} on {_counted(len(answers), 'server', 'servers')}"
+        output.print_text(asked + (f", {_counted(failed, 'server', 'servers')} FAILED" if failed else ""))
     sys.exit(4 if any(answer.error for answer in answers) else 0)
 
 
@@ -89,7 +88,7 @@ def _print_answer(answer: ServerAnswer) -> None:
         print("\n".join(f"  {line}" for line in output.clean(str(answer.error)).splitlines()))
     else:
         more = ", limit reached: there may be more" if answer.truncated else ""
-        head.append(f"  {len(answer.matches)} studies in {answer.seconds:.2f} s{more}")
+        head.append(f"  {_counted(len(answer.matches), 'study', 'studies')} in {answer.seconds:.2f} s{more}")
         output.print_styled(head)
     if answer.matches:
         columns = (
@@ -118,6 +117,10 @@ def _cells(match: StudyMatch) -> tuple[str, ...]:
         match.study_description,
         match.study_instance_uid,
     )
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _answer_dict(answer: ServerAnswer) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
 from pydicom import Dataset
+from pydicom.charset import convert_encodings
 
 from dicomfab.access.policy import Action, require
 from dicomfab.dimse.peer import Peer
@@ -208,7 +209,7 @@ class QueryService:
             # One more than shown, so that "there may be more" is known and not guessed.
             found = self.find(peer, QueryModel.STUDY_ROOT, search.identifier(), limit=limit + 1, cancelled=cancelled)
             for match in found:
-                matches.append(_study_match(server.id, match))
+                matches.append(_study_match(server, match))
         except DicomFabError as problem:
             error = problem
         return ServerAnswer(server, tuple(matches[:limit]), error, len(matches) > limit, time.perf_counter() - start)
@@ -221,7 +222,7 @@ class QueryService:
             PeerError: the query failed.
         """
         require(actor, Action.QUERY, server.environment)
-        matches = [_series_match(match) for match in _series_of(self.find, server, study_instance_uid)]
+        matches = [_series_match(server, match) for match in _series_of(self.find, server, study_instance_uid)]
         return sorted(matches, key=lambda s: (s.series_number is None, s.series_number or 0, s.series_instance_uid))
 
     def instances(self, actor: Actor, server: PacsServer, study_instance_uid: str) -> frozenset[str]:
@@ -315,9 +316,10 @@ def _series_of(find: Find, server: PacsServer, study_instance_uid: str) -> Itera
     return list(find(peer_for(server, Capability.FIND), QueryModel.STUDY_ROOT, identifier))
 
 
-def _study_match(server_id: str, match: Dataset) -> StudyMatch:
+def _study_match(server: PacsServer, match: Dataset) -> StudyMatch:
+    _assume_character_set(server, match)
     return StudyMatch(
-        server_id=server_id,
+        server_id=server.id,
         study_instance_uid=_text(match, "StudyInstanceUID"),
         patient_name=_text(match, "PatientName"),
         patient_id=_text(match, "PatientID"),
@@ -334,7 +336,8 @@ def _study_match(server_id: str, match: Dataset) -> StudyMatch:
     )
 
 
-def _series_match(match: Dataset) -> SeriesMatch:
+def _series_match(server: PacsServer, match: Dataset) -> SeriesMatch:
+    _assume_character_set(server, match)
     return SeriesMatch(
         series_instance_uid=_text(match, "SeriesInstanceUID"),
         series_number=_number(match, "SeriesNumber"),
@@ -342,6 +345,16 @@ def _series_match(match: Dataset) -> SeriesMatch:
         series_description=_text(match, "SeriesDescription"),
         instances=_number(match, "NumberOfSeriesRelatedInstances"),
     )
+
+
+def _assume_character_set(server: PacsServer, match: Dataset) -> None:
+    """Read the text of a server that sends no Specific Character Set as its registry entry says.
+
+    Text values are decoded when they are first asked for, so this has to come before.
+    """
+    if server.fallback_charset and not match.get("SpecificCharacterSet"):
+        implicit, little_endian = match.original_encoding
+        match.set_original_encoding(implicit, little_endian, convert_encodings(server.fallback_charset))
 
 
 def _text(match: Dataset, keyword: str) -> str:

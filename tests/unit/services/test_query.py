@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom import DataElement, Dataset
 
 from dicomfab.fabricate.recipe import StudyRecipe
 from dicomfab.model.actor import Role
 from dicomfab.model.errors import AccessDenied, ConnectionFailed, InvalidInput, NotFound, PeerTimeout
 from dicomfab.model.study import Patient
 from dicomfab.services.query import StudyFilter
+from tests.unit.dimse.memory_pacs import MemoryPacs
 from tests.unit.services.hospital import ADMIN, CARDS, Hospital, actor
 
 
@@ -51,6 +54,20 @@ def test_names_in_other_scripts_are_found_and_shown(site: Hospital) -> None:
     site.transfers.send(ADMIN, site.make(StudyRecipe(("text-card",), patient=patient, seed=2)), one)
     [answer] = site.queries.studies(ADMIN, [one], StudyFilter(patient_name="müll"))
     assert [match.patient_name for match in answer.matches] == ["Müller^Jürgen"]
+
+
+def test_text_without_a_character_set_is_read_as_the_registry_says(site: Hospital) -> None:
+    class Unlabelled(MemoryPacs):
+        def find(self, *_arguments: object) -> Iterator[Dataset]:
+            match = Dataset()
+            match.QueryRetrieveLevel = "STUDY"
+            match.StudyInstanceUID = "1.2.3"
+            match.add(DataElement("PatientName", "PN", "Иванов^Иван".encode("iso8859_5")))
+            yield match
+
+    server = site.server("RUSSIAN", Unlabelled(), fallback_charset="ISO_IR 144")
+    [answer] = site.queries.studies(ADMIN, [server], StudyFilter())
+    assert [match.patient_name for match in answer.matches] == ["Иванов^Иван"]
 
 
 @pytest.mark.parametrize("role", list(Role))
