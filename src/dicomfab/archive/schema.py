@@ -127,7 +127,7 @@ def reporting(engine: Engine) -> Iterator[None]:
         raise ArchiveFailure(
             f"the archive's index {engine.url.database} or its files failed ({reason})",
             cause="the disk is full or read-only, another process kept the index locked, or the index is damaged",
-            remedy="make room or end the other process, then try again; if it is damaged, rebuild it (reindex)",
+            remedy="make room or end the other process, then try again; if it is damaged, rebuild it (local store: dicomfab study reindex)",
         ) from error
 
 
@@ -148,7 +148,7 @@ def prepare(engine: Engine) -> None:
         raise ArchiveFailure(
             f"the index {engine.url.database} has version {version}, this program uses version {SCHEMA_VERSION}",
             cause="another version of the program made it",
-            remedy="rebuild the index from the instance files (reindex)",
+            remedy="rebuild the index from the instance files (local store: dicomfab study reindex)",
         )
 
 

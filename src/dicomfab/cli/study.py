@@ -163,6 +163,19 @@ def delete(
         output.print_text(f"Deleted {summary.instance_count} instances of {study_uid}")
 
 
+@app.command()
+def reindex(as_json: output.Json = False) -> None:
+    """Rebuild the index of the local store from its files, for when it is damaged."""
+    report = application().studies.reindex(actor())
+    unusable = [str(path) for path in report.unusable]
+    if as_json:
+        output.print_json({"instances": report.instances, "unusable": unusable})
+        return
+    output.print_text(f"{report.instances} instances indexed")
+    for path in unusable:
+        output.print_text(f"  not usable, left where it is: {path}")
+
+
 def _print_made(made: Fabricated) -> None:
     resolved: ResolvedStudy = made.resolved
     where = made.directory if made.directory is not None else "local store"

@@ -32,7 +32,7 @@ from dicomfab.dimse.sop_classes import (
     MOVE,
     VERIFICATION,
 )
-from dicomfab.model.errors import ConnectionFailed
+from dicomfab.model.errors import ConnectionFailed, PeerError
 from dicomfab.model.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomfab.model.study import InstanceFile, InstanceIdentity
 
@@ -48,7 +48,7 @@ _config.STORE_RECV_CHUNKED_DATASET = True
 _config.UNRESTRICTED_STORAGE_SERVICE = True
 
 _COPY_BYTES = 1 << 20
-_CANNOT_PROCESS = 0xC000
+_NO_SUBOPERATIONS = 0xA702
 _LITTLE_ENDIAN = frozenset({EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN})
 
 
@@ -359,14 +359,41 @@ def _handle_move(event: Any, handlers: Handlers) -> Iterator[Any]:
     try:
         instances = handlers.select(requestor, MODEL_OF[str(event.request.AffectedSOPClassUID)], event.identifier)
     except Refusal as refusal:
-        # pynetdicom asks for the destination first and only then lets a handler refuse.
-        yield (*destination, {"contexts": [build_context(VERIFICATION)]})
-        yield 1
-        yield _status(refusal.status, refusal.comment), None
+        yield from _refuse_move(event, refusal, 1, [])
         return
-    yield (*destination, {"contexts": _contexts_to_send(instances)})
+    contexts = _contexts_to_send(instances)
+    if instances:
+        refusal = _unreachable(event, destination, contexts)
+        if refusal is not None:
+            uids = [instance.identity.sop_instance_uid for instance in instances]
+            yield from _refuse_move(event, refusal, len(instances), uids)
+            return
+    yield (*destination, {"contexts": contexts})
     yield len(instances)
     yield from _datasets(event, instances)
+
+
+def _unreachable(event: Any, destination: tuple[str, int], contexts: Sequence[PresentationContext]) -> Refusal | None:
+    """Why the destination takes no association: pynetdicom would call that A801, which means another thing."""
+    peer = Peer(*destination, str(event.move_destination).strip(), str(event.assoc.ae.ae_title))
+    proposed = [ProposedContext(str(c.abstract_syntax), tuple(map(str, c.transfer_syntax))) for c in contexts]
+    try:
+        with request(peer, proposed):
+            return None
+    except PeerError as error:
+        log.warning("C-MOVE destination %s takes no association: %s", peer.called_ae_title, type(error).__name__)
+        return Refusal(_NO_SUBOPERATIONS, f"destination: {error.heading}")
+
+
+def _refuse_move(event: Any, refusal: Refusal, count: int, failed: list[str]) -> Iterator[Any]:
+    """Answer a C-MOVE with a failure. pynetdicom wants an association to a destination first: it gets one to us."""
+    own = event.assoc.acceptor
+    context = {"contexts": [build_context(VERIFICATION)], "ae_title": str(event.assoc.ae.ae_title)}
+    yield (str(own.address), int(own.port), context)
+    yield count
+    identifier = Dataset()
+    identifier.FailedSOPInstanceUIDList = failed
+    yield _status(refusal.status, refusal.comment), identifier
 
 
 def _handle_get(event: Any, handlers: Handlers) -> Iterator[Any]:

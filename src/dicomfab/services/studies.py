@@ -19,7 +19,7 @@ from dicomfab.model.values import Environment, is_uid
 from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, never
 
 if TYPE_CHECKING:
-    from dicomfab.archive.records import StudyDetail, StudyFilter, StudyPage, StudySort
+    from dicomfab.archive.records import ReindexReport, StudyDetail, StudyFilter, StudyPage, StudySort
     from dicomfab.fabricate.recipe import ResolvedStudy, StudyRecipe
 
 LATEST = "latest"
@@ -179,6 +179,14 @@ class StudyService:
         require(actor, Action.DELETE, detail.summary.environment)
         self.local.delete_study(study_instance_uid)
         return detail
+
+    def reindex(self, actor: Actor) -> ReindexReport:
+        """Rebuild the index from the files, for when it is damaged.
+
+        A study's environment is in no file: where the old index cannot be read, the study counts as production.
+        """
+        require(actor, Action.CONFIGURE, Scope.SYSTEM)
+        return self.local.reindex()
 
     def export(
         self, actor: Actor, study_instance_uid: str, directory: Path, *, on_progress: OnProgress = ignore

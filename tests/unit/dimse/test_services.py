@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -155,6 +156,35 @@ def test_move_to_an_unknown_destination_is_a801(peer: Peer) -> None:
     assert caught.value.status == 0xA801
     assert caught.value.heading == "C-MOVE failed"
     assert "C-MOVE Routing" in caught.value.remedy
+
+
+def test_a_known_destination_that_does_not_answer_is_a702(peer: Peer, pacs: MemoryPacs, tmp_path: Path) -> None:
+    pacs.selected = [make_instance(tmp_path, number) for number in (1, 2)]
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        pacs.destinations["DOWN"] = closed.getsockname()
+        with pytest.raises(StatusFailure, match="failed 2") as caught:
+            list(move(peer, QueryModel.STUDY_ROOT, study(), "DOWN"))
+    assert caught.value.status == 0xA702
+    assert "Connection failed" in caught.value.comment
+
+
+def test_a_destination_of_another_ae_title_is_a702(peer: Peer, pacs: MemoryPacs, tmp_path: Path) -> None:
+    pacs.selected = [make_instance(tmp_path, 1)]
+    with Server(ServerConfig("TARGET"), MemoryPacs()) as server:
+        pacs.destinations["OTHERNAME"] = ("127.0.0.1", server.port)
+        with pytest.raises(StatusFailure) as caught:
+            list(move(peer, QueryModel.STUDY_ROOT, study(), "OTHERNAME"))
+    assert caught.value.status == 0xA702
+    assert "AE Title not recognized" in caught.value.comment
+
+
+def test_a_refused_move_is_a_failure(peer: Peer, pacs: MemoryPacs) -> None:
+    pacs.destinations["TARGET"] = ("127.0.0.1", 1)
+    pacs.refuse = Refusal(0xA900, "no level")
+    with pytest.raises(StatusFailure) as caught:
+        list(move(peer, QueryModel.STUDY_ROOT, study(), "TARGET"))
+    assert (caught.value.status, caught.value.comment) == (0xA900, "no level")
 
 
 def test_a_partly_failed_move_is_a_warning_with_the_uids(peer: Peer, pacs: MemoryPacs, tmp_path: Path) -> None:

@@ -78,6 +78,18 @@ def test_delete_removes_files_too(site: Hospital) -> None:
         site.studies.show(ADMIN, study)
 
 
+def test_a_lost_index_is_rebuilt_and_the_unknown_counts_as_production(site: Hospital) -> None:
+    study = site.make()
+    site.local.close()
+    for index in (site.folder / "local").glob("index.sqlite3*"):
+        index.unlink()
+    assert site.studies.page(ADMIN).total == 0
+    assert site.studies.reindex(ADMIN).instances == 3
+    assert site.studies.show(ADMIN, study).summary.environment == "prod"
+    with pytest.raises(AccessDenied):
+        site.studies.reindex(actor(Role.TEST_WRITE))
+
+
 @pytest.mark.parametrize("role", list(Role))
 def test_roles_on_a_study_from_test(site: Hospital, role: Role, tmp_path: Path) -> None:
     study = site.make()
