@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,8 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 
 @contextmanager
-def serving(home: Path) -> Iterator[str]:
-    """``dicomfab serve`` on a free port; ended by Ctrl-C, which it must obey within seconds."""
+def serving(home: Path, stop: signal.Signals = signal.SIGINT) -> Iterator[str]:
+    """``dicomfab serve`` on a free port; ended by Ctrl-C or another signal, which it must obey within seconds."""
     (port,) = free_ports(1, "127.0.0.1")
     command = [sys.executable, "-m", "dicomfab", "serve", "--port", str(port)]
     environment = {**os.environ, "DICOMFAB_HOME": str(home)}
@@ -67,7 +68,7 @@ def serving(home: Path) -> Iterator[str]:
             assert url in first, first
             yield url
         finally:
-            server.send_signal(signal.SIGINT)
+            server.send_signal(stop)
             try:
                 said, _ = server.communicate(timeout=15)
             except subprocess.TimeoutExpired:
@@ -145,15 +146,20 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="session")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Picture:
+    """Take a picture of the whole page, for whoever looks into a test run."""
+    return partial(_take, tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="session")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Picture:
-    """Take a picture of the whole page."""
-    wanted = os.environ.get("DICOMFAB_SCREENSHOTS") == "1"
-    folder = DOCUMENTED if wanted else tmp_path_factory.mktemp("pictures")
+    """Take a picture that the documentation shows."""
+    documented = os.environ.get("DICOMFAB_SCREENSHOTS") == "1"
+    return partial(_take, DOCUMENTED if documented else tmp_path_factory.mktemp("documented"))
 
-    def take(page: Page, name: str) -> None:
-        page.screenshot(path=folder / f"{name}.png", full_page=True, animations="disabled", caret="hide")
 
-    return take
+def _take(folder: Path, page: Page, name: str) -> None:
+    page.screenshot(path=folder / f"{name}.png", full_page=True, animations="disabled", caret="hide")
 
 
 def actor() -> Actor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,20 +125,28 @@ PAGES = (
 
 @pytest.mark.parametrize("opened", PAGES, ids=lambda opened: opened.__name__.strip("_"))
 def test_page_is_accessible_in_light_and_dark_and_fits_a_narrow_screen(
-    page: Page, web: str, study: Fabricated, picture: Picture, opened: Open
+    page: Page, web: str, study: Fabricated, snapshot: Picture, opened: Open
 ) -> None:
     name = opened.__name__.strip("_").replace("_", "-")
     opened(page, web)
     _has_no_violation(page)
-    picture(page, f"page-{name}")
+    snapshot(page, f"page-{name}")
     page.get_by_role("button", name="Switch between light and dark").click()
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
     _has_no_violation(page)
-    picture(page, f"page-{name}-dark")
+    snapshot(page, f"page-{name}-dark")
     page.set_viewport_size(NARROW)  # type: ignore[arg-type]
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
     _has_no_violation(page)
-    picture(page, f"page-{name}-narrow")
+    snapshot(page, f"page-{name}-narrow")
+
+
+def test_pictures_for_the_guide(page: Page, web: str, study: Fabricated, picture: Picture) -> None:
+    _servers(page, web)
+    picture(page, "connection-failed")
+    page.get_by_role("button", name="Switch between light and dark").click()
+    _query(page, web)
+    picture(page, "query-dark")
 
 
 def test_the_choice_of_dark_lasts(page: Page, web: str) -> None:
@@ -212,8 +221,9 @@ def test_long_work_is_cancelled(page: Page, web: str, picture: Picture) -> None:
     expect(page.get_by_role("heading", name="Stopped")).to_be_visible()
 
 
-def test_ctrl_c_ends_running_work_and_open_streams(page: Page, tmp_path: Path) -> None:
-    with serving(tmp_path / "home") as url:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_running_work_and_open_streams(page: Page, tmp_path: Path, stop: signal.Signals) -> None:
+    with serving(tmp_path / "home", stop) as url:
         _start_endless_work(page, url)
 
 

@@ -127,7 +127,8 @@ def reporting(engine: Engine) -> Iterator[None]:
         raise ArchiveFailure(
             f"the archive's index {engine.url.database} or its files failed ({reason})",
             cause="the disk is full or read-only, another process kept the index locked, or the index is damaged",
-            remedy="make room or end the other process, then try again; if it is damaged, rebuild it (local store: dicomfab study reindex)",
+            remedy="make room or end the other process, then try again; "
+            "if it is damaged, rebuild it (local store: dicomfab study reindex)",
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from typing import Annotated
 
 import typer
@@ -37,6 +38,7 @@ def serve(
 
             webbrowser.open(url)
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop ends it like Ctrl-C
     with contextlib.suppress(KeyboardInterrupt):  # raised again by the server after it has ended in good order
         run(built, port or built.settings.web_port, ready)
     output.print_text("The web interface has ended. Test PACS servers that run stay up: dicomfab lab stop ends them.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -20,6 +21,7 @@ HOST = "127.0.0.1"
 _STREAMS_CLOSE_WITHIN_S = 3
 _LOG_BYTES = 2_000_000
 _LOGS_KEPT = 3
+_LOGGED = ("dicomfab", "uvicorn.error")
 
 
 def serve(application: Application, port: int, on_ready: Callable[[str], None]) -> None:
@@ -36,9 +38,8 @@ def serve(application: Application, port: int, on_ready: Callable[[str], None]) 
         PortInUse: naming the process that has it.
         LocalFailure: the port cannot be listened on for another reason.
     """
-    with _bound(port) as bound:
+    with _bound(port) as bound, logging_to(application.settings.logs / "web.log"):
         bound.listen()
-        handler = _log_to(application.settings.logs / "web.log")
         try:
             config = uvicorn.Config(
                 create_app(application),
@@ -51,8 +52,6 @@ def serve(application: Application, port: int, on_ready: Callable[[str], None]) 
             uvicorn.Server(config).run(sockets=[bound])
         finally:
             application.close()
-            logging.getLogger().removeHandler(handler)
-            handler.close()
 
 
 def _bound(port: int) -> socket.socket:
@@ -73,11 +72,24 @@ def _explained(taken: DicomFabError, port: int) -> DicomFabError:
     )
 
 
-def _log_to(path: Path) -> logging.Handler:
+@contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Write what this program says into a file, from INFO up.
+
+    Of other packages only the web server's own messages: a DICOM library's lines may hold identifiers of patients.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=_LOGS_KEPT, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(min(root.level, logging.INFO) if root.level else logging.INFO)
-    return handler
+    loggers = [logging.getLogger(name) for name in _LOGGED]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+        handler.close()

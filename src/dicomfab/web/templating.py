@@ -113,9 +113,11 @@ def seconds(value: float) -> str:
 def ago(value: datetime) -> str:
     """How long ago a moment was, roughly."""
     age = (datetime.now(UTC) - value).total_seconds()
+    if age < 5:
+        return "just now"
     for limit, size, unit in ((90, 1, "s"), (5400, 60, "min"), (129_600, 3600, "h"), (float("inf"), 86_400, "days")):
         if age < limit:
-            return f"{max(0, round(age / size))} {unit} ago"
+            return f"{round(age / size)} {unit} ago"
     raise AssertionError
 
 

@@ -228,7 +228,9 @@ def test_a_refused_get_is_a_failure(peer: Peer, pacs: MemoryPacs) -> None:
 
 def test_implicit_only_peers_get_what_they_can_read(tmp_path: Path) -> None:
     """A foreign acceptor that knows the default transfer syntax alone (PS3.5 10.1)."""
-    from pynetdicom import AE, evt
+    from pynetdicom import AE, _config, evt
+
+    import dicomfab.dimse.pynetdicom_wire  # noqa: F401 - its import sets what is undone below for the foreign acceptor
 
     received: list[Dataset] = []
 
@@ -238,8 +240,6 @@ def test_implicit_only_peers_get_what_they_can_read(tmp_path: Path) -> None:
 
     ae = AE(ae_title="OLD")
     ae.add_supported_context(CT, "1.2.840.10008.1.2")
-    from pynetdicom import _config
-
     _config.UNRESTRICTED_STORAGE_SERVICE = False
     try:
         server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)])

@@ -1,0 +1,92 @@
+"""The real application on a temporary home, asked as a browser on this computer would."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from dicomfab.app.build import Application, build
+from dicomfab.app.settings import Settings
+from dicomfab.fabricate.recipe import StudyRecipe
+from dicomfab.model.actor import Actor, local_admin
+from dicomfab.model.study import Patient
+from dicomfab.services.tasks import TaskState, TaskStatus
+from dicomfab.testpacs.ports import free_ports
+from dicomfab.web.app import create_app
+
+ORIGIN = "http://localhost:5001"
+ACTOR: Actor = local_admin("local", "web")
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Asks pages in this process."""
+
+    app: FastAPI
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return self.request("GET", path, headers=headers)
+
+    def post(
+        self, path: str, data: dict[str, Any] | None = None, *, files: Any = None, **headers: str
+    ) -> httpx.Response:
+        given = {"Sec-Fetch-Site": "same-origin", **{k.replace("_", "-"): v for k, v in headers.items()}}
+        return self.request("POST", path, headers=given, data=data, files=files)
+
+    def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+                return await client.request(method, path, **arguments)
+
+        # In a thread of its own: tests in a real browser, in the same run, keep a loop running in the main thread.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(lambda: asyncio.run(ask())).result()
+
+
+@pytest.fixture
+def application(tmp_path: Path) -> Iterator[Application]:
+    application = build(Settings(tmp_path / "home"))
+    yield application
+    application.close()
+
+
+@pytest.fixture
+def browser(application: Application) -> Browser:
+    return Browser(create_app(application))
+
+
+@pytest.fixture
+def servers(application: Application) -> tuple[str, str]:
+    """Ids of a test and a production server on ports where nothing listens."""
+    ports = free_ports(2, "127.0.0.1")
+    for name, port, environment in (("Alpha", ports[0], "test"), ("Beta", ports[1], "prod")):
+        entry = {"name": name, "host": "127.0.0.1", "port": port, "aec": name.upper(), "environment": environment}
+        application.pacs.add(ACTOR, entry)
+    return "alpha", "beta"
+
+
+@pytest.fixture
+def study(application: Application) -> str:
+    """UID of a text card in the local store."""
+    patient = Patient("Doe^Jane", "SYN1", "19700101", "F")
+    recipe = StudyRecipe(kinds=("text-card",), patient=patient, seed=1, accession_number="SYN-1", study_date="20260131")
+    made = application.studies.create(ACTOR, application.studies.resolve_recipe(ACTOR, recipe))
+    return made.resolved.study_instance_uid
+
+
+def ended(application: Application, response: httpx.Response) -> TaskStatus:
+    """The end of the task that a form started."""
+    assert response.status_code == 303, response.text
+    task_id = int(response.headers["location"].rpartition("/")[2])
+    *_, last = application.tasks.watch(ACTOR, task_id)
+    assert last.state is not TaskState.RUNNING
+    return last

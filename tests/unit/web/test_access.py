@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import Mount
+
+from dicomfab.access.policy import Action
+from dicomfab.model.actor import Actor, Role
+from dicomfab.model.errors import AccessDenied
+from dicomfab.web.access import Permission, current_actor, declared_actions, permission
+from tests.unit.web.conftest import Browser
+
+#: What tells nothing about servers or patients.
+OPEN = {"GET /healthz"}
+
+#: Routes that change something and need no more than the right to look: they stop one's own work.
+OWN_WORK = {"POST /tasks/{task_id}/cancel"}
+
+
+def test_every_route_declares_what_it_needs(browser: Browser) -> None:
+    declared = declared_actions(browser.app)
+    assert len(declared) > 25
+    assert {route for route, actions in declared.items() if not actions} == OPEN
+    others = [r.original_route for r in iter_route_contexts(browser.app.routes)]
+    assert [r.path for r in others if not isinstance(r, APIRoute) and isinstance(r, Mount)] == ["/static"]
+    assert all(isinstance(r, APIRoute | Mount) for r in others)
+
+
+def test_a_route_without_declaration_is_seen() -> None:
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.get("/forgotten")(lambda: None)
+    app.get("/declared", dependencies=[permission(Action.VIEW)])(lambda: None)
+    assert declared_actions(app) == {"GET /forgotten": frozenset(), "GET /declared": frozenset({Action.VIEW})}
+
+
+def test_what_changes_something_needs_more_than_looking(browser: Browser) -> None:
+    declared = declared_actions(browser.app)
+    posts = {route: actions for route, actions in declared.items() if route.startswith("POST")}
+    assert {route for route, actions in posts.items() if actions == {Action.VIEW}} == OWN_WORK
+    assert not [route for route in declared if route.split()[0] not in {"GET", "POST"}]
+
+
+def test_someone_who_may_do_it_nowhere_is_refused_at_the_door() -> None:
+    Permission(Action.VIEW)(Actor("reader", frozenset({Role.TEST_READ})))
+    with pytest.raises(AccessDenied) as caught:
+        Permission(Action.CONFIGURE)(Actor("reader", frozenset({Role.TEST_READ})))
+    assert "admin" in caught.value.cause
+
+
+@pytest.mark.parametrize(
+    ("role", "path", "status"),
+    [
+        (Role.TEST_READ, "/pacs", 200),
+        (Role.TEST_READ, "/pacs/new", 403),
+        (Role.TEST_READ, "/pacs/alpha/routing", 200),
+        (Role.TEST_READ, "/pacs/beta/routing", 403),
+        (Role.PROD_READ, "/pacs/beta/routing", 200),
+        (Role.PROD_READ, "/studies/new", 200),
+        (Role.ADMIN, "/pacs/new", 200),
+    ],
+)
+def test_the_policy_decides_for_the_actor(
+    browser: Browser, servers: tuple[str, str], role: Role, path: str, status: int
+) -> None:
+    browser.app.dependency_overrides[current_actor] = lambda: Actor("someone", frozenset({role}), "web")
+    assert browser.get(path).status_code == status
+
+
+def test_a_list_shows_only_what_the_actor_may_see(browser: Browser, servers: tuple[str, str]) -> None:
+    browser.app.dependency_overrides[current_actor] = lambda: Actor("someone", frozenset({Role.TEST_READ}), "web")
+    text = browser.get("/pacs").text
+    assert "Alpha" in text
+    assert "Beta" not in text

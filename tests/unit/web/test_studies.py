@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+
+from dicomfab.app.build import Application
+from dicomfab.services.studies import Fabricated
+from tests.unit.web.conftest import ACTOR, Browser, ended
+
+CARD = {"kinds": ["text-card"], "seed": "5", "slices": "200"}
+
+
+def test_a_study_is_created_by_a_task(browser: Browser, application: Application) -> None:
+    form = {**CARD, "patient_name": "Roe^Max", "birth_date": "1980-02-03", "sex": "M", "study_date": "2026-01-31"}
+    last = ended(application, browser.post("/studies/new", {**form, "accession_number": "ACC9"}))
+    assert isinstance(last.result, Fabricated)
+    page = browser.get(f"/tasks/{last.id}").text
+    assert "Created" in page
+    assert "sse-connect" not in page
+    resolved = last.result.resolved
+    shown = browser.get(f"/studies/{resolved.study_instance_uid}").text
+    for value in ("Roe^Max", "1980-02-03", "ACC9", "2026-01-31", resolved.study_instance_uid):
+        assert value in shown
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"kinds": []}, "kinds"),
+        ({"kinds": ["mr-knee"]}, "kinds"),
+        ({"seed": "-1"}, "seed"),
+        ({"seed": "9" * 25}, "seed"),
+        ({"slices": "0"}, "slices"),
+        ({"slices": "many"}, "slices"),
+        ({"study_date": "20261399"}, "study_date"),
+        ({"accession_number": "A" * 17}, "accession_number"),
+        ({"patient_name": "A\\B", "patient_id": "1"}, "patient_name"),
+    ],
+)
+def test_a_mistake_is_said_at_its_field_and_makes_nothing(
+    browser: Browser, application: Application, changes: dict[str, object], field: str
+) -> None:
+    response = browser.post("/studies/new", {**CARD, "study_description": "KEPT", **changes})
+    assert response.status_code == 400
+    assert f'id="{field}-error"' in response.text
+    assert 'value="KEPT"' in response.text
+    assert application.studies.page(ACTOR).total == 0
+
+
+def test_the_list_is_searched_and_sorted_by_its_address(browser: Browser, study: str) -> None:
+    assert study in browser.get("/studies").text
+    assert study in browser.get("/studies?q=jane+doe&sort=patient_name&order=asc").text
+    assert "No study matches" in browser.get("/studies?q=nobody").text
+    assert 'aria-sort="ascending"' in browser.get("/studies?sort=size&order=asc").text
+    assert browser.get("/studies?sort=nonsense&page=x").status_code == 200
+
+
+def test_the_list_has_pages(browser: Browser, application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dicomfab.web import studies
+
+    monkeypatch.setattr(studies, "PAGE_SIZE", 2)
+    for seed in range(3):
+        ended(application, browser.post("/studies/new", {**CARD, "seed": str(seed)}))
+    first, second = browser.get("/studies").text, browser.get("/studies?page=2").text
+    assert (first.count("<tbody"), second.count("<tbody")) == (2, 1)
+    assert 'rel="next"' in first
+    assert 'rel="prev"' in second
+
+
+def test_the_preview_is_a_small_png_that_is_cached(browser: Browser, study: str) -> None:
+    response = browser.get(f"/studies/{study}/preview.png")
+    assert response.headers["content-type"] == "image/png"
+    image = Image.open(io.BytesIO(response.content))
+    low, high = image.convert("L").getextrema()
+    assert max(image.size) <= 512
+    assert high - low > 100
+    again = browser.get(f"/studies/{study}/preview.png", **{"If-None-Match": response.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert browser.get(f"/studies/{study}/preview.png?series=1.2.3").status_code == 404
+
+
+def test_sending_to_production_wants_an_explicit_yes(
+    browser: Browser, application: Application, study: str, servers: tuple[str, str]
+) -> None:
+    asked = browser.post(f"/studies/{study}/send", {"destination": "beta"})
+    assert asked.status_code == 400
+    assert "Beta is a production server; nothing was sent" in asked.text
+    assert browser.post(f"/studies/{study}/send", {"destination": ""}).status_code == 400
+    form = {"destination": "beta", "yes_production": "true"}
+    last = ended(application, browser.post(f"/studies/{study}/send", form))
+    assert last.error is not None
+    assert last.error.heading == "Connection failed"
+
+
+def test_deleting_asks_first(browser: Browser, application: Application, study: str) -> None:
+    assert "Delete this study?" in browser.get(f"/studies/{study}/delete").text
+    assert application.studies.page(ACTOR).total == 1
+    assert browser.post(f"/studies/{study}/delete").status_code == 303
+    assert application.studies.page(ACTOR).total == 0
+    assert browser.get(f"/studies/{study}").status_code == 404
+
+
+def test_the_events_of_a_task_end_with_its_result(browser: Browser, application: Application) -> None:
+    last = ended(application, browser.post("/studies/new", CARD))
+    stream = browser.get(f"/tasks/{last.id}/events").text
+    assert "event: finished" in stream
+    assert stream.rstrip().endswith("event: end\r\ndata:")
+    assert browser.get("/tasks/999/events").status_code == 404
+
+
+def test_a_running_task_is_followed_and_cancelled(browser: Browser, application: Application) -> None:
+    started = browser.post("/studies/new", {"kinds": ["ct-chest"], "seed": "1", "slices": "10000"})
+    address = started.headers["location"]
+    assert f'sse-connect="{address}/events"' in browser.get(address).text
+    assert browser.post(f"{address}/cancel").status_code == 303
+    last = ended(application, started)
+    assert last.error is not None
+    assert last.error.heading == "Stopped"
+    assert application.studies.page(ACTOR).total == 0
