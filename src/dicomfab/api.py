@@ -100,9 +100,9 @@ class Lab:
 
         Args:
             servers: ids or names.
-            search: fields of :class:`dicomfab.services.query.StudyFilter`.
+            search: fields of :class:`dicomfab.services.study_filter.StudyFilter`.
         """
-        from dicomfab.services.query import StudyFilter
+        from dicomfab.services.study_filter import StudyFilter
 
         pacs = self.application.pacs
         chosen = [pacs.resolve(self.actor, name) for name in servers] or [s for s in self.servers() if s.is_active]

@@ -10,7 +10,7 @@ import pytest
 from dicomfab.fabricate.recipe import StudyRecipe
 from dicomfab.model.errors import StatusFailure
 from dicomfab.registry.server import PacsServer
-from dicomfab.services.query import StudyFilter
+from dicomfab.services.study_filter import StudyFilter
 from dicomfab.services.verification import VerdictKind
 from tests.peers import programs
 from tests.unit.services.hospital import ADMIN, Hospital, hospital

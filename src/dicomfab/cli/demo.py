@@ -121,7 +121,7 @@ def _move(built: Application, study_uid: str, servers: dict[str, PacsServer], *,
 
 def _counts(built: Application, study_uid: str, servers: dict[str, PacsServer]) -> dict[str, str]:
     """Instances of the study on each server, in the server's own words."""
-    from dicomfab.services.query import StudyFilter
+    from dicomfab.services.study_filter import StudyFilter
 
     counts = {}
     search = StudyFilter(study_instance_uid=study_uid)

@@ -26,8 +26,6 @@ Capabilities = Annotated[
     list[Capability] | None,
     Option("--capability", help="An operation it may be asked for; repeat for each [new server: all]."),
 ]
-MaxPduBytes = Annotated[int | None, Option(help="Longest PDU to send it; 0 means what it announces.")]
-MaxAssociations = Annotated[int | None, Option(help="Most associations to it at once.")]
 ConnectTimeout = Annotated[float | None, Option(help="Seconds to wait for the TCP connection.")]
 AssociationTimeout = Annotated[float | None, Option(help="Seconds to wait for the answer to an association request.")]
 DimseTimeout = Annotated[float | None, Option(help="Seconds to wait for each DIMSE response.")]

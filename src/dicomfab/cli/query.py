@@ -43,7 +43,7 @@ def query(
     Servers answer side by side: one that is down or hangs is reported as failed and delays no other. The exit code is
     4 when any server failed, and a failed server is never shown as an empty one.
     """
-    from dicomfab.services.query import StudyFilter
+    from dicomfab.services.study_filter import StudyFilter
 
     search = StudyFilter(patient_name, patient_id, accession, date_from, date_to, modality, description, study)
     built = application()

@@ -363,10 +363,10 @@ def _handle_move(event: Any, handlers: Handlers) -> Iterator[Any]:
         return
     contexts = _contexts_to_send(instances)
     if instances:
-        refusal = _unreachable(event, destination, contexts)
-        if refusal is not None:
+        unreachable = _unreachable(event, destination, contexts)
+        if unreachable is not None:
             uids = [instance.identity.sop_instance_uid for instance in instances]
-            yield from _refuse_move(event, refusal, len(instances), uids)
+            yield from _refuse_move(event, unreachable, len(instances), uids)
             return
     yield (*destination, {"contexts": contexts})
     yield len(instances)

@@ -39,8 +39,6 @@ CHARACTER_SETS = (
 
 MOVE_ROUTING = "move_routing"
 MAX_TIMEOUT_S = 3600.0
-MAX_PDU_BYTES = (4096, 1 << 20)
-MAX_ASSOCIATIONS = 64
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -130,21 +128,6 @@ def seconds(value: object, field: str) -> float:
     if not math.isfinite(value):
         raise _invalid(field, value, "is not a number")
     return float(value)
-
-
-def pdu_bytes(value: object, field: str) -> int:
-    """The longest PDU to send: 0 means what the peer announces (PS3.8 D.1)."""
-    low, high = MAX_PDU_BYTES
-    if isinstance(value, bool) or not isinstance(value, int) or not (value == 0 or low <= value <= high):
-        raise _invalid(field, value, f"is neither 0 (what the peer announces) nor {low} to {high} bytes")
-    return value
-
-
-def associations(value: object, field: str) -> int:
-    """How many associations may be open to the server at once."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_ASSOCIATIONS:
-        raise _invalid(field, value, f"is not a number of associations from 1 to {MAX_ASSOCIATIONS}")
-    return value
 
 
 def capabilities(value: object, field: str) -> frozenset[Capability]:

@@ -39,8 +39,6 @@ class PacsServer:
         aet_move: our calling AE title for C-MOVE requests; blank means that of C-FIND.
         aet_get: our calling AE title for C-GET; blank means that of C-FIND.
         capabilities: the operations it may be asked for.
-        max_pdu_bytes: never send longer PDUs than this, whatever it announces; 0 leaves it to the announcement.
-        max_associations: never open more associations to it at once than this.
         connect_timeout_s: for the TCP connection.
         association_timeout_s: for the answers to A-ASSOCIATE-RQ and A-RELEASE-RQ.
         dimse_timeout_s: for each DIMSE response.
@@ -67,8 +65,6 @@ class PacsServer:
     aet_move: str = ""
     aet_get: str = ""
     capabilities: frozenset[Capability] = ALL_CAPABILITIES
-    max_pdu_bytes: int = 0
-    max_associations: int = 4
     connect_timeout_s: float = 5.0
     association_timeout_s: float = 5.0
     dimse_timeout_s: float = 30.0
@@ -144,8 +140,6 @@ _CHECKS: dict[str, fields.Check] = {
     "aet_move": fields.ae_title_or_blank,
     "aet_get": fields.ae_title_or_blank,
     "capabilities": fields.capabilities,
-    "max_pdu_bytes": fields.pdu_bytes,
-    "max_associations": fields.associations,
     "connect_timeout_s": fields.seconds,
     "association_timeout_s": fields.seconds,
     "dimse_timeout_s": fields.seconds,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
 from pydicom import Dataset
 from pydicom.charset import convert_encodings
@@ -15,36 +16,21 @@ from pydicom.charset import convert_encodings
 from dicomfab.access.policy import Action, require
 from dicomfab.dimse.peer import Peer
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import DicomFabError, InvalidInput, NotFound
+from dicomfab.model.errors import DicomFabError, Interrupted, InvalidInput, NotFound
 from dicomfab.model.query import Level, QueryModel
 from dicomfab.model.values import is_uid, uid
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import Cancelled, never
+from dicomfab.services.study_filter import StudyFilter
 
 DEFAULT_LIMIT = 500
+_CANCEL_POLL_S = 0.2
 
 #: ``find(peer, model, identifier, *, limit, cancelled)``: see :func:`dicomfab.dimse.scu.find.find`.
 Find = Callable[..., Iterator[Dataset]]
 
-_STUDY_KEYS = (
-    "PatientName",
-    "PatientID",
-    "IssuerOfPatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "AccessionNumber",
-    "StudyInstanceUID",
-    "StudyID",
-    "StudyDate",
-    "StudyTime",
-    "StudyDescription",
-    "ReferringPhysicianName",
-    "ModalitiesInStudy",
-    "NumberOfStudyRelatedSeries",
-    "NumberOfStudyRelatedInstances",
-)
 _SERIES_KEYS = (
     "SeriesInstanceUID",
     "SeriesNumber",
@@ -53,51 +39,6 @@ _SERIES_KEYS = (
     "BodyPartExamined",
     "NumberOfSeriesRelatedInstances",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StudyFilter:
-    """What to search for; blank means anything.
-
-    Args:
-        patient_name: PN; ``*`` and ``?`` are wildcards, and one is added at the end where there is none.
-        patient_id: LO, wildcards allowed, never added.
-        accession_number: SH, wildcards allowed, never added.
-        date_from: first study date, ``YYYY-MM-DD`` or ``YYYYMMDD``.
-        date_to: last study date.
-        modality: one modality of the study, such as ``CT``.
-        study_description: LO, a wildcard is added on both sides where there is none.
-        study_instance_uid: exact.
-    """
-
-    patient_name: str = ""
-    patient_id: str = ""
-    accession_number: str = ""
-    date_from: str = ""
-    date_to: str = ""
-    modality: str = ""
-    study_description: str = ""
-    study_instance_uid: str = ""
-
-    def identifier(self) -> Dataset:
-        """The C-FIND identifier at STUDY level (PS3.4 C.6.2.1.2).
-
-        Raises:
-            InvalidInput: a date or UID that cannot be used, by field.
-        """
-        identifier = Dataset()
-        identifier.QueryRetrieveLevel = str(Level.STUDY)
-        for keyword in _STUDY_KEYS:
-            setattr(identifier, keyword, "")
-        _set_text(identifier, "PatientName", _with_wildcards(self.patient_name, lead=False))
-        _set_text(identifier, "PatientID", self.patient_id.strip())
-        _set_text(identifier, "AccessionNumber", self.accession_number.strip())
-        _set_text(identifier, "StudyDescription", _with_wildcards(self.study_description, lead=True))
-        identifier.StudyDate = _date_range(self.date_from, self.date_to)
-        identifier.ModalitiesInStudy = self.modality.strip().upper()
-        if self.study_instance_uid.strip():
-            identifier.StudyInstanceUID = uid(self.study_instance_uid, field="study_instance_uid")
-        return identifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,16 +130,32 @@ class QueryService:
     def _ask_all(
         self, servers: Sequence[PacsServer], search: StudyFilter, limit: int, cancelled: Cancelled
     ) -> Iterator[ServerAnswer]:
-        if not servers:
-            return
-        pool = ThreadPoolExecutor(min(len(servers), self.max_parallel), thread_name_prefix="query")
-        try:
-            futures = [pool.submit(self._ask, server, search, limit, cancelled) for server in servers]
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            # A caller that stops early must not wait for the slowest server.
-            pool.shutdown(wait=False, cancel_futures=True)
+        answers: SimpleQueue[Future[ServerAnswer]] = SimpleQueue()
+        slots = threading.BoundedSemaphore(self.max_parallel)
+
+        def ask(server: PacsServer) -> None:
+            future: Future[ServerAnswer] = Future()
+            with slots:
+                try:
+                    future.set_result(self._ask(server, search, limit, cancelled))
+                except BaseException as error:  # noqa: BLE001 (raised again where the answers are read)
+                    future.set_exception(error)
+            answers.put(future)
+
+        for server in servers:
+            # Daemons: a program that is told to end must not wait for the slowest server.
+            threading.Thread(target=ask, args=(server,), name=f"query-{server.id}", daemon=True).start()
+        waiting = {server.id: server for server in servers}
+        while waiting:
+            try:
+                answer = answers.get(timeout=_CANCEL_POLL_S).result()
+            except Empty:
+                if cancelled():
+                    yield from (_stopped(server) for server in waiting.values())
+                    return
+                continue
+            del waiting[answer.server.id]
+            yield answer
 
     def _ask(self, server: PacsServer, search: StudyFilter, limit: int, cancelled: Cancelled) -> ServerAnswer:
         start = time.perf_counter()
@@ -269,6 +226,15 @@ class QueryService:
                 remedy="use the Study Instance UID",
             )
         return found.pop()
+
+
+def _stopped(server: PacsServer) -> ServerAnswer:
+    error = Interrupted(
+        f"{server.name} had not answered when the query was stopped.",
+        cause="the query was cancelled",
+        remedy="ask again",
+    )
+    return ServerAnswer(server, error=error)
 
 
 def instances_held(find: Find, server: PacsServer, study_instance_uid: str) -> frozenset[str]:
@@ -373,12 +339,6 @@ def _number(match: Dataset, keyword: str) -> int | None:
     return int(text) if re.fullmatch(r"\d+", text) else None
 
 
-def _set_text(identifier: Dataset, keyword: str, value: str) -> None:
-    if not value.isascii():
-        identifier.SpecificCharacterSet = "ISO_IR 192"
-    setattr(identifier, keyword, value)
-
-
 def _literal(reference: str, field_name: str) -> str:
     if not reference or any(c in reference for c in "*?\\"):
         raise InvalidInput(
@@ -389,44 +349,3 @@ def _literal(reference: str, field_name: str) -> str:
             remedy="find the study first: dicomfab query",
         )
     return reference
-
-
-def _with_wildcards(text: str, *, lead: bool) -> str:
-    text = text.strip()
-    if not text or "*" in text or "?" in text:
-        return text
-    return f"*{text}*" if lead else f"{text}*"
-
-
-def _date_range(first: str, last: str) -> str:
-    """A DA range (PS3.4 C.2.2.2.5.1): ``20250101-20250131``, open on either side, or one day."""
-    start, end = _date(first, "date_from"), _date(last, "date_to")
-    if start and end and start > end:
-        raise InvalidInput(
-            f"date_to: {last} is before {first}",
-            field="date_to",
-            value=last,
-            cause="the two dates are swapped",
-            remedy="give the earlier date as date_from",
-        )
-    if start == end:
-        return start
-    return f"{start}-{end}"
-
-
-def _date(text: str, field_name: str) -> str:
-    text = text.strip()
-    if not text:
-        return ""
-    for pattern in ("%Y-%m-%d", "%Y%m%d"):
-        try:
-            return datetime.datetime.strptime(text, pattern).date().strftime("%Y%m%d")  # noqa: DTZ007
-        except ValueError:
-            continue
-    raise InvalidInput(
-        f"{field_name}: {text!r} is not a date",
-        field=field_name,
-        value=text,
-        cause="dates are YYYY-MM-DD or YYYYMMDD",
-        remedy="for example 2026-01-31",
-    )

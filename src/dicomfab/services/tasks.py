@@ -9,6 +9,7 @@ import enum
 import itertools
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ from dicomfab.services.progress import Cancelled, OnProgress, Progress
 
 log = logging.getLogger(__name__)
 
+SHUTDOWN_WAIT_S = 5.0
 _KEPT = 200
 
 #: The work itself: reports progress, asks whether it is cancelled, returns its result.
@@ -81,7 +83,8 @@ class TaskRunner:
             task = _Task(TaskStatus(next(self._ids), title, actor.name))
             self._tasks[task.status.id] = task
             self._forget_oldest()
-            task.thread = threading.Thread(target=self._run, args=(task, work), name=f"task-{task.status.id}")
+            name = f"task-{task.status.id}"
+            task.thread = threading.Thread(target=self._run, args=(task, work), name=name, daemon=True)
             task.thread.start()
             return task.status
 
@@ -117,15 +120,28 @@ class TaskRunner:
                 self._update(task, cancelling=True)
             return task.status
 
-    def shutdown(self) -> None:
-        """Cancel everything and wait until it has stopped: each stops with what it did so far recorded."""
+    def list(self, actor: Actor) -> tuple[TaskStatus, ...]:
+        """The actor's tasks, the newest first."""
         with self._changed:
-            tasks = list(self._tasks.values())
+            return tuple(t.status for t in reversed(self._tasks.values()) if t.status.owner == actor.name)
+
+    def shutdown(self, *, wait_s: float = SHUTDOWN_WAIT_S) -> None:
+        """Cancel everything and wait until it has stopped: each stops with what it did so far recorded.
+
+        Args:
+            wait_s: in all. A task that still waits for a silent peer then ends with the process; what it wrote is
+                whole, since the archive and the registry survive a kill at any moment.
+        """
+        with self._changed:
+            tasks = [task for task in self._tasks.values() if task.thread is not None and task.thread.is_alive()]
         for task in tasks:
             task.cancel.set()
+        end = time.monotonic() + wait_s
         for task in tasks:
             if task.thread is not None:
-                task.thread.join()
+                task.thread.join(max(0.0, end - time.monotonic()))
+                if task.thread.is_alive():
+                    log.warning("task %d did not stop within %.0f s and ends with the process", task.status.id, wait_s)
 
     def _run(self, task: _Task, work: Work) -> None:
         def report(progress: Progress) -> None:

@@ -19,7 +19,8 @@ from dicomfab.model.errors import DicomFabError, InvalidInput
 from dicomfab.model.values import Environment, uid
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
-from dicomfab.services.query import DEFAULT_LIMIT, ServerAnswer, StudyFilter
+from dicomfab.services.query import DEFAULT_LIMIT, ServerAnswer
+from dicomfab.services.study_filter import StudyFilter
 from dicomfab.services.transfer import Watch
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.errors import status_of

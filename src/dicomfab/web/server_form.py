@@ -14,7 +14,6 @@ from dicomfab.registry.fields import CHARACTER_SETS, Capability
 from dicomfab.registry.server import FIELD_NAMES, PacsServer, server_from
 
 _ROUTE = "route."
-_WHOLE_NUMBERS = ("max_pdu_bytes", "max_associations")
 _SECONDS = ("connect_timeout_s", "association_timeout_s", "dimse_timeout_s")
 _FLAGS = ("is_default", "is_active")
 _FOLDED = frozenset(FIELD_NAMES) - {"name", "host", "port", "aec", "environment", "aet_find", "aet_store", "aet_echo"}
@@ -51,7 +50,7 @@ class ServerForm:
     def of(cls, server: PacsServer) -> ServerForm:
         """For a server that is there."""
         plain = server.as_dict()
-        numbers = {name: _number_text(plain[name]) for name in ("port", *_WHOLE_NUMBERS, *_SECONDS)}
+        numbers = {name: _number_text(plain[name]) for name in ("port", *_SECONDS)}
         return cls({**plain, **numbers, "capabilities": set(plain["capabilities"])})
 
     @classmethod
@@ -81,7 +80,7 @@ class ServerForm:
                 cause="the environment decides who may use the server, so it is never guessed",
             )
         given = {name: value for name, value in self.values.items() if name in FIELD_NAMES and name != "id"}
-        for name in (*_WHOLE_NUMBERS, *_SECONDS):
+        for name in _SECONDS:
             given[name] = _number(name, str(given[name]))
         given["capabilities"] = sorted(self.values["capabilities"])
         return given
@@ -108,8 +107,8 @@ def _number_text(value: float) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _number(name: str, text: str) -> int | float:
+def _number(name: str, text: str) -> float:
     try:
-        return int(text) if name in _WHOLE_NUMBERS else float(text)
+        return float(text)
     except ValueError:
         raise InvalidInput(f"{name}: {text!r} is not a number", field=name, value=text) from None

@@ -66,7 +66,7 @@ def test_add_and_list(dicomfab):
 def test_every_field_is_an_option(dicomfab):
     words = ["--id", "own", "--description", "d", "--aet-find", "F", "--aet-store", "", "--aet-echo", "E"]
     words += ["--aet-move", "M", "--aet-get", "G", "--capability", "echo", "--capability", "find"]
-    words += ["--max-pdu-bytes", "16384", "--max-associations", "2", "--connect-timeout-s", "1"]
+    words += ["--connect-timeout-s", "1"]
     words += ["--association-timeout-s", "2", "--dimse-timeout-s", "3", "--fallback-charset", "ISO_IR 100"]
     words += ["--dicomweb-root", "http://x/dw", "--default", "--inactive", "--notes", "n"]
     made = printed(dicomfab("pacs", "add", *NEW, *words, "--json"))
@@ -84,8 +84,6 @@ def test_every_field_is_an_option(dicomfab):
         "aet_move": "M",
         "aet_get": "G",
         "capabilities": ["echo", "find"],
-        "max_pdu_bytes": 16384,
-        "max_associations": 2,
         "connect_timeout_s": 1.0,
         "association_timeout_s": 2.0,
         "dimse_timeout_s": 3.0,

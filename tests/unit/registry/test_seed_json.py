@@ -241,8 +241,6 @@ def registries(draw: st.DrawFn) -> Registry:
             aet_move=draw(AE_TITLES | st.just("")),
             aet_get=draw(AE_TITLES | st.just("")),
             capabilities=draw(st.frozensets(st.sampled_from(Capability))),
-            max_pdu_bytes=draw(st.just(0) | st.integers(4096, 1 << 20)),
-            max_associations=draw(st.integers(1, 64)),
             connect_timeout_s=draw(TIMES),
             association_timeout_s=draw(TIMES),
             dimse_timeout_s=draw(TIMES),

@@ -74,6 +74,24 @@ def test_cancel_and_shutdown_stop_the_work() -> None:
     assert runner.status(ANNA, second.id).state is TaskState.DONE
 
 
+def test_shutdown_does_not_wait_for_ever_for_a_silent_peer(caplog: pytest.LogCaptureFixture) -> None:
+    release, runner = threading.Event(), TaskRunner()
+    task = runner.start(ANNA, "stuck", lambda _report, _cancelled: release.wait(30))
+    runner.shutdown(wait_s=0.05)
+    assert runner.status(ANNA, task.id).state is TaskState.RUNNING
+    assert "did not stop" in caplog.text
+    release.set()
+    assert list(runner.watch(ANNA, task.id))[-1].state is TaskState.DONE
+
+
+def test_the_list_is_the_actors_own_and_newest_first() -> None:
+    runner = TaskRunner()
+    for who, title in ((ANNA, "one"), (BEN, "two"), (ANNA, "three")):
+        runner.start(who, title, lambda _report, _cancelled: None)
+    assert [status.title for status in runner.list(ANNA)] == ["three", "one"]
+    runner.shutdown()
+
+
 def test_a_task_belongs_to_who_started_it() -> None:
     runner = TaskRunner()
     task = runner.start(ANNA, "x", lambda _report, _cancelled: None)

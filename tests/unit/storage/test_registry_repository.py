@@ -48,8 +48,6 @@ def test_every_field_is_kept(repository, database):
         aet_move="M",
         aet_get="G",
         capabilities=[Capability.FIND, Capability.GET],
-        max_pdu_bytes=16384,
-        max_associations=7,
         connect_timeout_s=1.5,
         association_timeout_s=2.5,
         dimse_timeout_s=3.5,

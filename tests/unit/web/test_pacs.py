@@ -22,8 +22,6 @@ FORM = {
     "connect_timeout_s": "2.5",
     "association_timeout_s": "5",
     "dimse_timeout_s": "30",
-    "max_associations": "3",
-    "max_pdu_bytes": "0",
     "is_active": "true",
     "notes": "two\nlines",
 }
@@ -43,7 +41,7 @@ def test_a_server_is_added_as_given(browser: Browser, application: Application) 
     server = application.pacs.get(ACTOR, "hospital-pacs")
     assert (server.port, server.environment, server.aet_find, server.aet_store) == (104, Environment.PROD, "FINDER", "")
     assert sorted(server.capabilities) == ["echo", "find"]
-    assert (server.connect_timeout_s, server.max_associations, server.is_default) == (2.5, 3, False)
+    assert (server.connect_timeout_s, server.is_default) == (2.5, False)
     assert server.notes == "two\nlines"
 
 
@@ -59,7 +57,7 @@ def test_a_server_is_added_as_given(browser: Browser, application: Application) 
         ("environment", "", "choose test or prod"),
         ("environment", "staging", "is neither"),
         ("aet_find", "", "is empty"),
-        ("max_associations", "many", "is not a number"),
+        ("dimse_timeout_s", "many", "is not a number"),
         ("dimse_timeout_s", "-1", "dimse_timeout_s-error"),
         ("name", "Alpha", "is already the id of alpha"),
     ],

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from dicomfab.app.build import Application
-from dicomfab.services.query import StudyFilter
+from dicomfab.services.study_filter import StudyFilter
 from dicomfab.web.query import Search
 from tests.unit.web.conftest import ACTOR, Browser, ended
 

@@ -86,7 +86,7 @@ def test_the_log_names_no_patient(browser: Browser, servers: tuple[str, str], tm
 
 def test_names_are_text_and_never_markup(browser: Browser) -> None:
     form = {"name": "<b>x</b>", "host": "h", "port": "104", "aec": "A", "environment": "test"}
-    form |= {"aet_find": "A", "aet_echo": "A", "max_pdu_bytes": "0", "max_associations": "1"}
+    form |= {"aet_find": "A", "aet_echo": "A"}
     form |= {"connect_timeout_s": "5", "association_timeout_s": "5", "dimse_timeout_s": "5"}
     assert browser.post("/pacs/new", form).status_code == 303
     assert "&lt;b&gt;x&lt;/b&gt;" in browser.get("/pacs").text

@@ -33,8 +33,6 @@ def upgrade() -> None:
         sa.Column("aet_move", sa.String(16), nullable=False),
         sa.Column("aet_get", sa.String(16), nullable=False),
         sa.Column("capabilities", sa.JSON, nullable=False),
-        sa.Column("max_pdu_bytes", sa.Integer, nullable=False),
-        sa.Column("max_associations", sa.Integer, nullable=False),
         sa.Column("connect_timeout_s", sa.Float, nullable=False),
         sa.Column("association_timeout_s", sa.Float, nullable=False),
         sa.Column("dimse_timeout_s", sa.Float, nullable=False),
