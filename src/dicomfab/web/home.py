@@ -19,6 +19,7 @@ def home(request: Request, actor: CurrentActor, application: CurrentApplication)
     """Where things stand, and where to go."""
     context = {
         "rows": application.pacs.overview(actor),
+        "tasks": application.tasks.list(actor)[:_NEWEST],
         "found": application.studies.page(actor, limit=_NEWEST),
     }
     return page(request, "home.html", context)
