@@ -104,6 +104,11 @@ def confirm(question: str, *, yes: bool, as_json: bool, flag: str = "--yes") -> 
     )
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """``1 study``, ``2 studies``."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def clean(text: str) -> str:
     """Without the control characters by which text from a peer could steer the terminal."""
     return "".join(

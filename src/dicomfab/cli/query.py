@@ -59,8 +59,8 @@ def query(
     else:
         found = sum(len(answer.matches) for answer in answers)
         failed = sum(answer.error is not None for answer in answers)
-        asked = f"{_counted(found, 'study', 'studies')} on {_counted(len(answers), 'server', 'servers')}"
-        output.print_text(asked + (f", {_counted(failed, 'server', 'servers')} FAILED" if failed else ""))
+        asked = f"{output.counted(found, 'study', 'studies')} on {output.counted(len(answers), 'server')}"
+        output.print_text(asked + (f", {output.counted(failed, 'server')} FAILED" if failed else ""))
     sys.exit(4 if any(answer.error for answer in answers) else 0)
 
 
@@ -88,7 +88,7 @@ def _print_answer(answer: ServerAnswer) -> None:
         print("\n".join(f"  {line}" for line in output.clean(str(answer.error)).splitlines()))
     else:
         more = ", limit reached: there may be more" if answer.truncated else ""
-        head.append(f"  {_counted(len(answer.matches), 'study', 'studies')} in {answer.seconds:.2f} s{more}")
+        head.append(f"  {output.counted(len(answer.matches), 'study', 'studies')} in {answer.seconds:.2f} s{more}")
         output.print_styled(head)
     if answer.matches:
         columns = (
@@ -117,10 +117,6 @@ def _cells(match: StudyMatch) -> tuple[str, ...]:
         match.study_description,
         match.study_instance_uid,
     )
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def _answer_dict(answer: ServerAnswer) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def export(
     if as_json:
         output.print_json({"study_instance_uid": study_uid, "files": [str(path) for path in paths]})
     else:
-        output.print_text(f"{len(paths)} files in {out}")
+        output.print_text(f"{output.counted(len(paths), 'file')} in {out}")
 
 
 @app.command()
@@ -160,7 +160,7 @@ def delete(
     if as_json:
         output.print_json({"deleted": study_uid, "instances": summary.instance_count})
     else:
-        output.print_text(f"Deleted {summary.instance_count} instances of {study_uid}")
+        output.print_text(f"Deleted {output.counted(summary.instance_count, 'instance')} of {study_uid}")
 
 
 @app.command()
@@ -171,7 +171,7 @@ def reindex(as_json: output.Json = False) -> None:
     if as_json:
         output.print_json({"instances": report.instances, "unusable": unusable})
         return
-    output.print_text(f"{report.instances} instances indexed")
+    output.print_text(f"{output.counted(report.instances, 'instance')} indexed")
     for path in unusable:
         output.print_text(f"  not usable, left where it is: {path}")
 
@@ -179,7 +179,8 @@ def reindex(as_json: output.Json = False) -> None:
 def _print_made(made: Fabricated) -> None:
     resolved: ResolvedStudy = made.resolved
     where = made.directory if made.directory is not None else "local store"
-    output.print_text(f"Fabricated {made.instances} instances ({made.size_bytes / 1e6:.1f} MB) in {made.seconds:.1f} s")
+    size = f"{made.size_bytes / 1e6:.1f} MB"
+    output.print_text(f"Fabricated {output.counted(made.instances, 'instance')} ({size}) in {made.seconds:.1f} s")
     output.print_text(f"  study      {resolved.study_instance_uid}")
     output.print_text(f"  patient    {resolved.patient.name}  {resolved.patient.patient_id}")
     output.print_text(f"  accession  {resolved.accession_number}")
