@@ -196,12 +196,13 @@ class Archive:
         self.close()
         files = InstanceFiles(self.root)
         engine = open_engine(self.root / INDEX_NAME)
-        with files.opening():
-            if (self.root / INDEX_NAME).exists():
-                reindex.set_aside_if_damaged(engine)
-            report = reindex.rebuild(engine, files)
-        engine.dispose()
-        return report
+        try:
+            with files.opening():
+                if (self.root / INDEX_NAME).exists():
+                    reindex.set_aside_if_damaged(engine)
+                return reindex.rebuild(engine, files)
+        finally:
+            engine.dispose()
 
     def _opened(self) -> _Opened:
         with self._lock:
@@ -213,8 +214,12 @@ class Archive:
         files = InstanceFiles(self.root)
         engine = open_engine(self.root / INDEX_NAME)
         writer = Writer(engine, files, self.on_duplicate)
-        with files.opening():
-            prepare(engine)
-            writer.clear_up()
-            files.open()
+        try:
+            with files.opening():
+                prepare(engine)
+                writer.clear_up()
+                files.open()
+        except BaseException:
+            engine.dispose()
+            raise
         return _Opened(engine, files, writer)
