@@ -32,6 +32,8 @@ class ArchiveReceiver:
     def __init__(self, archive: Archive, environment: Environment) -> None:
         self._archive = archive
         self._environment = environment
+        #: SOP instances that were there already with other content, which was kept.
+        self.kept: list[str] = []
 
     def begin_store(self, requestor: Requestor, identity: InstanceIdentity) -> StoreSink:
         """Open a sink in the archive.
@@ -40,7 +42,7 @@ class ArchiveReceiver:
             Refusal: a UID of the command is none (C000), or the disk does not take more (A700).
         """
         try:
-            return _Sink(self._archive.begin(identity), requestor, identity, self._environment)
+            return _Sink(self._archive.begin(identity), requestor, identity, self._environment, self.kept)
         except ArchiveFailure as error:
             raise _refusal(error, error.status, requestor, identity) from error
         except InvalidInput as error:
@@ -49,8 +51,14 @@ class ArchiveReceiver:
 
 class _Sink:
     def __init__(
-        self, incoming: Incoming, requestor: Requestor, identity: InstanceIdentity, environment: Environment
+        self,
+        incoming: Incoming,
+        requestor: Requestor,
+        identity: InstanceIdentity,
+        environment: Environment,
+        kept: list[str],
     ) -> None:
+        self._kept = kept
         self._incoming = incoming
         self._requestor = requestor
         self._identity = identity
@@ -72,7 +80,8 @@ class _Sink:
             log.warning("refused %s from %s: there already, with other content", uid, self._requestor.ae_title)
             raise Refusal(DUPLICATE_SOP_INSTANCE, "SOP instance exists with other content")
         if stored.outcome is Outcome.KEPT:
-            log.warning("kept the first %s: %s sent it with other content", uid, self._requestor.ae_title)
+            self._kept.append(uid)
+            log.warning("kept the first %s: it came again with other content (%s)", uid, self._requestor.ae_title)
         return SUCCESS
 
     def discard(self) -> None:

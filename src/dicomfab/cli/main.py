@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -82,6 +83,8 @@ def run(args: Sequence[str] | None = None) -> None:
     Args:
         args: the words after ``dicomfab``; those of the process when none are given.
     """
+    # Without a handler Python would print warnings of the library between the lines of a command.
+    logging.getLogger("dicomfab").addHandler(logging.NullHandler())
     words = list(sys.argv[1:] if args is None else args)
     try:
         app(args=words, prog_name="dicomfab")

@@ -35,7 +35,7 @@ def create(
     study_date: Annotated[str, typer.Option(help="YYYYMMDD or YYYY-MM-DD; today if not given.")] = "",
     description: Annotated[str, typer.Option(help="Study description.")] = "",
     slices: Annotated[int, typer.Option(min=1, max=2000, help="Slices of a CT.")] = 200,
-    seed: Annotated[int | None, typer.Option(min=0, help="The same seed and options make the same bytes.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Same seed, options and date: same bytes.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write plain files into this folder instead.")] = None,
     as_json: output.Json = False,
 ) -> None:

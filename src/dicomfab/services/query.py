@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
 from pydicom import Dataset
@@ -167,6 +167,8 @@ class QueryService:
             found = self.find(peer, QueryModel.STUDY_ROOT, search.identifier(), limit=limit + 1, cancelled=cancelled)
             for match in found:
                 matches.append(_study_match(server, match))
+            if cancelled():
+                return replace(_stopped(server), matches=tuple(matches[:limit]), seconds=time.perf_counter() - start)
         except DicomFabError as problem:
             error = problem
         return ServerAnswer(server, tuple(matches[:limit]), error, len(matches) > limit, time.perf_counter() - start)

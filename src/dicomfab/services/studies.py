@@ -69,6 +69,9 @@ class StudyService:
 
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         seed = self.draw_seed() if recipe.seed is None else recipe.seed
+        if recipe.seed is not None and recipe.study_time is None:
+            # With a seed of the user's the clock must not decide: the same recipe has to make the same bytes.
+            recipe = replace(recipe, study_time=_working_hour(seed))
         recipe = replace(recipe, seed=seed, patient=_completed(recipe.patient, seed))
         return resolve(recipe, now=self.now(), draw_seed=self.draw_seed)
 
@@ -239,6 +242,13 @@ def _completed(patient: Patient | None, seed: int) -> Patient | None:
         birth_date=patient.birth_date or someone.birth_date,
         sex=patient.sex or someone.sex,
     )
+
+
+def _working_hour(seed: int) -> str:
+    from dicomfab.fabricate.seeds import derive
+
+    second = 8 * 3600 + derive(seed, "study time") % (10 * 3600)
+    return f"{second // 3600:02d}{second // 60 % 60:02d}{second % 60:02d}"
 
 
 def _literal(reference: str) -> str:

@@ -26,7 +26,7 @@ from dicomfab.registry.server import PacsServer
 from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, never
 from dicomfab.services.query import Find, instances_held, sop_classes_held
-from dicomfab.services.verification import DEFAULT_WAIT_S, Listing, Verdict, VerdictKind, held_before, verify
+from dicomfab.services.verification import DEFAULT_WAIT_S, Listing, Verdict, doubted, held_before, verify
 
 #: See the functions of the same names in :mod:`dicomfab.dimse.scu`.
 Store = Callable[..., Iterator[StoreOutcome]]
@@ -156,7 +156,7 @@ class TransferService:
             ),
             resent=sum(outcome.resent for outcome in outcomes),
             suboperations=None,
-            verdict=verdict,
+            verdict=doubted(verdict, sum(outcome.error is not None for outcome in outcomes)),
             seconds=seconds,
             size_bytes=sum(i.size_bytes for i, o in zip(instances, outcomes, strict=False) if o.accepted),
             cancelled=error is None and len(outcomes) < len(instances),
@@ -261,7 +261,9 @@ class TransferService:
         seconds = time.perf_counter() - start
         verdict = verify(expected, before, listing, wait_s=0.0, on_progress=watch.on_progress, stopped=watch.cancelled)
         ends = (source.name, "local store")
-        return _retrieve_report("C-GET", study_instance_uid, ends, len(expected), final, error, verdict, seconds)
+        report = _retrieve_report("C-GET", study_instance_uid, ends, len(expected), final, error, verdict, seconds)
+        kept = tuple(FailedInstance(u, "the local store kept its own, which has other content") for u in receiver.kept)
+        return replace(report, failed=report.failed + kept, verdict=doubted(report.verdict, len(kept)))
 
     def _listing(self, server: PacsServer, study_instance_uid: str) -> Listing:
         return lambda: instances_held(self.find, server, study_instance_uid)
@@ -346,17 +348,8 @@ def _retrieve_report(
         failed=tuple(FailedInstance(u, "named by the source as failed") for u in final.failed_sop_instance_uids),
         resent=0,
         suboperations=final.suboperations,
-        verdict=_held_against_counters(verdict, final),
+        verdict=doubted(verdict, final.suboperations.failed or 0),
         seconds=seconds,
         cancelled=final.status == CANCEL,
         error=error,
     )
-
-
-def _held_against_counters(verdict: Verdict, final: Response) -> Verdict:
-    """A destination that cannot be asked leaves only the source's word; a failure among its counters is a mismatch."""
-    failed = final.suboperations.failed
-    if verdict.kind is VerdictKind.UNVERIFIED and failed:
-        why = f"the source reports {failed} failed sub-operations; {verdict.why}"
-        return replace(verdict, kind=VerdictKind.MISMATCH, why=why)
-    return verdict

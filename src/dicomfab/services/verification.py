@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dicomfab.model.errors import DicomFabError
 from dicomfab.services.progress import OnProgress, Progress
@@ -62,6 +62,14 @@ def held_before(listing: Listing) -> frozenset[str] | DicomFabError:
         return error
 
 
+def doubted(verdict: Verdict, failed: int) -> Verdict:
+    """The verdict when instances failed: what is listed under their UIDs is not what was transferred."""
+    if not failed:
+        return verdict
+    why = f"{failed} instances were refused or failed in this transfer; {verdict.why}"
+    return replace(verdict, kind=VerdictKind.MISMATCH, why=why)
+
+
 def verify(
     expected: frozenset[str],
     before: frozenset[str] | DicomFabError,
@@ -104,7 +112,10 @@ def verify(
         if expected <= held:
             why = f"all {len(expected)} instances are listed at the destination"
             return Verdict(VerdictKind.VERIFIED, why, len(expected), present, known_before, (), waited_s)
-        if waited_s >= wait_s or stopped():
+        if waited_s < wait_s and stopped():
+            why = f"stopped while {len(expected) - present} of {len(expected)} instances were not listed yet"
+            return Verdict(VerdictKind.UNVERIFIED, why, len(expected), present, known_before, (), waited_s)
+        if waited_s >= wait_s:
             missing = tuple(sorted(expected - held))
             why = (
                 f"{len(missing)} of {len(expected)} instances are not listed at the destination after {waited_s:.0f} s"

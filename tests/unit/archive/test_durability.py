@@ -6,8 +6,10 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pydicom
 import pytest
 
@@ -42,6 +44,12 @@ def check(archive: Archive, acknowledged: list[str]) -> None:
     assert len(paths) == len(indexed)
     assert set((archive.root / "instances").glob("*/*/*")) == paths
     assert len(list((archive.root / "incoming").iterdir())) == 1  # our own workspace
+
+
+def make_of_another_version(index: Path) -> None:
+    content = bytearray(index.read_bytes())
+    content[60:64] = (77).to_bytes(4, "big")  # the version of the schema, in SQLite's file header
+    index.write_bytes(content)
 
 
 @pytest.mark.parametrize("what", ["single", "batch", "replace"])
@@ -153,10 +161,7 @@ def test_reindexing_mends_a_damaged_index(tmp_path: Path, damage: str) -> None:
     elif damage == "overwritten":
         index.write_bytes(b"not a database" * 1000)
     else:
-        # The version of the schema, in SQLite's file header.
-        content = bytearray(index.read_bytes())
-        content[60:64] = (77).to_bytes(4, "big")
-        index.write_bytes(content)
+        make_of_another_version(index)
     if damage != "lost":
         with pytest.raises(ArchiveFailure, match="reindex") as caught:
             archive.storage()
@@ -166,6 +171,24 @@ def test_reindexing_mends_a_damaged_index(tmp_path: Path, damage: str) -> None:
     expected = Environment.TEST if damage == "another version" else Environment.PROD
     assert archive.study("1.2.1").summary.environment is expected
     archive.close()
+
+
+def test_an_index_that_could_not_be_opened_or_rebuilt_is_not_left_open(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    store(archive, dataset())
+    archive.close()
+    index = tmp_path / INDEX_NAME
+    (tmp_path / "instances" / "1.2.1" / "1.2.1.1" / "dangling.dcm").symlink_to("nowhere")
+
+    def fails_and_leaves_nothing_open(use: Callable[[], object]) -> None:
+        # The error, as it is held, keeps alive what failed: only closing closes it.
+        with pytest.raises(ArchiveFailure) as caught:
+            use()
+        assert str(index) not in {file.path for file in psutil.Process().open_files()}, caught.value
+
+    fails_and_leaves_nothing_open(archive.reindex)
+    make_of_another_version(index)
+    fails_and_leaves_nothing_open(archive.storage)
 
 
 def test_a_disk_that_cannot_be_written_is_an_error_and_nothing_is_stored(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import pydicom
@@ -12,7 +13,7 @@ from dicomfab.model.actor import Role
 from dicomfab.model.errors import AccessDenied, Interrupted, InvalidInput, NotFound
 from dicomfab.services.progress import Progress
 from dicomfab.services.studies import patient_given
-from tests.unit.services.hospital import ADMIN, CARDS, Hospital, actor
+from tests.unit.services.hospital import ADMIN, CARDS, NOW, Hospital, actor
 
 
 def test_what_is_made_is_kept_and_making_it_again_changes_nothing(site: Hospital) -> None:
@@ -25,6 +26,13 @@ def test_what_is_made_is_kept_and_making_it_again_changes_nothing(site: Hospital
     site.studies.create(ADMIN, resolved)
     assert {i.path: i.path.read_bytes() for i in site.local.instances(resolved.study_instance_uid)} == files
     assert site.studies.page(ADMIN).total == 1
+
+
+def test_a_seed_given_makes_the_same_study_whatever_the_clock_says(site: Hospital) -> None:
+    recipe = StudyRecipe(("text-card",), seed=7, study_date="20260101", accession_number="R1")
+    first = site.studies.resolve_recipe(ADMIN, recipe)
+    site.studies.now = lambda: NOW + datetime.timedelta(hours=3)
+    assert site.studies.resolve_recipe(ADMIN, recipe) == first
 
 
 def test_a_cancelled_fabrication_leaves_nothing(site: Hospital) -> None:

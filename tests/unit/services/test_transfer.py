@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import pydicom
 import pytest
 from pydicom import Dataset
 from pynetdicom import AE, evt
@@ -12,9 +13,12 @@ from pynetdicom import AE, evt
 from dicomfab.dimse.handlers import Refusal
 from dicomfab.model.actor import Role
 from dicomfab.model.errors import AccessDenied, ConfirmationRequired, Conflict, NotFound, StatusFailure
+from dicomfab.model.study import InstanceIdentity
+from dicomfab.model.values import Environment
 from dicomfab.services.progress import Progress
 from dicomfab.services.transfer import TransferReport, Watch
 from dicomfab.services.verification import VerdictKind
+from dicomfab.testpacs.pacs import PacsHandlers
 from tests.unit.dimse.memory_pacs import MemoryPacs
 from tests.unit.services.hospital import ADMIN, Hospital, actor
 
@@ -80,6 +84,44 @@ def test_refused_instances_are_named_with_the_reason(site: Hospital) -> None:
     assert report.failed[0].sop_instance_uid == bad
     assert "disk full" in report.failed[0].reason
     assert report.verdict.kind is VerdictKind.MISMATCH
+
+
+def test_a_refused_instance_is_no_success_because_another_one_stands_under_its_uid(site: Hospital) -> None:
+    study, pacs = site.make(), site.pacs("ONE")
+    send(site, study, pacs)
+
+    class Refusing(PacsHandlers):
+        def begin_store(self, *_arguments: Any) -> Any:
+            raise Refusal(0x0111, "exists with other content")
+
+    full = site.server("FULL", Refusing(site.archives["ONE"], "FULL", Environment.TEST, {}))
+    report = send(site, study, full)
+    assert report.accepted == 0
+    assert report.verdict.present == report.verdict.before == 3
+    assert report.verdict.kind is VerdictKind.MISMATCH
+    site.destinations["FULL"] = ("127.0.0.1", full.port)
+    moved = site.transfers.move(ADMIN, study, pacs, full, "FULL", watch=NO_WAIT)
+    assert moved.suboperations is not None
+    assert moved.suboperations.failed == 3
+    assert moved.verdict.kind is VerdictKind.MISMATCH
+
+
+def test_get_says_when_the_local_store_kept_other_content(site: Hospital) -> None:
+    study, pacs = site.make(), site.pacs("ONE")
+    send(site, study, pacs)
+    site.local.delete_study(study)
+    changed = pydicom.dcmread(site.archives["ONE"].instances(study)[0].path)
+    changed.PatientComments = "changed locally"
+    uids = (changed.SOPClassUID, changed.SOPInstanceUID, changed.file_meta.TransferSyntaxUID)
+    incoming = site.local.begin(InstanceIdentity(*map(str, uids)))
+    data = pydicom.filebase.DicomBytesIO()
+    data.is_little_endian, data.is_implicit_VR = True, False
+    pydicom.filewriter.write_dataset(data, changed)
+    incoming.write(data.getvalue())
+    incoming.commit(environment=Environment.TEST)
+    report = site.transfers.get(ADMIN, study, pacs, watch=NO_WAIT)
+    assert report.verdict.kind is VerdictKind.MISMATCH
+    assert [failed.sop_instance_uid for failed in report.failed] == [str(changed.SOPInstanceUID)]
 
 
 def test_cancel_stops_before_the_next_instance_and_the_report_says_so(site: Hospital) -> None:

@@ -41,7 +41,8 @@ def find(
         stopped = False
         for response, match in association.find(sop_class_uid, identifier):
             kind = category(response.status)
-            if kind is Category.FAILURE:
+            # A cancel that we did not ask for leaves the answer incomplete.
+            if kind is Category.FAILURE or (kind is Category.CANCEL and not stopped):
                 raise failure("C-FIND", response, peer.label)
             # After C-CANCEL the peer may still send what was under way (PS3.7 9.3.2.3): read it, keep none of it.
             if match is None or stopped:
