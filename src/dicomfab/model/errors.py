@@ -11,14 +11,18 @@
     ├── RouteMissing            caller: no C-MOVE route; nothing was sent
     ├── PeerError               the other side, or the road to it
     │   ├── ConnectionFailed        TCP: refused, unreachable, name unknown, no answer
+    │   │   └── TlsFailed               connected, but not securely (PS3.15 annex B)
     │   ├── AssociationRejected     A-ASSOCIATE-RJ (PS3.8 9.3.4)
-    │   ├── AssociationAborted      A-ABORT, or the connection was dropped (PS3.8 9.3.8)
+    │   ├── AssociationAborted      A-ABORT (PS3.8 9.3.8)
+    │   │   ├── ConnectionLost          the connection was dropped without one
+    │   │   └── ProtocolViolation       what came is not what the protocol allows; we hung up
     │   ├── PeerTimeout             connected, then silence
     │   ├── ContextRejected         no usable presentation context (PS3.8 9.3.3.2)
     │   └── StatusFailure           a DIMSE response with a failure status (PS3.7 annex C)
     └── LocalFailure            us: this machine, this installation
         ├── PortInUse
         ├── SetupMissing
+        ├── TranscodingFailed       an instance that cannot be written in another transfer syntax
         └── Interrupted             the user, or a shutdown, stopped it
 
 Two questions are answered by the class and its attributes: whose fault (``fault``) and is it worth trying again
@@ -161,6 +165,13 @@ class ConnectionFailed(PeerError):
     transient = True
 
 
+class TlsFailed(ConnectionFailed):
+    """TCP connected, but no secure connection came about (PS3.15 annex B); nothing of DICOM was exchanged."""
+
+    heading = "Secure connection failed"
+    transient = False
+
+
 class AssociationRejected(PeerError):
     """The peer answered A-ASSOCIATE-RJ (PS3.8 9.3.4).
 
@@ -187,17 +198,31 @@ class AssociationRejected(PeerError):
 
 
 class AssociationAborted(PeerError):
-    """The peer sent A-ABORT or dropped the connection (PS3.8 9.3.8)."""
+    """The peer sent A-ABORT (PS3.8 9.3.8), or the association ended as its subclasses say."""
 
     heading = "Association aborted"
     transient = True
+
+
+class ConnectionLost(AssociationAborted):
+    """The connection was closed or reset without A-ABORT and without A-RELEASE."""
+
+    heading = "Connection lost"
+
+
+class ProtocolViolation(AssociationAborted):
+    """The peer sent what is not DICOM, or what the protocol does not allow; we aborted."""
+
+    heading = "Protocol violation"
+    transient = False
 
 
 class PeerTimeout(PeerError):
     """The peer accepted the connection and then did not answer in time.
 
     Args:
-        stage: ``association``, ``dimse`` or ``network``.
+        stage: what was waited for: ``association``, ``dimse`` (a response), ``pdu`` (the rest of a message),
+            ``sending`` (the peer to read on), ``release`` or ``idle``.
         timeout_s: seconds waited.
     """
 
@@ -260,6 +285,12 @@ class SetupMissing(LocalFailure):
     """A step of the installation has not been done yet."""
 
     heading = "Setup missing"
+
+
+class TranscodingFailed(LocalFailure):
+    """An instance cannot be written in another transfer syntax; nothing of it was written or sent."""
+
+    heading = "Transcoding failed"
 
 
 class Interrupted(LocalFailure):

@@ -7,7 +7,7 @@ import pytest
 
 from dicomfab.cli.main import COMMANDS
 
-HEAVY = {"numpy", "numba", "pydicom", "pynetdicom", "sqlalchemy", "alembic", "dbos", "fastapi", "uvicorn", "rich"}
+HEAVY = {"numpy", "numba", "pydicom", "imagecodecs", "sqlalchemy", "alembic", "dbos", "fastapi", "uvicorn", "rich"}
 
 SCRIPT = """
 import sys
