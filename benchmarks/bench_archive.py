@@ -1,6 +1,10 @@
-"""How fast the archive takes instances in (durably: files and index synced) and how fast it finds.
+"""How fast the archive takes instances in, durably, and how fast it finds.
 
 ``python benchmarks/bench_archive.py [--quick] [--dir DIR]``
+
+Beside it stands what the disk itself does: a sync of what a commit of the index writes, and of a new file of 0.5 MB.
+"Processor" is what this process used for each instance, all threads, kernel and all. ext4 without a journal looks long
+for a free inode where files were deleted within the last five minutes: repeat runs in another ``--dir`` there.
 """
 
 from __future__ import annotations
@@ -8,6 +12,7 @@ from __future__ import annotations
 import argparse
 import io
 import itertools
+import os
 import statistics
 import tempfile
 import threading
@@ -28,6 +33,7 @@ from dicomfab.model.values import Environment
 EXPLICIT = "1.2.840.10008.1.2.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 CHUNK_BYTES = 16 << 10  # as P-DATA brings them
+COMMIT_BYTES = 28_000  # what the index writes for one tiny instance
 FAMILIES = ("SMITH", "JONES", "TAYLOR", "BROWN", "MÜLLER", "DUPONT", "ROSSI", "YAMADA", "SILVA", "NOVAK")
 
 
@@ -72,6 +78,32 @@ def store(archive: Archive, uid: str, content: bytes) -> None:
     incoming.commit(environment=Environment.TEST)
 
 
+def bench_disk(directory: Path, repeats: int) -> None:
+    """The floor: no archive is faster with one thread, whatever it does."""
+    with (directory / "log").open("wb") as log:
+        log.write(bytes(repeats * COMMIT_BYTES))
+        os.fsync(log.fileno())
+        log.seek(0)
+
+        def commit() -> int:
+            log.write(b"1" * COMMIT_BYTES)
+            log.flush()
+            os.fdatasync(log.fileno())
+            return 1
+
+        timed("disk: overwrite 28 KB, sync", commit, repeats)
+    numbers = itertools.count()
+    content = os.urandom(525_000)
+
+    def store_file() -> int:
+        with (directory / f"file{next(numbers)}").open("xb") as file:
+            file.write(content)
+            os.fsync(file.fileno())
+        return 1
+
+    timed("disk: new file of 0.5 MB, sync", store_file, repeats)
+
+
 def bench_ingest(
     archive: Archive, label: str, size_bytes: int, count: int, threads: int, studies: Iterator[int]
 ) -> None:
@@ -86,14 +118,17 @@ def bench_ingest(
             store(archive, uid, content)
 
     workers = [threading.Thread(target=send, args=(part,)) for part in work]
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), time.process_time()
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    seconds = time.perf_counter() - start
-    rate = sum(map(len, work)) / seconds
-    print(f"ingest {label:5} x{threads}  {rate:8.0f} /s  {rate * size_bytes / 1e6:8.1f} MB/s")
+    seconds, processor = time.perf_counter() - start, time.process_time() - processor
+    stored = sum(map(len, work))
+    rate, each_us = stored / seconds, processor / stored * 1e6
+    print(
+        f"ingest {label:5} x{threads}  {rate:8.0f} /s  {rate * size_bytes / 1e6:8.1f} MB/s  processor {each_us:5.0f} us"
+    )
 
 
 def bench_batch(archive: Archive, label: str, size_bytes: int, count: int, study: int) -> None:
@@ -157,6 +192,7 @@ def main() -> None:
     tiny, ct, studies = (400, 80, 1000) if options.quick else (3000, 400, 10_000)
     numbers = itertools.count(1_000_000)
     with tempfile.TemporaryDirectory(dir=options.dir) as directory:
+        bench_disk(Path(directory), 30 if options.quick else 200)
         archive = Archive(Path(directory) / "ingest")
         for threads in (1, 4):
             bench_ingest(archive, "tiny", 5_000, tiny, threads, numbers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -25,13 +26,15 @@ from dicomfab.archive.records import (
     StudyPage,
     StudySort,
 )
-from dicomfab.archive.schema import open_engine, prepare
+from dicomfab.archive.schema import Found, open_engine, prepare
 from dicomfab.archive.writer import Writer
 from dicomfab.model.query import QueryModel
 from dicomfab.model.study import InstanceIdentity
 from dicomfab.model.values import Environment
 
 __all__ = ["Archive", "Batch", "Incoming"]
+
+logger = logging.getLogger(__name__)
 
 INDEX_NAME = "index.sqlite3"
 
@@ -65,8 +68,9 @@ class Archive:
         with self._lock:
             state, self._state = self._state, None
             if state is not None:
+                settled = state.writer.close()
                 state.engine.dispose()
-                state.files.close()
+                state.files.close(keep=not settled)
 
     def begin(self, identity: InstanceIdentity) -> Incoming:
         """Start to take in an instance.
@@ -216,10 +220,14 @@ class Archive:
         writer = Writer(engine, files, self.on_duplicate)
         try:
             with files.opening():
-                prepare(engine)
-                writer.clear_up()
+                found = prepare(engine)
+                if found is Found.OLDER:
+                    logger.info("the index of %s is made anew for this version of the program", self.root)
+                    reindex.rebuild(engine, files)
+                writer.clear_up(index_is_new=found is Found.NONE)
                 files.open()
         except BaseException:
+            writer.close()
             engine.dispose()
             raise
         return _Opened(engine, files, writer)

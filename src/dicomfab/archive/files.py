@@ -1,29 +1,49 @@
-"""Instance files on disk: written aside, synced, put in place by a hard link, never seen half done.
+"""Instance files on disk: put in place under the index's write lock, never seen half done.
 
 ::
 
     root/instances/<study>/<series>/<sop instance>.dcm      what the index names
     root/incoming/<workspace>/<n>                           what is being written, one workspace per process
+    root/incoming/<workspace>/placing                       the names that the transaction at hand gives to files
 
-A workspace is locked as long as its process lives. A file being stored keeps its name in the workspace until the index
-has committed; so whatever lies in a workspace that nobody locks tells what a killed process left behind: a temporary
-file with one name was never put in place, one with two names was, and the index says whether that counts.
+A workspace is locked as long as its process lives. One that nobody locks tells what a killed process left behind: what
+its last transaction put in place, for the index to say whether that counts, and files that never came so far.
 """
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import itertools
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from dicomfab.archive.errors import ArchiveFailure
 
-_KNOWN_DIRECTORIES = 10_000
+_PLACING: Final = "placing"
+_SPARES: Final = 16
+# Linux only: all that is dirty on a file system in one go, where thousands of fsync calls would take a second.
+_syncfs: Final = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """What processes that no longer live have left.
+
+    Args:
+        placing: the names that their last transactions gave to files.
+        living: the workspaces of the processes that do live.
+    """
+
+    placing: list[str]
+    living: list[str]
 
 
 class InstanceFiles:
@@ -38,16 +58,17 @@ class InstanceFiles:
         self.instances = root / "instances"
         self._incoming = root / "incoming"
         self._workspace: Path | None = None
-        self._lock_fd = -1
+        self._workspace_name = ""
+        self._lock_fd = self._placing_fd = -1
+        self._placing_at = 0
         self._numbers = itertools.count(1)
-        self._synced: set[Path] = set()
+        self._spares: list[str] = []
+        self._spares_lock = threading.Lock()
 
     def open(self) -> None:
         """Make the directories and a locked workspace of our own. To be called within :meth:`opening`."""
         self.instances.mkdir(parents=True, exist_ok=True)
         self._incoming.mkdir(exist_ok=True)
-        for directory in (self.root.parent, self.root):
-            _sync(directory)
         workspace = self._incoming / secrets.token_hex(8)
         workspace.mkdir()
         fd = _try_lock(workspace)
@@ -57,14 +78,25 @@ class InstanceFiles:
                 cause="its file system does not keep locks apart",
                 remedy="keep the archive on a local file system",
             )
-        self._workspace, self._lock_fd = workspace, fd
+        self._placing_fd = os.open(workspace / _PLACING, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        self._workspace, self._workspace_name, self._lock_fd = workspace, workspace.name, fd
+        for directory in (self.root.parent, self.root, self._incoming):
+            _sync(directory)
 
-    def close(self) -> None:
-        """Remove the workspace; files still being written there are lost."""
+    def close(self, *, keep: bool = False) -> None:
+        """Remove the workspace; files still being written there are lost.
+
+        Args:
+            keep: leave it to whoever opens the archive next, as if this process had been killed.
+        """
         if self._workspace is not None:
-            shutil.rmtree(self._workspace, ignore_errors=True)
+            if not keep:
+                shutil.rmtree(self._workspace, ignore_errors=True)
+            with self._spares_lock:
+                self._spares.clear()
+            os.close(self._placing_fd)
             os.close(self._lock_fd)
-            self._workspace, self._lock_fd = None, -1
+            self._workspace, self._lock_fd, self._placing_fd = None, -1, -1
 
     @contextmanager
     def opening(self) -> Iterator[None]:
@@ -77,41 +109,93 @@ class InstanceFiles:
         finally:
             os.close(fd)
 
-    def temporary(self) -> Path:
-        """A name that is free, in our workspace."""
-        if self._workspace is None:
-            raise ArchiveFailure(f"the archive {self.root} is closed", remedy="open it again")
-        return self._workspace / str(next(self._numbers))
+    def temporary(self) -> str:
+        """A name that is free, relative to ``incoming``: in our workspace, which no process had before or will have."""
+        self._opened()
+        return f"{self._workspace_name}/{next(self._numbers)}"
 
-    def place(self, temporary: Path, name: str) -> None:
-        """Give a synced temporary file its final name as well. A leftover of that name is replaced.
+    def spare(self) -> str:
+        """An empty temporary file for the caller to fill: its name is durable already, as a new one's is not.
+
+        Syncing it later costs the disk less than syncing a new file, which takes its directory along.
+        """
+        with self._spares_lock:
+            if not self._spares:
+                self._spares = [self.temporary() for _ in range(_SPARES)]
+                for name in self._spares:
+                    self.temporary_path(name).touch(exist_ok=False)
+                _sync(self._opened())
+            return self._spares.pop()
+
+    def temporary_path(self, name: str) -> Path:
+        """Where a temporary file is."""
+        return self._incoming / name
+
+    def drop(self, temporary: str) -> None:
+        """Remove a temporary file, if it is there."""
+        self.temporary_path(temporary).unlink(missing_ok=True)
+
+    def start_placing(self) -> None:
+        """To be called in every transaction that places files, before it does."""
+        self._opened()
+        if os.fstat(self._placing_fd).st_nlink == 0:
+            raise FileNotFoundError(f"the directory {self._workspace} was removed")
+        self._placing_at = 0
+
+    def place(self, name: str, source: str | bytes) -> None:
+        """Put an instance file where the index will name it. A leftover of that name is replaced.
 
         Args:
-            temporary: from :meth:`temporary`.
             name: relative to ``instances``, not named by the index.
+            source: a synced temporary file, which keeps its name beside the new one; or what is to be in the file.
         """
-        final = self.instances / name
-        while True:
-            try:
-                os.link(temporary, final)
-            except FileNotFoundError:
-                final.parent.mkdir(parents=True, exist_ok=True)
-                self._synced.discard(final.parent)
-            except FileExistsError:
-                final.unlink(missing_ok=True)
-            else:
-                return
+        line = f"{name}\n".encode("ascii")
+        os.pwrite(self._placing_fd, line + b"\n", self._placing_at)  # an empty line ends the list
+        self._placing_at += len(line)
+        final = f"{self.instances}/{name}"
+        try:
+            self._make(final, source)
+        except FileNotFoundError:
+            (self.instances / name).parent.mkdir(parents=True, exist_ok=True)
+            self._make(final, source)
+        except FileExistsError:
+            os.unlink(final)
+            self._make(final, source)
 
-    def sync_directories(self, names: Iterable[str]) -> None:
-        """Make the final names of files durable: their directories, and those that name these if they are new."""
-        for directory in {(self.instances / name).parent for name in names}:
-            _sync(directory)
-            if directory not in self._synced:
-                _sync(directory.parent)
-                _sync(self.instances)
-                if len(self._synced) >= _KNOWN_DIRECTORIES:
-                    self._synced.clear()
-                self._synced.add(directory)
+    def restore(self, name: str, source: str | bytes) -> None:
+        """As :meth:`place`, and sync the file, whatever a lost machine has left there; not yet its name."""
+        final = self.instances / name
+        final.parent.mkdir(parents=True, exist_ok=True)
+        new = final.with_name(final.name + ".new")
+        new.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # its workspace was removed since: it is in place, or gone by someone's hand
+            self._make(str(new), source, sync=True)
+            new.replace(final)
+            new.unlink(missing_ok=True)  # it stays if both are one file
+
+    def sync(self, paths: Iterable[Path]) -> None:
+        """Make files of our own durable, content and names, however many they are.
+
+        Raises:
+            OSError: the disk did not take all of them, and will not say so again.
+        """
+        if _syncfs is not None:
+            if _syncfs(self._lock_fd):
+                error = ctypes.get_errno()
+                raise OSError(error, os.strerror(error))
+            return
+        there = [path for path in paths if path.exists()]
+        for path in there:
+            _sync(path)
+        _sync_directories({path.parent for path in there}, self.root)
+
+    def sync_names(self, names: Iterable[str]) -> None:
+        """Make the names of files in place durable.
+
+        Args:
+            names: relative to ``instances``.
+        """
+        _sync_directories({(self.instances / name).parent for name in names}, self.root)
 
     def remove(self, name: str) -> None:
         """Remove a file by its final name, and its directories if that leaves them empty."""
@@ -121,43 +205,80 @@ class InstanceFiles:
             final.parent.rmdir()
             final.parent.parent.rmdir()
 
-    def final_names(self, temporaries: Iterable[Path]) -> list[str]:
-        """The final names that any of these temporary files were given."""
-        status = (path.stat() for path in temporaries)
-        inodes = {one.st_ino for one in status if one.st_nlink > 1}
-        paths = (path for path in self.all() if path.stat().st_ino in inodes) if inodes else ()
-        return [str(path.relative_to(self.instances)) for path in paths]
-
     @contextmanager
-    def abandoned(self) -> Iterator[list[Path]]:
+    def abandoned(self) -> Iterator[Abandoned]:
         """What processes that no longer live were writing; removed on leaving without an error.
 
         To be called within :meth:`opening`, so that no workspace is met between being made and being locked.
         """
-        workspaces: list[tuple[Path, int]] = []
+        dead: list[tuple[Path, int]] = []
+        living: list[str] = []
         try:
             for workspace in self._incoming.iterdir() if self._incoming.is_dir() else ():
                 fd = _try_lock(workspace)
-                if fd is not None:
-                    workspaces.append((workspace, fd))
-            yield [path for workspace, _ in workspaces for path in workspace.iterdir()]
-            for workspace, _ in workspaces:
+                if fd is None:
+                    living.append(workspace.name)
+                else:
+                    dead.append((workspace, fd))
+            yield Abandoned([name for workspace, _ in dead for name in _placing_in(workspace)], living)
+            for workspace, _ in dead:
                 shutil.rmtree(workspace)
         finally:
-            for _, fd in workspaces:
+            for _, fd in dead:
                 os.close(fd)
 
     def all(self) -> Iterator[Path]:
         """Every instance file in place."""
         yield from sorted(self.instances.glob("*/*/*.dcm"))
 
+    def _make(self, path: str, source: str | bytes, *, sync: bool = False) -> None:
+        if isinstance(source, str):
+            os.link(f"{self._incoming}/{source}", path)
+            return
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+        try:
+            write_all(fd, memoryview(source))
+            if sync:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
 
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    def _opened(self) -> Path:
+        if self._workspace is None:
+            raise ArchiveFailure(f"the archive {self.root} is closed", remedy="open it again")
+        return self._workspace
+
+
+def write_all(fd: int, data: memoryview) -> None:
+    """Write all of it: a file on a full disk may take a part of it first."""
+    while written := os.write(fd, data):
+        if written == len(data):
+            return
+        data = data[written:]
+
+
+def _placing_in(workspace: Path) -> list[str]:
+    try:
+        text = (workspace / _PLACING).read_text("ascii", errors="replace")
+    except FileNotFoundError:
+        return []
+    return list(itertools.takewhile(bool, text.split("\n")))
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _sync_directories(directories: set[Path], root: Path) -> None:
+    """Sync directories and those that they are in, below a root."""
+    with_parents = {one for path in directories for one in (path, *path.parents) if root in one.parents}
+    for path in sorted(with_parents, reverse=True):
+        with suppress(FileNotFoundError):  # removed since, with all that was in it
+            _sync(path)
 
 
 def _try_lock(directory: Path) -> int | None:

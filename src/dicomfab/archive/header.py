@@ -1,19 +1,19 @@
-"""Reads from a data set on disk what the index needs, and nothing more.
+"""Reads from a data set what the index needs, and nothing more.
 
 Of pydicom's reader only the dictionary is used: this runs once per received instance, on bytes from outside, so it
-walks the top level once, holds no value that it was not asked for, and has no recursion to exhaust.
+walks the top level once, holds no value that it was not asked for, and has no recursion to exhaust. It walks over
+memory: mostly the first bytes as they came in; the file, mapped, where those do not reach far enough.
 """
 
 from __future__ import annotations
 
-import io
+import mmap
 import struct
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final, NamedTuple, TypeAlias
 
-from dicomfab.archive.attributes import ATTRIBUTES, BY_LEVEL, LEVELS
+from dicomfab.archive.attributes import ATTRIBUTES, BY_LEVEL
 from dicomfab.archive.errors import MismatchedInstance, UnreadableInstance
 from dicomfab.archive.matching import normal_date
 from dicomfab.archive.text import SPECIFIC_CHARACTER_SET, decode, encodings, value_text
@@ -26,80 +26,108 @@ IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
 EXPLICIT_BIG: Final = "1.2.840.10008.1.2.2"
 DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 
+Data: TypeAlias = bytes | mmap.mmap
+
 _WANTED: Final = frozenset({SPECIFIC_CHARACTER_SET, *(attribute.tag for attribute in ATTRIBUTES)})
 _LAST: Final = max(_WANTED)
+_TAGS: Final = {level: tuple(attribute.tag for attribute in attributes) for level, attributes in BY_LEVEL.items()}
+_VRS: Final = {level: tuple(attribute.vr for attribute in attributes) for level, attributes in BY_LEVEL.items()}
 _LONG_VRS: Final = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 )
+_SHORT_VRS: Final = frozenset(
+    {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS"}
+    | {b"ST", b"TM", b"UI", b"UL", b"US"}
+)
 _UNDEFINED: Final = 0xFFFFFFFF
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_ITEM_END, _SEQUENCE_END = 0xFFFEE00D, 0xFFFEE0DD
 _MAX_VALUE_BYTES: Final = 1 << 16  # no indexed attribute is longer, by its VR or by sense
 _MAX_INFLATED_BYTES: Final = 16 << 20
 _MAX_NESTING: Final = 1000
-_UID_KEYWORDS: Final = ("StudyInstanceUID", "SeriesInstanceUID")
+_PLACING_UIDS: Final = ((0x0020000D, "StudyInstanceUID"), (0x0020000E, "SeriesInstanceUID"))
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """The indexed attributes of an instance, by level and keyword; absent and empty ones are left out."""
-
-    levels: dict[Level, dict[str, str]]
-
-    @property
-    def study_instance_uid(self) -> str:
-        """(0020,000D), checked."""
-        return self.levels[Level.STUDY]["StudyInstanceUID"]
-
-    @property
-    def series_instance_uid(self) -> str:
-        """(0020,000E), checked."""
-        return self.levels[Level.SERIES]["SeriesInstanceUID"]
-
-
-@dataclass(frozen=True, slots=True)
 class _Encoding:
-    explicit: bool
-    little: bool
+    """How elements begin (PS3.5 7.1.2, 7.1.3): functions that take the data and an offset."""
 
-    @property
-    def tag(self) -> struct.Struct:
-        return _TAG[self.little]
-
-
-_META: Final = _Encoding(explicit=True, little=True)
-_TAG: Final = {True: struct.Struct("<HH"), False: struct.Struct(">HH")}
-_SHORT: Final = {True: struct.Struct("<H"), False: struct.Struct(">H")}
-_LONG: Final = {True: struct.Struct("<I"), False: struct.Struct(">I")}
+    def __init__(self, order: str, *, explicit: bool) -> None:
+        self.explicit = explicit
+        self.little = order == "<"
+        self.with_vr = struct.Struct(order + "HH2sH").unpack_from
+        self.without_vr = struct.Struct(order + "HHI").unpack_from
+        self.long_length = struct.Struct(order + "8xI").unpack_from
 
 
-def read_header(path: Path, dataset_offset: int, identity: InstanceIdentity) -> Header:
-    """Read the indexed attributes of an instance file, tolerantly, and check that it is the instance announced.
+_META: Final = _Encoding("<", explicit=True)
+_WITHIN_UN: Final = _Encoding("<", explicit=False)  # of undefined length (PS3.5 6.2.2)
+_ENCODINGS: Final = {IMPLICIT_LITTLE: _WITHIN_UN, EXPLICIT_BIG: _Encoding(">", explicit=True)}
+
+
+class Header(NamedTuple):
+    """The indexed attributes of an instance, decoded when they are asked for.
 
     Args:
-        path: the file.
+        study_instance_uid, series_instance_uid: (0020,000D) and (0020,000E), checked.
+        raw: tag -> value as encoded.
+        little_endian: how numbers among them are.
+    """
+
+    study_instance_uid: str
+    series_instance_uid: str
+    raw: dict[int, bytes]
+    little_endian: bool
+
+    def values(self, level: Level) -> list[str]:
+        """The attributes of one level, in the order of ``BY_LEVEL``; absent ones are empty."""
+        charsets = encodings(self.raw.get(SPECIFIC_CHARACTER_SET, b""))
+        little_endian = self.little_endian
+        found = []
+        for value, vr in zip(map(self.raw.get, _TAGS[level]), _VRS[level], strict=True):
+            text = value_text(value, vr, charsets, little_endian=little_endian) if value else ""
+            found.append(normal_date(text) if text and vr == "DA" else text)
+        return found
+
+    def sharing(self, other: Header) -> Header:
+        """The same, holding only once what the other has too, so that a long series stays small."""
+        had = other.raw
+        shared = {tag: had[tag] if had.get(tag) == value else value for tag, value in self.raw.items()}
+        return Header(self.study_instance_uid, self.series_instance_uid, shared, self.little_endian)
+
+
+def parse_header(data: bytes, dataset_offset: int, identity: InstanceIdentity, *, whole: bool) -> Header | None:
+    """Read the indexed attributes of a data set, tolerantly, and check that it is the instance announced.
+
+    Args:
+        data: a DICOM file's first bytes.
         dataset_offset: bytes before the data set.
         identity: the transfer syntax to read it by, and the UIDs that it has to have.
+        whole: there are no more bytes than these.
+
+    Returns:
+        The header, or ``None`` if these bytes are not enough.
 
     Raises:
         UnreadableInstance: it cannot be parsed, or lacks a study, series or SOP instance UID.
         MismatchedInstance: its SOP class or SOP instance UID is another than ``identity`` says.
     """
-    encoding = _Encoding(
-        explicit=identity.transfer_syntax_uid != IMPLICIT_LITTLE, little=identity.transfer_syntax_uid != EXPLICIT_BIG
-    )
+    if identity.transfer_syntax_uid == DEFLATED and not whole:
+        return None
     try:
-        with path.open("rb") as file:
-            file.seek(dataset_offset)
-            source = _inflated(file) if identity.transfer_syntax_uid == DEFLATED else file
-            raw = _scan(source, encoding)
-    except (EOFError, struct.error, zlib.error) as error:
-        raise UnreadableInstance(
-            f"SOP instance {identity.sop_instance_uid}: the data set cannot be read ({error})",
-            field="data set",
-            cause="it is cut short or damaged, or is not encoded in the transfer syntax it was sent under",
-            remedy="send it again; if that fails, check the file with a DICOM validator",
-        ) from error
-    return _checked(_decoded(raw, encoding), identity)
+        return _parsed(data, dataset_offset, identity, whole=whole)
+    except UnreadableInstance:
+        if whole:
+            raise
+        return None
+
+
+def read_header(path: Path, dataset_offset: int, identity: InstanceIdentity) -> Header:
+    """The same from a file.
+
+    Raises:
+        UnreadableInstance, MismatchedInstance: as :func:`parse_header`.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return _parsed(data, dataset_offset, identity, whole=True)
 
 
 def read_identity(path: Path) -> tuple[InstanceIdentity, int]:
@@ -114,14 +142,16 @@ def read_identity(path: Path) -> tuple[InstanceIdentity, int]:
     meta: dict[int, str] = {}
     try:
         with path.open("rb") as file:
-            if _exactly(file, 132)[128:] != b"DICM":
+            if file.read(132)[128:] != b"DICM":
                 raise EOFError("no DICM prefix")
-            while True:
-                offset = file.tell()
-                element = _element(file, _META)
-                if element is None or element[0] >> 16 != 0x0002:
-                    break
-                meta[element[0]] = decode(_exactly(file, element[2]), "UI", ())
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                at, end = 132, len(data)
+                while at < end:
+                    tag, _, length, value_at = _element(data, at, _META)
+                    if tag >> 16 != 0x0002:
+                        break
+                    meta[tag] = decode(_value(data, value_at, length), "UI", ())
+                    at = value_at + length
     except EOFError as error:
         raise UnreadableInstance(
             f"{path.name}: not a DICOM file ({error})",
@@ -130,115 +160,133 @@ def read_identity(path: Path) -> tuple[InstanceIdentity, int]:
             cause="it was cut short, or something else was put among the instances",
             remedy="move it elsewhere",
         ) from error
-    return InstanceIdentity(*(meta.get(tag, "") for tag in (0x00020002, 0x00020003, 0x00020010))), offset
+    return InstanceIdentity(*(meta.get(tag, "") for tag in (0x00020002, 0x00020003, 0x00020010))), at
 
 
-def _decoded(raw: dict[int, tuple[bytes, bytes]], encoding: _Encoding) -> Header:
-    charsets = encodings(raw.get(SPECIFIC_CHARACTER_SET, (b"", b""))[1])
-    levels: dict[Level, dict[str, str]] = {}
-    for level in LEVELS:
-        found = levels[level] = {}
-        for attribute in BY_LEVEL[level]:
-            if attribute.tag in raw:
-                text = value_text(raw[attribute.tag][1], attribute.vr, charsets, little_endian=encoding.little)
-                text = normal_date(text) if attribute.vr == "DA" else text
-                if text:
-                    found[attribute.keyword] = text
-    return Header(levels)
+def _parsed(data: Data, at: int, identity: InstanceIdentity, *, whole: bool) -> Header:
+    encoding = _ENCODINGS.get(identity.transfer_syntax_uid, _META)
+    try:
+        if identity.transfer_syntax_uid == DEFLATED:
+            data, at = _inflated(data, at), 0
+        raw = _scan(data, at, encoding, whole=whole)
+    except (EOFError, zlib.error) as error:
+        raise UnreadableInstance(
+            f"SOP instance {identity.sop_instance_uid}: the data set cannot be read ({error})",
+            field="data set",
+            cause="it is cut short or damaged, or is not encoded in the transfer syntax it was sent under",
+            remedy="send it again; if that fails, check the file with a DICOM validator",
+        ) from error
+    study, series = (_placing_uid(raw, tag, keyword, identity) for tag, keyword in _PLACING_UIDS)
+    _check_announced(raw, identity)
+    return Header(study, series, raw, encoding.little)
 
 
-def _checked(header: Header, identity: InstanceIdentity) -> Header:
-    found = {**header.levels[Level.STUDY], **header.levels[Level.SERIES], **header.levels[Level.IMAGE]}
-    for keyword in _UID_KEYWORDS:
-        try:
-            values.uid(found.get(keyword, ""), field=keyword)
-        except InvalidInput as error:
-            raise UnreadableInstance(
-                f"SOP instance {identity.sop_instance_uid}: {error.what}",
-                field=keyword,
-                value=error.value,
-                cause="the data set lacks a UID without which the instance belongs nowhere, or has an invalid one",
-                remedy="correct the data set at its source, then send it again",
-            ) from error
-    for keyword, announced in (("SOPClassUID", identity.sop_class_uid), ("SOPInstanceUID", identity.sop_instance_uid)):
-        if found.get(keyword, "") != announced:
+def _placing_uid(raw: dict[int, bytes], tag: int, keyword: str, identity: InstanceIdentity) -> str:
+    try:
+        return values.uid(decode(raw.get(tag, b""), "UI", ()), field=keyword)
+    except InvalidInput as error:
+        raise UnreadableInstance(
+            f"SOP instance {identity.sop_instance_uid}: {error.what}",
+            field=keyword,
+            value=error.value,
+            cause="the data set lacks a UID without which the instance belongs nowhere, or has an invalid one",
+            remedy="correct the data set at its source, then send it again",
+        ) from error
+
+
+def _check_announced(raw: dict[int, bytes], identity: InstanceIdentity) -> None:
+    for tag, keyword, announced in (
+        (0x00080016, "SOPClassUID", identity.sop_class_uid),
+        (0x00080018, "SOPInstanceUID", identity.sop_instance_uid),
+    ):
+        found = decode(raw.get(tag, b""), "UI", ())
+        if found != announced:
             raise MismatchedInstance(
-                f"SOP instance {identity.sop_instance_uid}: {keyword} is {found.get(keyword, '')!r} in the data set, "
+                f"SOP instance {identity.sop_instance_uid}: {keyword} is {found!r} in the data set, "
                 f"but {announced!r} in the command or file header",
                 field=keyword,
-                value=found.get(keyword, ""),
+                value=found,
                 cause="the sender changed one of the two and not the other",
                 remedy="correct the data set or the sender, then send it again",
             )
-    return header
 
 
-def _inflated(file: BinaryIO) -> BinaryIO:
+def _inflated(data: Data, at: int) -> bytes:
     """The first part of a deflated data set (PS3.5 A.5): as much as any header has, so that no bomb can go off."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    return io.BytesIO(inflater.decompress(file.read(_MAX_INFLATED_BYTES), _MAX_INFLATED_BYTES))
+    return inflater.decompress(data[at : at + _MAX_INFLATED_BYTES], _MAX_INFLATED_BYTES)
 
 
-def _scan(file: BinaryIO, encoding: _Encoding) -> dict[int, tuple[bytes, bytes]]:
-    """Collect the wanted top-level elements: tag -> (VR, value)."""
-    found: dict[int, tuple[bytes, bytes]] = {}
-    while True:
-        element = _element(file, encoding)
-        if element is None or element[0] > _LAST:
-            return found
-        tag, vr, length = element
-        if length == _UNDEFINED:
-            _skip_undefined(file, encoding, vr)
-        elif tag in _WANTED:
-            value = _exactly(file, min(length, _MAX_VALUE_BYTES))
-            file.seek(length - len(value), io.SEEK_CUR)
-            found[tag] = (vr, value)
-        else:
-            file.seek(length, io.SEEK_CUR)
+def _scan(data: Data, at: int, encoding: _Encoding, *, whole: bool) -> dict[int, bytes]:
+    """Collect the wanted top-level elements: tag -> value."""
+    found: dict[int, bytes] = {}
+    end = len(data)
+    begins, common = encoding.with_vr, _SHORT_VRS if encoding.explicit else ()
+    try:
+        while at < end:
+            group, number, vr, length = begins(data, at)
+            tag = group << 16 | number
+            if tag > _LAST:
+                return found
+            if vr in common:  # nearly all elements of a header: no call for each of them
+                at += 8
+                if tag in _WANTED:
+                    found[tag] = data[at : at + length]
+                at += length
+                continue
+            tag, vr, length, at = _element(data, at, encoding)
+            if length == _UNDEFINED:
+                at = _after_undefined(data, at, encoding, vr)
+                continue
+            if tag in _WANTED:
+                found[tag] = data[at : at + min(length, _MAX_VALUE_BYTES)]
+            at += length
+    except struct.error:
+        raise EOFError("it ends within an element") from None
+    if at > end or not whole:
+        raise EOFError("it ends within a value")
+    return found
 
 
-def _element(file: BinaryIO, encoding: _Encoding) -> tuple[int, bytes, int] | None:
-    """The next element's tag, VR (empty if implicit) and length; ``None`` at the end of the data set."""
-    head = file.read(8)
-    if not head:
-        return None
-    if len(head) < 8:
-        raise EOFError("it ends within an element")
-    group, number = encoding.tag.unpack_from(head)
-    tag = group << 16 | number
-    if not encoding.explicit or group == 0xFFFE:
-        return tag, b"", _LONG[encoding.little].unpack_from(head, 4)[0]
-    vr = head[4:6]
-    if vr in _LONG_VRS:
-        return tag, vr, _LONG[encoding.little].unpack(_exactly(file, 4))[0]
-    if not (vr.isalpha() and vr.isupper()):
-        raise EOFError(f"({group:04X},{number:04X}) has no value representation")
-    return tag, vr, _SHORT[encoding.little].unpack_from(head, 6)[0]
+def _element(data: Data, at: int, encoding: _Encoding) -> tuple[int, bytes, int, int]:
+    """The element that begins at an offset: tag, VR (empty if implicit), length, and the offset of its value."""
+    try:
+        if encoding.explicit:
+            group, number, vr, length = encoding.with_vr(data, at)
+            if group != 0xFFFE:
+                if vr in _SHORT_VRS:
+                    return group << 16 | number, vr, length, at + 8
+                if vr in _LONG_VRS:
+                    return group << 16 | number, vr, encoding.long_length(data, at)[0], at + 12
+                if not (vr.isalpha() and vr.isupper()):
+                    raise EOFError(f"({group:04X},{number:04X}) has no value representation")
+                return group << 16 | number, vr, length, at + 8
+        group, number, length = encoding.without_vr(data, at)
+    except struct.error:
+        raise EOFError("it ends within an element") from None
+    return group << 16 | number, b"", length, at + 8
 
 
-def _skip_undefined(file: BinaryIO, encoding: _Encoding, vr: bytes) -> None:
-    """Skip a value of undefined length: nested sequences and items, or fragments (PS3.5 7.5, A.4).
-
-    What lies within UN of undefined length is implicit VR little endian (PS3.5 6.2.2).
-    """
-    nesting = [_Encoding(explicit=False, little=True) if vr == b"UN" else encoding]
+def _after_undefined(data: Data, at: int, encoding: _Encoding, vr: bytes) -> int:
+    """Where a value of undefined length ends: nested sequences and items, or fragments (PS3.5 7.5, A.4)."""
+    nesting = [_WITHIN_UN if vr == b"UN" else encoding]
     while nesting:
         if len(nesting) > _MAX_NESTING:
             raise EOFError("its sequences are nested without end")
-        element = _element(file, nesting[-1])
-        if element is None:
+        if at >= len(data):
             raise EOFError("it ends within a sequence")
-        tag, inner_vr, length = element
+        tag, inner_vr, length, at = _element(data, at, nesting[-1])
         if tag in (_ITEM_END, _SEQUENCE_END):
             nesting.pop()
         elif length == _UNDEFINED:
-            nesting.append(_Encoding(explicit=False, little=True) if inner_vr == b"UN" else nesting[-1])
+            nesting.append(_WITHIN_UN if inner_vr == b"UN" else nesting[-1])
         else:
-            file.seek(length, io.SEEK_CUR)
+            at += length
+    return at
 
 
-def _exactly(file: BinaryIO, length: int) -> bytes:
-    data = file.read(length)
-    if len(data) < length:
+def _value(data: Data, at: int, length: int) -> bytes:
+    value = data[at : at + length]
+    if len(value) < length:
         raise EOFError("it ends within a value")
-    return data
+    return value

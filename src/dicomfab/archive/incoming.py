@@ -1,23 +1,25 @@
-"""Sinks: an instance arrives in pieces and goes straight to disk; its content is digested on the way."""
+"""Sinks: an instance arrives in pieces. A small one waits in memory for its commit, a larger one goes to disk."""
 
 from __future__ import annotations
 
+import itertools
 import os
-from contextlib import suppress
-from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from dicomfab.archive.errors import ArchiveFailure
-from dicomfab.archive.files import InstanceFiles
-from dicomfab.archive.header import Header, read_header
+from dicomfab.archive.files import InstanceFiles, write_all
+from dicomfab.archive.header import parse_header, read_header
 from dicomfab.archive.records import Stored
-from dicomfab.archive.reindex import digest_of
 from dicomfab.archive.writer import Received, Writer
 from dicomfab.model import values
 from dicomfab.model.part10 import file_header
 from dicomfab.model.study import Buffer, InstanceIdentity
 from dicomfab.model.values import Environment
+
+# Up to this, writing a data set twice, into the index and into its file, costs less than syncing the file does.
+_SMALL_BYTES: Final = 64 << 10
+_HEADER_BYTES: Final = 16 << 10  # of a larger one: most headers end before; the others are read from the file
 
 
 class _Sink:
@@ -32,16 +34,13 @@ class _Sink:
         header = file_header(
             self._identity.sop_class_uid, self._identity.sop_instance_uid, self._identity.transfer_syntax_uid
         )
-        self._dataset_offset = len(header)
-        self._size_bytes = 0
-        self._committed = False
-        self._digest = digest_of(self._identity.transfer_syntax_uid)
+        self._files = files
         self._temporary = files.temporary()
-        try:
-            self._file = self._temporary.open("xb")
-            self._file.write(header)
-        except OSError as error:
-            raise _failure(error) from error
+        self._dataset_offset = len(header)
+        self._start = bytearray(header)  # the file so far, or its first bytes if it is on disk
+        self._size_bytes = 0
+        self._fd = -1
+        self._stored = False
 
     def __enter__(self) -> Self:
         return self
@@ -57,40 +56,68 @@ class _Sink:
         return self._size_bytes
 
     def write(self, chunk: Buffer) -> None:
-        """Append bytes of the data set, as they were received.
+        """Append bytes of the data set, as they were received. They are not needed any more afterwards.
 
         Raises:
             ArchiveFailure: the disk did not take them.
         """
         view = memoryview(chunk)
-        try:
-            self._file.write(view)
-        except OSError as error:
-            raise _failure(error) from error
-        self._digest.update(view)
-        self._size_bytes += view.nbytes
+        if not view.nbytes:
+            return
+        view = view.cast("B")
+        if self._fd < 0 and self._to_disk(self._size_bytes + len(view)):
+            self._spill()
+        if self._fd < 0:
+            self._start += view
+        else:
+            self._write(view)
+            if len(self._start) < _HEADER_BYTES:
+                self._start += view[: _HEADER_BYTES - len(self._start)]
+        self._size_bytes += len(view)
 
     def abort(self) -> None:
         """Drop what was written. After a commit, or a second time, nothing happens."""
-        with suppress(OSError):  # what a full disk refused to take at closing is not wanted any more
-            self._file.close()
-        if not self._committed:
-            self._temporary.unlink(missing_ok=True)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            if not self._stored:
+                self._files.drop(self._temporary)
 
-    def _receive(self, environment: Environment) -> Received:
-        """Check the header, and sync the file: only its name is still provisional."""
+    def _to_disk(self, size_bytes: int) -> bool:
+        """Whether a data set that has grown to this size leaves the memory."""
+        return size_bytes > _SMALL_BYTES
+
+    def _open(self) -> int:
+        """Open the temporary file, empty and under a durable name."""
+        self._temporary = self._files.spare()
+        return os.open(self._files.temporary_path(self._temporary), os.O_WRONLY | os.O_CLOEXEC)
+
+    def _spill(self) -> None:
         try:
-            self._file.flush()
-            header = read_header(self._temporary, self._dataset_offset, self._identity)
-            os.fsync(self._file.fileno())
-            self._file.close()
+            self._fd = self._open()
         except OSError as error:
             raise _failure(error) from error
+        self._write(memoryview(bytes(self._start)))
+        del self._start[_HEADER_BYTES:]
+
+    def _write(self, data: memoryview) -> None:
+        try:
+            write_all(self._fd, data)
+        except OSError as error:
+            raise _failure(error) from error
+
+    def _receive(self, environment: Environment) -> Received:
+        """Check the header."""
+        start = bytes(self._start)
+        whole = len(start) == self._dataset_offset + self._size_bytes
+        header = parse_header(start, self._dataset_offset, self._identity, whole=whole)
+        if header is None:
+            header = read_header(self._files.temporary_path(self._temporary), self._dataset_offset, self._identity)
         return Received(
             temporary=self._temporary,
+            content=start if self._fd < 0 else None,
             identity=self._identity,
             header=header,
-            digest=self._digest.digest(),
             size_bytes=self._size_bytes,
             dataset_offset=self._dataset_offset,
             environment=environment,
@@ -117,29 +144,45 @@ class Incoming(_Sink):
             None of these leaves anything behind.
         """
         try:
-            return self._writer.store(self._receive(environment))
+            received = self._receive(environment)
+            if self._fd >= 0:
+                os.fsync(self._fd)
+            stored = self._writer.store(received)
+            self._stored = stored.is_new
+            return stored
+        except OSError as error:
+            raise _failure(error) from error
         finally:
             self.abort()
 
 
 class BatchIncoming(_Sink):
-    """A sink for one instance of a batch."""
+    """A sink for one instance of a batch: always a file, since the whole batch would not fit into memory."""
 
     def __init__(self, files: InstanceFiles, identity: InstanceIdentity, batch: Batch) -> None:
         super().__init__(files, identity)
         self._batch = batch
 
     def commit(self, *, environment: Environment) -> None:
-        """Check and sync the instance, to be stored with its batch.
+        """Check the instance, to be stored with its batch.
 
         Raises:
             UnreadableInstance, MismatchedInstance, ArchiveFailure: as :meth:`Incoming.commit`.
         """
         try:
             self._batch.add(self._receive(environment))
-            self._committed = True
+            self._stored = True
+        except OSError as error:
+            raise _failure(error) from error
         finally:
             self.abort()
+
+    def _to_disk(self, size_bytes: int) -> bool:
+        return True
+
+    def _open(self) -> int:
+        path = self._files.temporary_path(self._temporary)
+        return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
 
 
 class Batch:
@@ -165,8 +208,10 @@ class Batch:
 
     def add(self, received: Received) -> None:
         """Take an instance that is ready."""
-        previous = self._received[-1].header if self._received else None
-        self._received.append(replace(received, header=_sharing(received.header, previous)))
+        header = received.header
+        if self._received:
+            header = header.sharing(self._received[-1].header)
+        self._received.append(received._replace(header=header))
 
     def store(self) -> None:
         """Store all of them, in one transaction."""
@@ -174,17 +219,11 @@ class Batch:
             self.stored = self._writer.store_all(self._received)
 
     def discard(self) -> None:
-        """Remove the temporary files, stored or not."""
-        for received in self._received:
-            received.temporary.unlink(missing_ok=True)
+        """Remove the temporary files that the archive does not need."""
+        for received, stored in itertools.zip_longest(self._received, self.stored):
+            if stored is None or not stored.is_new:
+                self._files.drop(received.temporary)
         self._received.clear()
-
-
-def _sharing(header: Header, previous: Header | None) -> Header:
-    """The header with what it has in common with the previous one held once, so that a long series stays small."""
-    if previous is None:
-        return header
-    return Header({k: previous.levels[k] if previous.levels[k] == v else v for k, v in header.levels.items()})
 
 
 def _failure(error: OSError) -> ArchiveFailure:

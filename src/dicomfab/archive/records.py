@@ -59,6 +59,11 @@ class Stored:
     outcome: Outcome
     instance: StoredInstance
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the instance is now in the archive as it was handed in, and was not before."""
+        return self.outcome in (Outcome.NEW, Outcome.REPLACED)
+
 
 @dataclass(frozen=True, slots=True)
 class StudyFilter:

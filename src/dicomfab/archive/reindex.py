@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
-from typing import Final
 
 from sqlalchemy import Connection, Engine, MetaData
 from sqlalchemy.exc import DatabaseError
 
-from dicomfab.archive import rows
+from dicomfab.archive import rows, settling
 from dicomfab.archive.errors import MismatchedInstance, UnreadableInstance
 from dicomfab.archive.files import InstanceFiles
 from dicomfab.archive.header import read_header, read_identity
 from dicomfab.archive.records import ReindexReport
-from dicomfab.archive.schema import create_tables, reporting, writing
+from dicomfab.archive.schema import SCHEMA_VERSION, WriteTransactions, create_tables
 from dicomfab.model.values import Environment
-
-_CHUNK_BYTES: Final = 1 << 20
 
 
 def set_aside_if_damaged(engine: Engine) -> None:
@@ -41,24 +37,25 @@ def rebuild(engine: Engine, files: InstanceFiles) -> ReindexReport:
 
     Studies keep the environment that the old index gives them; without one they count as production.
     """
-    with reporting(engine), writing(engine).begin() as connection:
-        environments = _environments(connection)
-        old = MetaData()
-        old.reflect(connection)
-        old.drop_all(connection)
-        create_tables(connection)
-        count, unusable = 0, []
-        for path in files.all():
-            if _index_file(connection, files, path, environments):
-                count += 1
-            else:
-                unusable.append(path)
+    transactions = WriteTransactions(engine)
+    try:
+        with transactions.begin() as connection:
+            if connection.exec_driver_sql("PRAGMA user_version").scalar_one() == SCHEMA_VERSION:
+                settling.restore(connection, files, ())  # what the old index vouches for goes with it
+            environments = _environments(connection)
+            old = MetaData()
+            old.reflect(connection)
+            old.drop_all(connection)
+            create_tables(connection)
+            count, unusable = 0, []
+            for path in files.all():
+                if _index_file(connection, files, path, environments):
+                    count += 1
+                else:
+                    unusable.append(path)
+    finally:
+        transactions.close()
     return ReindexReport(count, tuple(unusable))
-
-
-def digest_of(transfer_syntax_uid: str) -> hashlib._Hash:
-    """A running digest of content: the data set's bytes, and the transfer syntax that gives them their sense."""
-    return hashlib.sha256(transfer_syntax_uid.encode("ascii"))
 
 
 def _environments(connection: Connection) -> dict[str, Environment]:
@@ -75,21 +72,11 @@ def _index_file(connection: Connection, files: InstanceFiles, path: Path, enviro
         header = read_header(path, offset, identity)
     except (UnreadableInstance, MismatchedInstance):
         return False
-    if rows.find_instance(connection, identity.sop_instance_uid) is not None:
+    place = rows.look_up(connection, header, identity.sop_instance_uid)
+    if place.instance_known:
         return False
-    digest = digest_of(identity.transfer_syntax_uid)
-    with path.open("rb") as file:
-        file.seek(offset)
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-        size = file.tell() - offset
-    columns = {
-        "transfer_syntax_uid": identity.transfer_syntax_uid,
-        "path": str(path.relative_to(files.instances)),
-        "size_bytes": size,
-        "dataset_offset": offset,
-        "digest": digest.digest(),
-    }
+    name = str(path.relative_to(files.instances))
+    file = rows.FileColumns(identity.transfer_syntax_uid, name, path.stat().st_size - offset, offset)
     environment = environments.get(header.study_instance_uid, Environment.PROD)
-    rows.add_instance(connection, header, environment, columns)
+    rows.add_instance(connection, place, header, environment, file)
     return True

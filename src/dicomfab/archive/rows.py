@@ -1,17 +1,19 @@
-"""Rows of the index: adds an instance with whatever of its tree is missing, and takes one out again."""
+"""Rows of the index: adds an instance with whatever of its tree is missing, and takes one out again.
+
+What runs once per received instance is text that goes to the driver as it is.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, exists, insert, select
 
-from dicomfab.archive.attributes import BY_LEVEL
 from dicomfab.archive.header import Header
 from dicomfab.archive.records import StoredInstance
-from dicomfab.archive.schema import TABLES, instance, obsolete_file, patient, series, study
+from dicomfab.archive.schema import TABLES, driver, instance, obsolete_file, patient, series, study, unsettled
 from dicomfab.model.query import Level
 from dicomfab.model.study import InstanceIdentity
 from dicomfab.model.values import Environment
@@ -30,37 +32,71 @@ STORED_COLUMNS: Final = (
 TREE: Final = instance.join(series).join(study).join(patient)
 
 _EXISTING = (
-    select(instance.c.id, instance.c.digest, instance.c.series_id, *STORED_COLUMNS)
-    .select_from(TREE)
-    .where(instance.c.SOPInstanceUID == bindparam("uid"))
-)
-_PARENTS = (
-    select(study.c.id, study.c.environment, patient.c.PatientID, series.c.id.label("series_id"))
-    .select_from(
-        study.join(patient).outerjoin(
-            series, (series.c.study_id == study.c.id) & (series.c.SeriesInstanceUID == bindparam("series"))
-        )
-    )
-    .where(study.c.StudyInstanceUID == bindparam("study"))
-)
-_PATIENT = select(patient.c.id).where(
-    patient.c.PatientID == bindparam("patient"),
-    patient.c.PatientID != "",
-    patient.c.IssuerOfPatientID == bindparam("issuer"),
+    select(instance.c.id, *STORED_COLUMNS).select_from(TREE).where(instance.c.SOPInstanceUID == bindparam("uid"))
 )
 _OF_STUDY = (
     select(instance.c.path)
     .select_from(instance.join(series).join(study))
     .where(study.c.StudyInstanceUID == bindparam("study"))
 )
-_EMPTY: Final = {level: {a.keyword: "" for a in attributes} for level, attributes in BY_LEVEL.items()}
-_INSERT: Final = {level: insert(table) for level, table in TABLES.items()}
-_INDEXED = select(exists().where(instance.c.path == bindparam("path")))
-_NOW_PROD = update(study).where(study.c.StudyInstanceUID == bindparam("uid")).values(environment=Environment.PROD.value)
+
+
+def _insert_text(table: Table) -> str:
+    names = [column.name for column in table.c if column.name != "id"]
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608 - our own
+
+
+_INSERT: Final = {level: _insert_text(table) for level, table in TABLES.items()}
+_INSERT_UNSETTLED: Final = _insert_text(unsettled)
+_LOOK_UP: Final = """
+    SELECT study.id, study.environment, patient.PatientID, series.id,
+           EXISTS (SELECT 1 FROM instance WHERE instance.SOPInstanceUID = ?)
+    FROM (SELECT 1)
+    LEFT JOIN study ON study.StudyInstanceUID = ?
+    LEFT JOIN patient ON patient.id = study.patient_id
+    LEFT JOIN series ON series.study_id = study.id AND series.SeriesInstanceUID = ?
+"""
+_PATIENT: Final = "SELECT id FROM patient WHERE PatientID = ? AND PatientID != '' AND IssuerOfPatientID = ?"
+_NOW_PROD: Final = "UPDATE study SET environment = ? WHERE StudyInstanceUID = ?"
+_INDEXED: Final = "SELECT EXISTS (SELECT 1 FROM instance WHERE SOPInstanceUID IN (?, ?) AND path = ?)"
+
+
+class Place(NamedTuple):
+    """What the index holds of an instance's tree; ``None`` is what it does not hold.
+
+    Args:
+        patient_id: the PatientID of the patient that the study belongs to.
+        instance_known: the SOP instance is there, here or elsewhere.
+    """
+
+    study_id: int | None
+    environment: str | None
+    patient_id: str | None
+    series_id: int | None
+    instance_known: bool
+
+
+class FileColumns(NamedTuple):
+    """The columns of an instance beside its attributes, in the order of the table.
+
+    Args:
+        path: relative to the directory of all instances.
+    """
+
+    transfer_syntax_uid: str
+    path: str
+    size_bytes: int
+    dataset_offset: int
+
+
+def look_up(connection: Connection, header: Header, sop_instance_uid: str) -> Place:
+    """Where an instance belongs, and whether it is there."""
+    keys = (sop_instance_uid, header.study_instance_uid, header.series_instance_uid)
+    return Place._make(driver(connection).execute(_LOOK_UP, keys).fetchone())
 
 
 def find_instance(connection: Connection, sop_instance_uid: str) -> Any:
-    """The row of a SOP instance, or ``None``: what :func:`stored_instance` reads, its ``id`` and ``digest``."""
+    """The row of a SOP instance, or ``None``: what :func:`stored_instance` reads, and its ``id``."""
     return connection.execute(_EXISTING, {"uid": sop_instance_uid}).first()
 
 
@@ -77,38 +113,41 @@ def stored_instance(row: Any, instances: Path) -> StoredInstance:
     )
 
 
-def add_instance(connection: Connection, header: Header, environment: Environment, columns: dict[str, Any]) -> str:
+def add_instance(
+    connection: Connection, place: Place, header: Header, environment: Environment, file: FileColumns
+) -> tuple[int, str]:
     """Add an instance, and its series, study and patient if they are not there.
 
     What is known of a patient, study or series is what its first instance said.
 
     Args:
         connection: in a write transaction.
+        place: from :func:`look_up` in the same transaction.
         header: its attributes.
         environment: where it came from.
-        columns: the instance's own columns beside its attributes.
+        file: its other columns.
 
     Returns:
-        The PatientID of the patient that the study belongs to.
+        The instance's row, and the PatientID of the patient that the study belongs to.
     """
-    keys = {"study": header.study_instance_uid, "series": header.series_instance_uid}
-    parents = connection.execute(_PARENTS, keys).first()
-    if parents is None:
-        series_id, patient_id = None, header.levels[Level.PATIENT].get("PatientID", "")
-        study_id = _add_study(connection, header, environment)
-    else:
-        series_id, patient_id, study_id = parents.series_id, parents.PatientID, parents.id
-        if environment is Environment.PROD and parents.environment != Environment.PROD:
-            mark_prod(connection, header.study_instance_uid)
+    study_id, series_id, patient_id = place.study_id, place.series_id, place.patient_id
+    if study_id is None or patient_id is None:
+        study_id, patient_id = _add_study(connection, header, environment)
+    elif environment is Environment.PROD and place.environment != Environment.PROD:
+        mark_prod(connection, header.study_instance_uid)
     if series_id is None:
-        series_id = _insert(connection, Level.SERIES, header, {"study_id": study_id})
-    _insert(connection, Level.IMAGE, header, {**columns, "series_id": series_id})
-    return patient_id
+        series_id = _insert(connection, Level.SERIES, study_id, *header.values(Level.SERIES))
+    return _insert(connection, Level.IMAGE, series_id, *file, *header.values(Level.IMAGE)), patient_id
+
+
+def add_unsettled(connection: Connection, instance_id: int, temporary: str, content: bytes | None) -> int:
+    """Note what an instance's file can be restored from. Returns the row of the note."""
+    return int(driver(connection).execute(_INSERT_UNSETTLED, (instance_id, temporary, content)).lastrowid)
 
 
 def mark_prod(connection: Connection, study_instance_uid: str) -> None:
     """A study that holds anything from production counts as production."""
-    connection.execute(_NOW_PROD, {"uid": study_instance_uid})
+    driver(connection).execute(_NOW_PROD, (Environment.PROD.value, study_instance_uid))
 
 
 def remove_instance(connection: Connection, row: Any) -> None:
@@ -132,7 +171,10 @@ def remove_study(connection: Connection, study_instance_uid: str) -> int:
 
 
 def remove_empty(connection: Connection, study_instance_uid: str) -> None:
-    """Remove the empty series of a study; then the study and its patient, if they are empty too."""
+    """Remove what instances that were removed leave: their notes, the empty series of their study, then the study and
+    its patient, if they are empty too.
+    """
+    connection.execute(delete(unsettled).where(unsettled.c.instance_id.not_in(select(instance.c.id))))
     of_study = select(study.c.id).where(study.c.StudyInstanceUID == study_instance_uid)
     patient_of = select(study.c.patient_id).where(study.c.StudyInstanceUID == study_instance_uid)
     patient_id = connection.execute(patient_of).scalar_one_or_none()
@@ -145,22 +187,20 @@ def remove_empty(connection: Connection, study_instance_uid: str) -> None:
 
 
 def is_indexed(connection: Connection, path: str) -> bool:
-    """Whether the index names a file."""
-    return bool(connection.execute(_INDEXED, {"path": path}).scalar_one())
+    """Whether the index names a file that the archive has put in place: the name begins with its SOP instance UID."""
+    name = path.rpartition("/")[2].removesuffix(".dcm")
+    return bool(driver(connection).execute(_INDEXED, (name, name.rpartition(".")[0], path)).fetchone()[0])
 
 
-def _add_study(connection: Connection, header: Header, environment: Environment) -> int:
-    of_patient = header.levels[Level.PATIENT]
-    keys = {"patient": of_patient.get("PatientID", ""), "issuer": of_patient.get("IssuerOfPatientID", "")}
-    patient_id = connection.execute(_PATIENT, keys).scalar_one_or_none()
-    if patient_id is None:
-        patient_id = _insert(connection, Level.PATIENT, header, {})
+def _add_study(connection: Connection, header: Header, environment: Environment) -> tuple[int, str]:
+    of_patient = header.values(Level.PATIENT)
+    patient_id, issuer = of_patient[:2]
+    found = driver(connection).execute(_PATIENT, (patient_id, issuer)).fetchone()
+    patient_row = found[0] if found else _insert(connection, Level.PATIENT, *of_patient)
     now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-    columns = {"patient_id": patient_id, "environment": environment.value, "stored_at": now}
-    return _insert(connection, Level.STUDY, header, columns)
+    columns = (patient_row, environment.value, now, *header.values(Level.STUDY))
+    return _insert(connection, Level.STUDY, *columns), patient_id
 
 
-def _insert(connection: Connection, level: Level, header: Header, columns: dict[str, Any]) -> int:
-    values = {**_EMPTY[level], **header.levels[level], **columns}
-    key: Any = connection.execute(_INSERT[level], values).inserted_primary_key
-    return int(key[0])
+def _insert(connection: Connection, level: Level, *columns: object) -> int:
+    return int(driver(connection).execute(_INSERT[level], columns).lastrowid)

@@ -1,11 +1,14 @@
 """The index: tables, connections and the functions that SQL calls. SQLite in WAL mode, every commit synced.
 
 Several threads and several processes may use one index at once. Writers begin with BEGIN IMMEDIATE, so that a
-transaction that has read never fails when it comes to write.
+transaction that has read never fails when it comes to write. The threads of one process take turns for that, and share
+one connection: the database itself lets processes wait by sleeping.
 """
 
 from __future__ import annotations
 
+import enum
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +35,8 @@ from dicomfab.archive.errors import ArchiveFailure
 from dicomfab.archive.matching import matches, matches_any
 from dicomfab.model.query import Level
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+_OLDER: Final = (1,)  # of these the files tell all that the new tables need
 _BUSY_TIMEOUT_MS: Final = 30_000
 _BEGIN: Final = "dicomfab_begin"  # execution option: the statement that opens a transaction
 
@@ -58,13 +62,22 @@ instance = _table(
     Level.IMAGE,
     Column("series_id", ForeignKey("series.id"), nullable=False, index=True),
     Column("transfer_syntax_uid", Text, nullable=False),
-    Column("path", Text, nullable=False, unique=True),
+    Column("path", Text, nullable=False),
     Column("size_bytes", Integer, nullable=False),
     Column("dataset_offset", Integer, nullable=False),
-    Column("digest", LargeBinary, nullable=False),
 )
 # Files whose rows are gone and which are still to be removed; the row goes with the file.
 obsolete_file = Table("obsolete_file", metadata, Column("path", Text, primary_key=True))
+# Instances whose file in place may not survive the machine yet, and what it is restored from: see settling.py. The row
+# goes with the instance; a foreign key would search this table for every instance that is removed.
+unsettled = Table(
+    "unsettled",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("instance_id", Integer, nullable=False),
+    Column("temporary", Text, nullable=False),
+    Column("content", LargeBinary),
+)
 
 TABLES: Final = {Level.PATIENT: patient, Level.STUDY: study, Level.SERIES: series, Level.IMAGE: instance}
 
@@ -95,6 +108,8 @@ def open_engine(path: Path) -> Engine:
         connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
+        # Debian's SQLite would write zeros over every page that a settled instance leaves.
+        connection.execute("PRAGMA secure_delete=FAST")
         connection.create_function("dicom_matches", 3, matches, deterministic=True)
         connection.create_function("dicom_matches_any", 3, matches_any, deterministic=True)
         connection.create_function("contains_word", 2, contains_word, deterministic=True)
@@ -102,14 +117,53 @@ def open_engine(path: Path) -> Engine:
     @event.listens_for(engine, "begin")
     def _begins(connection: Connection) -> None:
         if begin := connection.get_execution_options().get(_BEGIN, "BEGIN"):
-            connection.exec_driver_sql(begin)
+            driver(connection).execute(begin)
 
     return engine
 
 
-def writing(engine: Engine) -> Engine:
-    """The same engine, whose transactions take the write lock when they begin."""
-    return engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+def driver(connection: Connection) -> Any:
+    """The driver's connection below SQLAlchemy's, in the same transaction.
+
+    For the statements that every stored instance needs: SQLAlchemy's own way takes ten times as long as they do.
+    """
+    return connection.connection.dbapi_connection
+
+
+class WriteTransactions:
+    """The write transactions of this process: one at a time, each holding the write lock from its beginning."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine.execution_options(**{_BEGIN: ""})
+        self._turn = threading.Lock()
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction, committed and synced when the block ends, rolled back on an error.
+
+        Raises:
+            ArchiveFailure: disk or index failed.
+        """
+        with self._turn, reporting(self.engine):
+            connection, self._connection = self._connection or self.engine.connect(), None
+            try:
+                driver(connection).execute("BEGIN IMMEDIATE")
+                yield connection
+                driver(connection).commit()
+                connection.rollback()  # SQLAlchemy's own state, if it was used
+            except BaseException:
+                driver(connection).rollback()
+                connection.close()
+                raise
+            self._connection = connection
+
+    def close(self) -> None:
+        """Give the connection back. The next transaction takes another."""
+        with self._turn:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
 
 def contains_word(word: str, text: str) -> bool:
@@ -122,7 +176,7 @@ def reporting(engine: Engine) -> Iterator[None]:
     """Turn the errors of disk and database into ours."""
     try:
         yield
-    except (OSError, DatabaseError) as error:
+    except (OSError, DatabaseError, engine.dialect.loaded_dbapi.Error) as error:
         reason = error.orig if isinstance(error, DatabaseError) else error
         raise ArchiveFailure(
             f"the archive's index {engine.url.database} or its files failed ({reason})",
@@ -132,8 +186,19 @@ def reporting(engine: Engine) -> Iterator[None]:
         ) from error
 
 
-def prepare(engine: Engine) -> None:
-    """Create the tables, or check that they are this version's.
+class Found(enum.Enum):
+    """What kind of index there was."""
+
+    NONE = enum.auto()
+    OLDER = enum.auto()
+    CURRENT = enum.auto()
+
+
+def prepare(engine: Engine) -> Found:
+    """Create the tables if there are none.
+
+    Returns:
+        What was found; if ``OLDER``, the index has to be rebuilt before it can be used.
 
     Raises:
         ArchiveFailure: the index was made by another version, or cannot be used.
@@ -141,16 +206,19 @@ def prepare(engine: Engine) -> None:
     with reporting(engine):
         with engine.execution_options(**{_BEGIN: ""}).connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        with writing(engine).begin() as connection:
+        with engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"}).begin() as connection:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             if version == 0:
                 create_tables(connection)
-    if version not in (0, SCHEMA_VERSION):
-        raise ArchiveFailure(
-            f"the index {engine.url.database} has version {version}, this program uses version {SCHEMA_VERSION}",
-            cause="another version of the program made it",
-            remedy="rebuild the index from the instance files (local store: dicomfab study reindex)",
-        )
+    if version in (0, SCHEMA_VERSION):
+        return Found.CURRENT if version else Found.NONE
+    if version in _OLDER:
+        return Found.OLDER
+    raise ArchiveFailure(
+        f"the index {engine.url.database} has version {version}, this program uses version {SCHEMA_VERSION}",
+        cause="another version of the program made it",
+        remedy="rebuild the index from the instance files (local store: dicomfab study reindex)",
+    )
 
 
 def create_tables(connection: Connection) -> None:

@@ -19,7 +19,8 @@ UTF_8: Final = "ISO_IR 192"
 
 # The VRs that Specific Character Set governs; all others are ASCII.
 _CHARSET_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
-_BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
+_CODES = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
+_BINARY = {vr: (struct.Struct(">" + code), struct.Struct("<" + code)) for vr, code in _CODES.items()}
 _ESCAPE = b"\x1b"
 _NAME_DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C, 0x5E, 0x3D, 0x5C}
 _TEXT_DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C, 0x5C}
@@ -58,10 +59,10 @@ def decode(raw: bytes, vr: str, charsets: Sequence[str]) -> str:
 
 def value_text(raw: bytes, vr: str, charsets: Sequence[str], *, little_endian: bool = True) -> str:
     """Any value as text, several joined by backslash: binary numbers become decimal."""
-    code = _BINARY.get(vr)
-    if code is None:
+    layouts = _BINARY.get(vr)
+    if layouts is None:
         return decode(raw, vr, charsets)
-    layout = struct.Struct(("<" if little_endian else ">") + code)
+    layout = layouts[little_endian]
     usable = len(raw) - len(raw) % layout.size
     return "\\".join(str(number) for (number,) in layout.iter_unpack(raw[:usable]))
 

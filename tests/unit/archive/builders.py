@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import sqlite3
 import zlib
+from pathlib import Path
 from typing import Any
 
 from pydicom.config import IGNORE
@@ -14,7 +17,7 @@ from pydicom.filebase import DicomIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
-from dicomfab.archive.archive import Archive
+from dicomfab.archive.archive import INDEX_NAME, Archive
 from dicomfab.archive.records import Stored
 from dicomfab.model.study import InstanceIdentity
 from dicomfab.model.values import Environment
@@ -77,6 +80,15 @@ def store(
     for start in range(0, len(content), 100):
         incoming.write(memoryview(content)[start : start + 100])
     return incoming.commit(environment=environment)
+
+
+def notes(root: Path) -> dict[str, tuple[str, bytes | None]]:
+    """What an index says of files that are not settled: path -> temporary file, and content if it is small."""
+    with contextlib.closing(sqlite3.connect(root / INDEX_NAME)) as index:
+        found = index.execute(
+            "SELECT path, temporary, content FROM unsettled JOIN instance ON instance.id = instance_id"
+        )
+        return {path: (temporary, content) for path, temporary, content in found}
 
 
 def received(**keys: Any) -> Dataset:
