@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
+FUZZ_SECONDS ?= 60
 
-.PHONY: help setup setup-dev run test test-full check format bench docs screenshots lock clean
+.PHONY: help setup setup-dev run test test-full check format bench docs screenshots lock fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +52,15 @@ format: setup-dev  ## Format the code
 bench: setup-dev  ## Benchmarks; ratios are gates, absolute times are only reported
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
+fuzz: setup-dev  ## Fuzz what reads a peer's bytes, FUZZ_SECONDS (60) for each target; what breaks it lands in fuzz/found
+	@$(BIN)/uv --quiet pip install --python $(BIN)/python --require-hashes -r requirements/fuzz.txt
+	@for file in fuzz/fuzz_*.py; do \
+	  target=$$(basename $$file .py); target=$${target#fuzz_}; found=fuzz/found/$$target; \
+	  echo "== $$target"; mkdir -p $$found; \
+	  $(BIN)/python -m fuzz.run $$target -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 -print_final_stats=1 \
+	    -artifact_prefix=fuzz/found/$$target- $$found fuzz/corpus/$$target || exit 1; \
+	done
+
 docs: setup-dev  ## Regenerate the command line reference and the screenshots, check every link
 	$(BIN)/python tools/cli_reference.py docs/reference/command-line.md
 	DICOMFAB_SCREENSHOTS=1 $(PYTEST) tests/browser
@@ -60,5 +70,5 @@ lock: $(VENV)/.ready  ## Pin the newest allowed versions again
 	tools/lock.sh
 
 clean:  ## Remove what setup and tests made here; your DICOMFAB_HOME is not touched
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache test-results
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache test-results fuzz/found
 	rm -rf src/dicomfab/web/static/vendor

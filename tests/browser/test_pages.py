@@ -33,6 +33,7 @@ def _servers(page: Page, web: str) -> None:
 def _server_form_with_mistake(page: Page, web: str) -> None:
     page.goto(f"{web}/pacs/new")
     page.get_by_text("More", exact=True).click()
+    page.get_by_text("Secure connection (TLS)", exact=True).click()
     page.get_by_label("Name", exact=True).fill("Hospital PACS")
     page.get_by_label("Host", exact=True).fill("pacs.example.com")
     page.get_by_label("Port", exact=True).fill("70000")

@@ -18,10 +18,12 @@ import pytest
 
 from dicomfab.dimse.peer import Peer, Timeouts
 from dicomfab.dimse.scu.echo import echo
+from dicomfab.dimse.tls_settings import TlsSettings
 from dicomfab.model.errors import PeerError
 
 _SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"))
 _START_ATTEMPTS = 200
+_CLIENT_TIMEOUT_S = 120
 
 
 def program(name: str) -> str:
@@ -39,6 +41,31 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def dcmtk(name: str, *arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a DCMTK program to its end; what it logs is in ``stderr``."""
+    return subprocess.run(
+        [program(name), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_CLIENT_TIMEOUT_S,
+        cwd=folder,
+        check=False,
+    )
+
+
+@contextmanager
+def client(name: str, *arguments: object, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A DCMTK program that runs beside the block; killed with it if it is not over by then."""
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen([program(name), *map(str, arguments)], cwd=folder, stdout=log, stderr=log)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait(10)
 
 
 @contextmanager
@@ -89,14 +116,33 @@ class Orthanc:
         with urllib.request.urlopen(f"{self.http}{path}", timeout=10) as answer:
             return json.load(answer)
 
+    def post(self, path: str, body: Any) -> Any:
+        """POST a value, or bytes as they are, to the REST side."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        with urllib.request.urlopen(f"{self.http}{path}", data, timeout=60) as answer:
+            text = answer.read()
+        return json.loads(text) if text.strip() else None
+
+    def delete(self, path: str) -> None:
+        """DELETE on the REST side."""
+        urllib.request.urlopen(urllib.request.Request(f"{self.http}{path}", method="DELETE"), timeout=10).close()
+
 
 @contextmanager
-def orthanc(folder: Path, *, known: dict[str, tuple[str, int]] | None = None) -> Iterator[Orthanc]:
+def orthanc(
+    folder: Path,
+    *,
+    known: dict[str, tuple[str, int]] | None = None,
+    settings: dict[str, Any] | None = None,
+    tls: TlsSettings | None = None,
+) -> Iterator[Orthanc]:
     """Orthanc with its data in the folder.
 
     Args:
         folder: an empty one.
         known: AE title -> (host, port) of the modalities that it knows.
+        settings: more of its configuration.
+        tls: how to call it, if the settings have it speak TLS.
     """
     dicom, http = free_port(), free_port()
     configuration = {
@@ -116,35 +162,37 @@ def orthanc(folder: Path, *, known: dict[str, tuple[str, int]] | None = None) ->
         "DicomModalities": {name: [name, *address] for name, address in (known or {}).items()}
         | {"FAB": {"AET": "DICOMFAB", "Host": "127.0.0.1", "Port": 11112, "AllowMove": True}},
         "Plugins": [],
-    }
+    } | (settings or {})
     path = folder / "orthanc.json"
     path.write_text(json.dumps(configuration))
-    peer = Peer("127.0.0.1", dicom, "ORTHANC", timeouts=Timeouts(1, 5, 30), name="Orthanc")
+    peer = Peer("127.0.0.1", dicom, "ORTHANC", timeouts=Timeouts(1, 5, 30), name="Orthanc", tls=tls)
     with running([program("Orthanc"), str(path)], peer, folder):
         yield Orthanc(peer, f"http://127.0.0.1:{http}")
 
 
 @contextmanager
-def storescp(folder: Path, *options: str) -> Iterator[Peer]:
-    """DCMTK's storescp writing into the folder."""
-    peer = Peer("127.0.0.1", free_port(), "STORESCP", timeouts=Timeouts(1, 5, 30), name="storescp")
+def storescp(folder: Path, *options: str, tls: TlsSettings | None = None) -> Iterator[Peer]:
+    """DCMTK's storescp writing into the folder; ``tls`` is how to call it, if its options have it speak TLS."""
+    peer = Peer("127.0.0.1", free_port(), "STORESCP", timeouts=Timeouts(1, 5, 30), name="storescp", tls=tls)
     arguments = [program("storescp"), *options, "--output-directory", str(folder), str(peer.port)]
     with running(arguments, peer, folder):
         yield peer
 
 
 @contextmanager
-def dcmqrscp(folder: Path, *, known: dict[str, tuple[str, int]] | None = None) -> Iterator[Peer]:
-    """DCMTK's query/retrieve server."""
+def dcmqrscp(
+    folder: Path, *options: str, known: dict[str, tuple[str, int]] | None = None, max_pdu: int = 16384
+) -> Iterator[Peer]:
+    """DCMTK's query/retrieve server; ``max_pdu`` is the longest PDU that it takes, in bytes."""
     peer = Peer("127.0.0.1", free_port(), "DCMQRSCP", timeouts=Timeouts(1, 5, 30), name="dcmqrscp")
     (folder / "storage").mkdir()
     hosts = "".join(f"{name.lower()} = ({name}, {host}, {port})\n" for name, (host, port) in (known or {}).items())
     configuration = (
-        f"NetworkTCPPort = {peer.port}\nMaxPDUSize = 16384\nMaxAssociations = 16\n"
+        f"NetworkTCPPort = {peer.port}\nMaxPDUSize = {max_pdu}\nMaxAssociations = 16\n"
         f"HostTable BEGIN\n{hosts}HostTable END\nVendorTable BEGIN\nVendorTable END\n"
         f"AETable BEGIN\nDCMQRSCP {folder / 'storage'} RW (200, 1024mb) ANY\nAETable END\n"
     )
     path = folder / "dcmqrscp.cfg"
     path.write_text(configuration)
-    with running([program("dcmqrscp"), "--config", str(path)], peer, folder):
+    with running([program("dcmqrscp"), *options, "--config", str(path)], peer, folder):
         yield peer

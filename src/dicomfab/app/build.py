@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import secrets
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dicomfab.app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from dicomfab.archive.archive import Archive
     from dicomfab.dimse.peer import Peer
+    from dicomfab.dimse.trace import TraceBook
     from dicomfab.services.pacs import EchoAnswer, PacsService
     from dicomfab.services.query import QueryService
     from dicomfab.services.studies import StudyService
@@ -20,16 +23,20 @@ if TYPE_CHECKING:
     from dicomfab.storage.database import Database
     from dicomfab.storage.registry import RegistryRepository
 
+T = TypeVar("T")
+
 
 class Application:
     """An installation, wired.
 
     Args:
         settings: where its state lives and what it listens on.
+        traces: where every operation with a peer is to be noted, if anywhere.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, traces: TraceBook | None = None) -> None:
         self.settings = settings
+        self._traces = traces
 
     @cached_property
     def database(self) -> Database:
@@ -50,7 +57,7 @@ class Application:
         """Use cases on servers and routes."""
         from dicomfab.services.pacs import PacsService
 
-        return PacsService(self.registry, _echo)
+        return PacsService(self.registry, self._noted("C-ECHO", _echo))
 
     @cached_property
     def local_archive(self) -> Archive:
@@ -72,7 +79,7 @@ class Application:
         from dicomfab.dimse.scu.find import find
         from dicomfab.services.query import QueryService
 
-        return QueryService(find)
+        return QueryService(self._noted("C-FIND", find))
 
     @cached_property
     def transfers(self) -> TransferService:
@@ -83,7 +90,13 @@ class Application:
         from dicomfab.dimse.scu.store import store
         from dicomfab.services.transfer import TransferService
 
-        return TransferService(self.local_archive, find, store, move, get)
+        return TransferService(
+            self.local_archive,
+            find=self._noted("C-FIND", find),
+            store=self._noted("C-STORE", store),
+            move_scu=self._noted("C-MOVE", move),
+            get_scu=self._noted("C-GET", get),
+        )
 
     @cached_property
     def tasks(self) -> TaskRunner:
@@ -91,6 +104,18 @@ class Application:
         from dicomfab.services.tasks import TaskRunner
 
         return TaskRunner()
+
+    def _noted(self, operation: str, function: Callable[..., T]) -> Callable[..., T]:
+        """The function, each of its calls to a peer noted in a trace of its own."""
+        traces = self._traces
+        if traces is None:
+            return function
+
+        def call(peer: Peer, *args: Any, **options: Any) -> T:
+            trace = traces.open(f"{operation} with {peer.label}")
+            return function(dataclasses.replace(peer, trace=trace), *args, **options)
+
+        return call
 
     def close(self) -> None:
         """End what this process started and close what it opened."""
@@ -103,13 +128,17 @@ class Application:
             self.database.close()
 
 
-def build(settings: Settings | None = None) -> Application:
+def build(settings: Settings | None = None, *, traces: TraceBook | None = None) -> Application:
     """The application for the settings given, or for those of the process's environment.
+
+    Args:
+        settings: those of the environment if left out.
+        traces: where every operation with a peer is to be noted.
 
     Raises:
         InvalidInput: a setting that cannot be used.
     """
-    return Application(load_settings() if settings is None else settings)
+    return Application(load_settings() if settings is None else settings, traces)
 
 
 def _now() -> datetime.datetime:

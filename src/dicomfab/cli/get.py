@@ -13,7 +13,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def get(study: Study, source: From, as_json: output.Json = False) -> None:
+def get(study: Study, source: From, _trace: output.Trace = False, as_json: output.Json = False) -> None:
     """Fetch a study from a PACS server into the local store (C-GET), and prove that it is whole.
 
     The local study carries the environment of the server that it came from.

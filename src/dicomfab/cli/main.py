@@ -92,4 +92,8 @@ def run(args: Sequence[str] | None = None) -> None:
         print_error(error, as_json="--json" in words)
         sys.exit(error.exit_code)
     finally:
+        if traces := session.traces():
+            from dicomfab.cli.timeline import print_traces
+
+            print_traces(traces, as_json="--json" in words)
         session.close()

@@ -19,6 +19,7 @@ def move(
     destination: To,
     yes_production: YesProduction = False,
     wait: Wait = 30.0,
+    _trace: output.Trace = False,
     as_json: output.Json = False,
 ) -> None:
     """Move a study from one PACS server to another (C-MOVE), and prove that it arrived.

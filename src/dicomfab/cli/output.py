@@ -18,12 +18,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dicomfab.cli import session
 from dicomfab.model.errors import ConfirmationRequired, DicomFabError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+
+def _traced(wanted: bool) -> bool:
+    if wanted:
+        session.start_tracing()
+    return wanted
+
+
+Trace = Annotated[
+    bool,
+    typer.Option(
+        "--trace",
+        callback=_traced,
+        help="Show on standard error what was said on the network: PDUs and messages with their times, without patient "
+        "data. With --json as JSON.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 # Never colour alone: the word stands beside it.

@@ -79,6 +79,13 @@ def add(
     dimse_timeout_s: options.DimseTimeout = None,
     fallback_charset: options.FallbackCharset = None,
     dicomweb_root: options.DicomwebRoot = None,
+    tls: options.Tls = None,
+    tls_ca_file: options.TlsCaFile = None,
+    tls_certificate_file: options.TlsCertificateFile = None,
+    tls_key_file: options.TlsKeyFile = None,
+    tls_verify: options.TlsVerify = None,
+    tls_profile: options.TlsProfile = None,
+    tls_server_name: options.TlsServerName = None,
     is_default: options.IsDefault = None,
     is_active: options.IsActive = None,
     notes: options.Notes = None,
@@ -109,6 +116,13 @@ def edit(
     dimse_timeout_s: options.DimseTimeout = None,
     fallback_charset: options.FallbackCharset = None,
     dicomweb_root: options.DicomwebRoot = None,
+    tls: options.Tls = None,
+    tls_ca_file: options.TlsCaFile = None,
+    tls_certificate_file: options.TlsCertificateFile = None,
+    tls_key_file: options.TlsKeyFile = None,
+    tls_verify: options.TlsVerify = None,
+    tls_profile: options.TlsProfile = None,
+    tls_server_name: options.TlsServerName = None,
     is_default: options.IsDefault = None,
     is_active: options.IsActive = None,
     notes: options.Notes = None,
@@ -144,6 +158,7 @@ def remove(
 def check_connections(
     servers: Annotated[list[str] | None, typer.Argument(help="Ids or names of servers.")] = None,
     all_servers: Annotated[bool, typer.Option("--all", help="Test every active server.")] = False,
+    _trace: output.Trace = False,
     as_json: output.Json = False,
 ) -> None:
     """Test connections with C-ECHO.
@@ -311,7 +326,15 @@ def _overview_dict(row: ServerOverview) -> dict[str, Any]:
 
 def _overview_cells(row: ServerOverview) -> tuple[Any, ...]:
     server = row.server
-    marks = [word for word, holds in (("default", server.is_default), ("inactive", not server.is_active)) if holds]
+    marks = [
+        word
+        for word, holds in (
+            ("default", server.is_default),
+            ("inactive", not server.is_active),
+            ("TLS" if server.tls_verify else "TLS, not verified", server.tls),
+        )
+        if holds
+    ]
     return (
         server.id,
         server.name,

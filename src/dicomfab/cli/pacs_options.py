@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from typer import Option
 
-from dicomfab.registry.fields import Capability
+from dicomfab.registry.fields import TLS_PROFILES, Capability
 from dicomfab.registry.server import FIELD_NAMES
 
 Id = Annotated[str | None, Option(help="Its id; made from the name if absent.")]
@@ -31,11 +32,37 @@ AssociationTimeout = Annotated[float | None, Option(help="Seconds to wait for th
 DimseTimeout = Annotated[float | None, Option(help="Seconds to wait for each DIMSE response.")]
 FallbackCharset = Annotated[str | None, Option(help="Character set of its text when it names none: ISO_IR 100, ...")]
 DicomwebRoot = Annotated[str | None, Option(help="Address of its DICOMweb services.")]
+Tls = Annotated[bool | None, Option("--tls/--no-tls", help="Secure its associations with TLS.")]
+TlsCaFile = Annotated[
+    str | None,
+    Option(metavar="FILE", help="PEM file of the certificates to trust; '' means this machine's trust store."),
+]
+TlsCertificateFile = Annotated[
+    str | None, Option(metavar="FILE", help="PEM file of our client certificate, if it demands one.")
+]
+TlsKeyFile = Annotated[str | None, Option(metavar="FILE", help="PEM file of our client certificate's private key.")]
+TlsVerify = Annotated[
+    bool | None, Option("--tls-verify/--no-tls-verify", help="Check its certificate [new server: yes].")
+]
+TlsProfile = Annotated[
+    str | None,
+    Option(metavar="|".join(TLS_PROFILES), help=f"TLS versions and cipher suites [new server: {TLS_PROFILES[0]}]."),
+]
+TlsServerName = Annotated[
+    str | None, Option(metavar="NAME", help="The name that its certificate holds, if that is not the host.")
+]
 IsDefault = Annotated[bool | None, Option("--default/--no-default", help="Use it when no server is named.")]
 IsActive = Annotated[bool | None, Option("--active/--inactive", help="Offer it for work.")]
 Notes = Annotated[str | None, Option(help="Free text.")]
 
 
 def given_fields(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a server among a command's arguments, without those that were not given."""
-    return {name: arguments[name] for name in FIELD_NAMES if arguments.get(name) is not None}
+    """The fields of a server among a command's arguments, without those that were not given.
+
+    Paths are made whole: the registry's reader runs in another folder.
+    """
+    given = {name: arguments[name] for name in FIELD_NAMES if arguments.get(name) is not None}
+    for name in ("tls_ca_file", "tls_certificate_file", "tls_key_file"):
+        if given.get(name, "").strip():
+            given[name] = os.path.abspath(os.path.expanduser(given[name]))
+    return given

@@ -36,6 +36,7 @@ def query(
     description: Annotated[str, typer.Option(help="Study description; wildcards are added on both sides.")] = "",
     study: Annotated[str, typer.Option(help="Study Instance UID.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="Matches per server at most.")] = 500,
+    _trace: output.Trace = False,
     as_json: output.Json = False,
 ) -> None:
     """Search studies on many PACS servers at once (C-FIND).

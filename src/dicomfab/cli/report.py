@@ -40,6 +40,8 @@ def report_dict(report: TransferReport) -> dict[str, Any]:
 
 
 def _print(report: TransferReport) -> None:
+    from dicomfab.dimse.explain import uid_name
+
     verdict = report.verdict
     accepted = "unreported" if report.accepted is None else str(report.accepted)
     rate = f"{report.instances / report.seconds:.0f} instances/s" if report.seconds > 0 else ""
@@ -52,6 +54,8 @@ def _print(report: TransferReport) -> None:
         output.print_text(f"  counters   {counters_text(report.suboperations)}")
     if report.resent:
         output.print_text(f"  resent     {report.resent} (no response came at first)")
+    for syntax, count in report.transcoded.items():
+        output.print_text(f"  converted  {count} to {uid_name(syntax)}, which the peer takes; same decoded pixels")
     for failed in report.failed[:_SHOWN_FAILURES]:
         output.print_text(f"  failed     {failed.sop_instance_uid}: {failed.reason}")
     if len(report.failed) > _SHOWN_FAILURES:

@@ -11,9 +11,11 @@ from dicomfab.model.actor import Actor, local_admin
 
 if TYPE_CHECKING:
     from dicomfab.app.build import Application
+    from dicomfab.dimse.trace import Trace, TraceBook
 
 
 _built: list[Application] = []
+_books: list[TraceBook] = []
 
 
 def application() -> Application:
@@ -21,8 +23,21 @@ def application() -> Application:
     from dicomfab.app.build import build
 
     if not _built:
-        _built.append(build())
+        _built.append(build(traces=_books[0] if _books else None))
     return _built[0]
+
+
+def start_tracing() -> None:
+    """From now on note what happens on the network; before the application is built."""
+    from dicomfab.dimse.trace import TraceBook
+
+    if not _books:
+        _books.append(TraceBook())
+
+
+def traces() -> list[tuple[str, Trace]]:
+    """What was noted, with titles; nothing if nobody asked for it."""
+    return _books.pop().take() if _books else []
 
 
 def close() -> None:

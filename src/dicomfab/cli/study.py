@@ -113,6 +113,10 @@ def send(
     destination: To,
     yes_production: YesProduction = False,
     wait: Wait = 30.0,
+    no_transcode: Annotated[
+        bool, typer.Option("--no-transcode", help="Send as encoded, or not at all: convert nothing for the server.")
+    ] = False,
+    _trace: output.Trace = False,
     as_json: output.Json = False,
 ) -> None:
     """Send a local study to a PACS server (C-STORE), and prove that it is there."""
@@ -123,7 +127,14 @@ def send(
     server = built.pacs.resolve(actor(), destination)
     with shown(f"send to {server.name}", quiet=as_json) as view:
         watch = Watch(view.on_progress, view.cancelled, wait)
-        done = built.transfers.send(actor(), study_uid, server, confirm_production=yes_production, watch=watch)
+        done = built.transfers.send(
+            actor(),
+            study_uid,
+            server,
+            confirm_production=yes_production,
+            transcode=not no_transcode,
+            watch=watch,
+        )
     report.finish(done, as_json=as_json)
 
 

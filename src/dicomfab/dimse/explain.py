@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Iterable
 
-from dicomfab.dimse.messages import ProposedContext
+from dicomfab.dimse.endings import (
+    AbortedHere,
+    ConnectionDropped,
+    Ending,
+    PeerAborted,
+    PeerReleased,
+    PeerViolated,
+    Stage,
+    TimedOut,
+)
+from dicomfab.dimse.explain_tls import alert_after_handshake, looks_like_tls, peer_speaks_tls
 from dicomfab.dimse.peer import Peer
 from dicomfab.model.errors import (
     AssociationAborted,
     AssociationRejected,
     ConnectionFailed,
+    ConnectionLost,
     ContextRejected,
+    DicomFabError,
+    Interrupted,
+    PeerError,
     PeerTimeout,
+    ProtocolViolation,
+    TranscodingFailed,
 )
+from dicomfab.model.study import InstanceIdentity
 
 # PS3.8 table 9-21: (source, reason) -> (meaning, likely cause, remedy)
 _REJECTIONS: dict[tuple[int, int], tuple[str, str, str]] = {
@@ -48,6 +66,11 @@ _REJECTIONS: dict[tuple[int, int], tuple[str, str, str]] = {
 }
 
 
+def rejection_words(source: int, reason: int) -> str:
+    """What an A-ASSOCIATE-RJ says (PS3.8 table 9-21)."""
+    return _REJECTIONS[source, reason][0] if (source, reason) in _REJECTIONS else "unknown reason"
+
+
 def rejected(peer: Peer, result: int, source: int, reason: int) -> AssociationRejected:
     """An A-ASSOCIATE-RJ, in words."""
     text, cause, remedy = _REJECTIONS.get(
@@ -66,10 +89,10 @@ def rejected(peer: Peer, result: int, source: int, reason: int) -> AssociationRe
     )
 
 
-def name_unknown(peer: Peer, error: OSError) -> ConnectionFailed:
+def name_unknown(peer: Peer, error: OSError | UnicodeError) -> ConnectionFailed:
     """The host name could not be resolved."""
     return ConnectionFailed(
-        f"the host name {peer.host!r} of {peer.label} is not known ({error.strerror or error}).",
+        f"the host name {peer.host!r} of {peer.label} is not known ({getattr(error, 'strerror', None) or error}).",
         cause="a typing error in the server address, or this machine's DNS does not know it",
         remedy="check server address and port; try the IP address instead",
     )
@@ -96,41 +119,158 @@ def not_connected(peer: Peer, error: OSError) -> ConnectionFailed:
     )
 
 
-def silent(peer: Peer, stage: str, timeout_s: float) -> PeerTimeout:
-    """Connected, then nothing."""
-    waited = {
-        "association": "accepted the connection but did not answer the association request",
-        "dimse": "accepted the association but did not answer the request",
-    }[stage]
+def ended(peer: Peer, ending: Ending, doing: str, *, answered: bool = True) -> DicomFabError:
+    """Why an association ended, or never began.
+
+    Args:
+        peer: the other side.
+        ending: as the wire saw it.
+        doing: when, in words: ``during C-STORE``.
+        answered: whether the peer had said anything before.
+    """
+    match ending:
+        case TimedOut():
+            return timed_out(peer, ending)
+        case PeerAborted():
+            return aborted(peer, ending, doing)
+        case ConnectionDropped():
+            return dropped(peer, ending, doing, answered=answered)
+        case PeerViolated():
+            return violated(peer, ending, doing)
+        case PeerReleased():
+            return AssociationAborted(
+                f"{peer.label} released the association {doing}.",
+                cause="the server's application gave up on the request, or its own timeout ran out",
+                remedy="look at the server's log at this moment; try again",
+            )
+        case AbortedHere():
+            return Interrupted(f"the association with {peer.label} was aborted from this side {doing}.")
+    raise AssertionError(f"an ending that nobody explains: {ending!r}")
+
+
+# stage -> (what the peer did not do, likely cause, remedy)
+_TIMEOUTS: dict[Stage, tuple[str, str, str]] = {
+    Stage.ASSOCIATION: (
+        "accepted the connection but did not answer the association request",
+        "the port belongs to something that is not a DICOM server, expects TLS, or the server hangs",
+        "check the DICOM port (not the web port); restart the server if it hangs",
+    ),
+    Stage.RESPONSE: (
+        "accepted the association but did not answer the request",
+        "the server hangs or is overloaded",
+        "look at the server's log; raise the timeout if it is known to be slow",
+    ),
+    Stage.PDU: (
+        "began to answer and fell silent in the middle of a message",
+        "the server's application hangs, or a firewall or router in between holds the rest back",
+        "look at the server's log; check devices in between that inspect or limit traffic",
+    ),
+    Stage.SENDING: (
+        "stopped reading what was sent to it",
+        "the server's disk or application hangs, or a firewall in between dropped the connection",
+        "look at the server's log and disk; check devices in between that inspect or limit traffic",
+    ),
+    Stage.RELEASE: (
+        "did not answer the request to release the association",
+        "the server hangs; what was done before stands",
+        "look at the server's log",
+    ),
+    Stage.IDLE: (
+        "asked for nothing on its open association",
+        "it forgot to release the association, or hangs",
+        "look at the log of the other side",
+    ),
+}
+
+
+def timed_out(peer: Peer, ending: TimedOut) -> PeerTimeout:
+    """Connected, then nothing, by what was waited for."""
+    what, cause, remedy = _TIMEOUTS[ending.stage]
     return PeerTimeout(
-        f"{peer.label} {waited} within {timeout_s:g} s.",
-        stage=stage,
-        timeout_s=timeout_s,
-        cause=(
-            "the port belongs to something that is not a DICOM server, expects TLS, or the server hangs"
-            if stage == "association"
-            else "the server hangs or is overloaded"
-        ),
-        remedy=(
-            "check the DICOM port (not the web port); restart the server if it hangs"
-            if stage == "association"
-            else "look at the server's log; raise the timeout if it is known to be slow"
-        ),
+        f"{peer.label} {what} within {ending.timeout_s:g} s.",
+        stage=str(ending.stage),
+        timeout_s=ending.timeout_s,
+        cause=cause,
+        remedy=remedy,
     )
 
 
-def aborted(peer: Peer, doing: str) -> AssociationAborted:
-    """A-ABORT, or the connection dropped."""
+# PS3.8 table 9-26, for source 2
+_ABORT_REASONS = {
+    0: "reason not specified",
+    1: "unrecognized PDU",
+    2: "unexpected PDU",
+    4: "unrecognized PDU parameter",
+    5: "unexpected PDU parameter",
+    6: "invalid PDU parameter value",
+}
+
+
+def aborted(peer: Peer, ending: PeerAborted, doing: str) -> AssociationAborted:
+    """A-ABORT."""
+    if ending.source == 2:
+        why = f"its protocol layer, {_ABORT_REASONS.get(ending.reason, 'unknown reason')}"
+        cause = "the server could not make sense of what we sent, or a device in between changed it"
+        remedy = "look at the server's log at this moment; report it with a trace (--trace) if it happens again"
+    else:
+        why = "its application"
+        cause = "the server's application failed, its own timeout ran out, or it refuses the object"
+        remedy = "look at the server's log at this moment; try again"
     return AssociationAborted(
-        f"{peer.label} ended the connection {doing}.",
-        cause="the server's application failed, its own timeout ran out, or the port is not a DICOM port",
-        remedy="look at the server's log at this moment; try again",
+        f"{peer.label} aborted the association {doing} ({why}, code {ending.source}/{ending.reason}).",
+        cause=cause,
+        remedy=remedy,
     )
 
 
-def no_context(peer: Peer, wanted: tuple[ProposedContext, ...] | str) -> ContextRejected:
-    """The association stands, but without a context for what we want to do."""
-    what = wanted if isinstance(wanted, str) else ", ".join(sorted({_uid_name(c.abstract_syntax) for c in wanted}))
+def dropped(peer: Peer, ending: ConnectionDropped, doing: str, *, answered: bool) -> PeerError:
+    """The connection closed under the association."""
+    if peer.tls is not None and not answered:
+        cause = ending.__cause__
+        refused = alert_after_handshake(peer, cause if isinstance(cause, OSError) else None)
+        if refused is not None:
+            return refused
+    how = "reset" if ending.reset else "closed"
+    return ConnectionLost(
+        f"{peer.label} ended the connection {doing}: it was {how} without an abort.",
+        cause="the server's process ended, or a device in between cut the connection"
+        if answered
+        else "the port expects TLS or is not a DICOM port, or the server allows no connections from this address",
+        remedy="look at the server's log at this moment; check the DICOM port; try again",
+    )
+
+
+def violated(peer: Peer, ending: PeerViolated, doing: str) -> PeerError:
+    """What came was not what the protocol allows."""
+    if looks_like_tls(ending.first_bytes):
+        return peer_speaks_tls(peer)
+    if ending.first_bytes:
+        # Only what begins like a known protocol is shown: bytes of an unknown one may be anything.
+        speaks = next((name for start, name in _BANNERS.items() if ending.first_bytes.startswith(start)), "")
+        what = f"answered in {speaks}" if speaks else "sent what is not DICOM"
+        return ProtocolViolation(
+            f"{peer.label} {what} {doing}.",
+            cause="the port is not a DICOM port but that of another service",
+            remedy="check the DICOM port (not the web port)",
+        )
+    return ProtocolViolation(
+        f"{peer.label} broke the DICOM protocol {doing}: {ending.what}.",
+        cause="a fault in the server's software, or a device in between that changes the traffic",
+        remedy="report it to the server's maker with a trace (--trace)",
+    )
+
+
+_BANNERS = {b"HTTP": "HTTP", b"SSH-": "SSH", b"220 ": "SMTP or FTP", b"<?xml": "XML", b"\x0bMSH": "HL7"}
+
+
+def no_context(peer: Peer, wanted: Iterable[str] | str) -> ContextRejected:
+    """The association stands, but without a context for what we want to do.
+
+    Args:
+        peer: the other side.
+        wanted: SOP class UIDs, or what for in words.
+    """
+    what = wanted if isinstance(wanted, str) else ", ".join(sorted(map(uid_name, set(wanted))))
     return ContextRejected(
         f"{peer.label} accepts no presentation context for {what}.",
         cause="the server does not offer this service or object type on this port and AE title",
@@ -138,7 +278,23 @@ def no_context(peer: Peer, wanted: tuple[ProposedContext, ...] | str) -> Context
     )
 
 
-def _uid_name(uid: str) -> str:
+def not_taken(peer: Peer, identity: InstanceIdentity, why: TranscodingFailed | None = None) -> ContextRejected:
+    """An instance that the peer takes in no transfer syntax that it is in, or can be brought into.
+
+    Args:
+        peer: the other side.
+        identity: the instance.
+        why: what went wrong when it was to be converted to one that the peer takes.
+    """
+    error = no_context(peer, f"{uid_name(identity.sop_class_uid)} in {uid_name(identity.transfer_syntax_uid)}")
+    if why is not None:
+        error.cause = f"the server does not take this transfer syntax, and converting it failed: {why.what}"
+        error.remedy = why.remedy or error.remedy
+    return error
+
+
+def uid_name(uid: str) -> str:
+    """What the standard calls a UID; itself if it calls it nothing."""
     from pydicom.uid import UID
 
     return UID(uid).name

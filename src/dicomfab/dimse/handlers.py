@@ -5,14 +5,18 @@ A handler refuses by raising :class:`Refusal` with the status to answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pydicom import Dataset
 
+from dicomfab.dimse.tls_settings import TlsServerSettings
+from dicomfab.dimse.trace import TraceBook
+from dicomfab.dimse.transport.faults import FaultPlan
 from dicomfab.model.query import QueryModel
 from dicomfab.model.study import Buffer, InstanceFile, InstanceIdentity
+from dicomfab.ul import UserIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,16 @@ class ServerConfig:
         port: 0 takes a free one.
         known_calling_ae_titles: if given, any other calling AE title is rejected 1/1/3.
         max_associations: further ones are rejected 2/3/2.
+        max_pdu_length: the longest P-DATA-TF variable field taken, in bytes; 0 is no limit.
+        artim_s: how long a caller may take to ask for an association, and to close after the last word (PS3.8 9.1.4).
+        pdu_timeout_s: how long the rest of a PDU that has begun may take, and how long a caller may leave unread what
+            is sent to it.
+        idle_s: how long an association may stay open between two requests.
+        tls: how callers have to secure the connection; none means plain TCP.
+        identify: judges the user identity that a caller gives: the server response (may be empty), or ``None`` to
+            reject. Left out, any is accepted (PS3.7 D.3.3.7).
+        faults: what to do wrong on purpose; none for a server that behaves.
+        traces: where to note what happens on each association, if anywhere.
     """
 
     ae_title: str
@@ -32,6 +46,14 @@ class ServerConfig:
     port: int = 0
     known_calling_ae_titles: frozenset[str] | None = None
     max_associations: int = 50
+    max_pdu_length: int = 128 << 10
+    artim_s: float = 30.0
+    pdu_timeout_s: float = 30.0
+    idle_s: float = 600.0
+    tls: TlsServerSettings | None = None
+    identify: Callable[[UserIdentity], bytes | None] | None = None
+    faults: FaultPlan | None = None
+    traces: TraceBook | None = None
 
 
 class Refusal(Exception):
@@ -96,6 +118,49 @@ class RetrieveHandler(Protocol):
 
     def destination(self, requestor: Requestor, move_destination: str) -> tuple[str, int] | None:
         """Host and port of a move destination; ``None`` if this server does not know the AE title (A801)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NormalizedRequest:
+    """An N-CREATE, N-SET, N-GET, N-ACTION, N-EVENT-REPORT or N-DELETE (PS3.7 10.1).
+
+    Args:
+        operation: its name.
+        sop_class_uid: of the request.
+        sop_instance_uid: empty if an N-CREATE leaves it to us.
+        number: the action type ID or event type ID; 0 for the other operations.
+        tags: the attributes that an N-GET wants; none means all.
+        attributes: the data set that came with it.
+    """
+
+    operation: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    number: int = 0
+    tags: tuple[int, ...] = ()
+    attributes: Dataset | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NormalizedReply:
+    """What is answered.
+
+    Args:
+        status: PS3.7 annex C.
+        sop_instance_uid: the one made by an N-CREATE that left it open.
+        attributes: the data set to send along.
+    """
+
+    status: int = 0x0000
+    sop_instance_uid: str = ""
+    attributes: Dataset | None = None
+
+
+class NormalizedHandler(Protocol):
+    """The N-services of one SOP class (PS3.7 section 10)."""
+
+    def perform(self, requestor: Requestor, request: NormalizedRequest) -> NormalizedReply:
+        """Do it. May raise :class:`Refusal`; 0211 for an operation that the SOP class does not have."""
 
 
 class Handlers(StoreHandler, FindHandler, RetrieveHandler, Protocol):

@@ -55,7 +55,7 @@ class ProposedContext:
     """A presentation context to propose: one abstract syntax, one or more transfer syntaxes.
 
     Args:
-        as_scp: propose the SCP role for us (C-GET needs it, PS3.4 C.5.3).
+        as_scp: propose the SCP role for us, as a C-GET (PS3.4 C.5.3) and a storage commitment's report need it.
     """
 
     abstract_syntax: str

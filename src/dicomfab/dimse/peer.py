@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dicomfab.dimse.tls_settings import TlsSettings
+from dicomfab.dimse.trace import Trace
+
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
@@ -32,6 +35,8 @@ class Peer:
         called_ae_title: the peer's AE title.
         calling_ae_title: ours.
         name: what the user calls it, for messages; defaults to ``host:port``.
+        tls: how to secure the connection (PS3.15 annex B); none means plain TCP.
+        trace: where to note what happens on the way; no part of who the peer is.
     """
 
     host: str
@@ -40,6 +45,8 @@ class Peer:
     calling_ae_title: str = "DICOMFAB"
     timeouts: Timeouts = field(default_factory=Timeouts)
     name: str = ""
+    tls: TlsSettings | None = None
+    trace: Trace | None = field(default=None, compare=False, repr=False)
 
     @property
     def label(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from dicomfab.model.query import QueryModel
@@ -53,3 +54,19 @@ def storage_sop_classes() -> tuple[str, ...]:
         if kind == "SOP Class" and not retired and name.partition(" - ")[0].endswith("Storage")
     )
     return tuple(dict.fromkeys((*_COMMON_STORAGE, *rest)))
+
+
+@cache
+def _other_sop_classes() -> frozenset[str]:
+    from pydicom.uid import UID_dictionary
+
+    return frozenset(
+        uid
+        for uid, (name, kind, _info, _retired, _keyword) in UID_dictionary.items()
+        if "SOP Class" in kind and not name.partition(" - ")[0].removesuffix(" SOP Class").endswith("Storage")
+    )
+
+
+def is_storage(sop_class_uid: str) -> bool:
+    """Whether a SOP class is for storage. One that the standard does not know, such as a private one, counts as one."""
+    return sop_class_uid not in _other_sop_classes()

@@ -37,8 +37,13 @@ CHARACTER_SETS = (
     "ISO_IR 138", "ISO_IR 148", "ISO_IR 203", "ISO_IR 13", "ISO_IR 166", "ISO_IR 192", "GB18030", "GBK",
 )  # fmt: skip
 
+# Secure Transport Connection Profiles of PS3.15: B.12, B.13 and, retired, B.10. The first is a new server's.
+TLS_PROFILES = ("bcp-195", "modified-bcp-195", "non-downgrading-bcp-195")
+
 MOVE_ROUTING = "move_routing"
 MAX_TIMEOUT_S = 3600.0
+MAX_PATH_CHARS = 1000
+MAX_LABEL_CHARS = 63  # RFC 1035 2.3.4
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -173,6 +178,43 @@ def web_root(value: object, field: str) -> str:
             remedy="write for example https://pacs.example.com/dicom-web",
         )
     return value.rstrip("/")
+
+
+def file_path(value: object, field: str) -> str:
+    """The path of a file as text, from the root on, or blank; whether it is there is not looked at."""
+    path = str(text(max_chars=MAX_PATH_CHARS)(value, field))
+    if path and not path.startswith("/"):
+        raise _invalid(
+            field,
+            value,
+            "is not a path from the root on",
+            cause="commands and web pages run in different folders, so that a path from here would mean two files",
+            remedy="write the whole path, for example /etc/ssl/hospital-ca.pem",
+        )
+    return path
+
+
+def tls_profile(value: object, field: str) -> str:
+    """A Secure Transport Connection Profile, by our name for it."""
+    if not isinstance(value, str) or value not in TLS_PROFILES:
+        raise _invalid(
+            field,
+            value,
+            "is not a TLS profile",
+            cause=suggestion(value, TLS_PROFILES),
+            remedy=f"use {', '.join(TLS_PROFILES)}",
+        )
+    return value
+
+
+def host_or_blank(value: object, field: str) -> str:
+    """A host name or address as a certificate holds it, or blank."""
+    if isinstance(value, str) and not value.strip():
+        return ""
+    name = host(value, field)
+    if any(len(label) > MAX_LABEL_CHARS for label in name.split(".")):
+        raise _invalid(field, value, f"has a part of more than {MAX_LABEL_CHARS} characters between its dots")
+    return name
 
 
 def _is_web_root(value: str) -> bool:

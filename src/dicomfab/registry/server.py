@@ -14,7 +14,7 @@ from typing import Any
 from dicomfab.model.errors import ConfirmationRequired, Conflict, InvalidInput
 from dicomfab.model.values import Environment
 from dicomfab.registry import fields
-from dicomfab.registry.fields import ALL_CAPABILITIES, Capability
+from dicomfab.registry.fields import ALL_CAPABILITIES, TLS_PROFILES, Capability
 
 DEFAULT_AE_TITLE = "DICOMFAB"
 
@@ -44,6 +44,13 @@ class PacsServer:
         dimse_timeout_s: for each DIMSE response.
         fallback_charset: how to read text when it sends none of its own Specific Character Set; blank = ASCII.
         dicomweb_root: address of its DICOMweb services, or blank.
+        tls: whether associations with it are secured by TLS (PS3.15 annex B).
+        tls_ca_file: path of the PEM file of the certificates to trust; blank means the system's trust store.
+        tls_certificate_file: path of the PEM file of our client certificate; blank if it demands none.
+        tls_key_file: path of the PEM file of that certificate's private key; given exactly when the certificate is.
+        tls_verify: whether its certificate must be right.
+        tls_profile: TLS versions and cipher suites, one of ``fields.TLS_PROFILES``.
+        tls_server_name: the name that its certificate must hold; blank means that of the host.
         is_default: chosen when no server is named; at most one in a registry.
         is_active: offered for work; an inactive server keeps its entry.
         notes: free text of any number of lines.
@@ -70,6 +77,13 @@ class PacsServer:
     dimse_timeout_s: float = 30.0
     fallback_charset: str = ""
     dicomweb_root: str = ""
+    tls: bool = False
+    tls_ca_file: str = ""
+    tls_certificate_file: str = ""
+    tls_key_file: str = ""
+    tls_verify: bool = True
+    tls_profile: str = TLS_PROFILES[0]
+    tls_server_name: str = ""
     is_default: bool = False
     is_active: bool = True
     notes: str = ""
@@ -77,6 +91,7 @@ class PacsServer:
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
             object.__setattr__(self, name, check(getattr(self, name), name))
+        _check_key_pair(self)
 
     def can(self, operation: Capability) -> bool:
         """Whether the server may be asked for an operation."""
@@ -145,6 +160,13 @@ _CHECKS: dict[str, fields.Check] = {
     "dimse_timeout_s": fields.seconds,
     "fallback_charset": fields.character_set,
     "dicomweb_root": fields.web_root,
+    "tls": fields.flag,
+    "tls_ca_file": fields.file_path,
+    "tls_certificate_file": fields.file_path,
+    "tls_key_file": fields.file_path,
+    "tls_verify": fields.flag,
+    "tls_profile": fields.tls_profile,
+    "tls_server_name": fields.host_or_blank,
     "is_default": fields.flag,
     "is_active": fields.flag,
     "notes": fields.text(max_chars=10_000, lines=True),
@@ -187,6 +209,21 @@ class ConnectionTest:
     tested_at: datetime
     latency_ms: float | None = None
     message: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _check_key_pair(server: PacsServer) -> None:
+    if bool(server.tls_certificate_file) == bool(server.tls_key_file):
+        return
+    missing, given = "tls_key_file", "tls_certificate_file"
+    if server.tls_key_file:
+        missing, given = given, missing
+    raise InvalidInput(
+        f"{missing}: missing, though there is a {given}",
+        field=missing,
+        value="",
+        cause="a client certificate and its private key are of use together only",
+        remedy="give both files, or neither",
+    )
 
 
 def server_from(given: Mapping[str, object], *, server_id: str) -> PacsServer:

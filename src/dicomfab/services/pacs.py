@@ -11,7 +11,7 @@ from typing import Protocol
 from dicomfab.access.policy import Action, Scope, require, visible
 from dicomfab.dimse.peer import Peer
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import NotFound, PeerError
+from dicomfab.model.errors import InvalidInput, NotFound, PeerError
 from dicomfab.registry import seed_json
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.registry import Registry, free_id, not_found
@@ -277,7 +277,7 @@ class PacsService:
         called = peer_for(server, Capability.ECHO)
         try:
             answer = self._echo(called)
-        except PeerError as error:
+        except (PeerError, InvalidInput) as error:  # a certificate's file may have gone since it was named
             return ConnectionTest(server.id, False, datetime.now(UTC), None, error.as_dict())
         message = {
             "what": f"{server.name} answered C-ECHO",

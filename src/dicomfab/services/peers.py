@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dicomfab.dimse.peer import Peer, Timeouts
+from dicomfab.dimse.tls_settings import TlsProfile, TlsSettings
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 
 
 def peer_for(server: PacsServer, operation: Capability) -> Peer:
-    """Address, AE titles and timeouts for one operation, as plain values.
+    """Address, AE titles, timeouts and TLS settings for one operation, as plain values.
 
     Raises:
         Conflict: the operation is switched off for this server; nothing was sent.
@@ -20,4 +21,16 @@ def peer_for(server: PacsServer, operation: Capability) -> Peer:
         calling_ae_title=server.calling_ae_title(operation),
         timeouts=Timeouts(server.connect_timeout_s, server.association_timeout_s, server.dimse_timeout_s),
         name=server.name,
+        tls=_tls(server) if server.tls else None,
+    )
+
+
+def _tls(server: PacsServer) -> TlsSettings:
+    return TlsSettings(
+        ca_file=server.tls_ca_file,
+        certificate_file=server.tls_certificate_file,
+        key_file=server.tls_key_file,
+        verify=server.tls_verify,
+        profile=TlsProfile(server.tls_profile),
+        server_name=server.tls_server_name,
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pydicom import Dataset
 
@@ -55,6 +56,8 @@ class TransferReport:
         accepted: how many the peer said that it took (completed plus warning); ``None`` if it did not say.
         failed: instances refused, with reasons, as far as the peer named them.
         resent: instances sent a second time because no response came to the first.
+        transcoded: transfer syntax UID -> how many instances were converted to it for the destination, which does not
+            take their own; the decoded pixels are the same.
         suboperations: the final counters of C-MOVE and C-GET.
         verdict: verified, mismatch or unverified.
         seconds: transfer time without verification.
@@ -77,6 +80,7 @@ class TransferReport:
     size_bytes: int | None = None
     cancelled: bool = False
     error: PeerError | None = None
+    transcoded: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +115,19 @@ class TransferService:
         destination: PacsServer,
         *,
         confirm_production: bool = False,
+        transcode: bool = True,
         watch: Watch | None = None,
     ) -> TransferReport:
         """C-STORE a local study to a server, then compare what the server lists (PS3.4 annex B).
+
+        Args:
+            actor: needs STORE at the destination and EXPORT of the study.
+            study_instance_uid: the study.
+            destination: where it shall go.
+            confirm_production: an explicit yes, for a destination in production.
+            transcode: whether instances that the destination does not take as they are may be converted to a transfer
+                syntax with the same decoded pixels.
+            watch: progress, cancel, wait.
 
         Raises:
             AccessDenied: STORE at the destination, or EXPORT of the study's own environment, is not allowed.
@@ -132,7 +146,7 @@ class TransferService:
         listing = self._listing(destination, study_instance_uid)
         before = held_before(listing)
         start = time.perf_counter()
-        outcomes, error = self._send_all(peer, instances, watch)
+        outcomes, error = self._send_all(peer, instances, watch, transcode=transcode)
         accepted = sum(outcome.accepted for outcome in outcomes)
         seconds = time.perf_counter() - start
         verdict = verify(
@@ -161,16 +175,18 @@ class TransferService:
             size_bytes=sum(i.size_bytes for i, o in zip(instances, outcomes, strict=False) if o.accepted),
             cancelled=error is None and len(outcomes) < len(instances),
             error=error,
+            transcoded=Counter(outcome.transcoded_to for outcome in outcomes if outcome.transcoded_to),
         )
 
     def _send_all(
-        self, peer: Peer, instances: Sequence[StoredInstance], watch: Watch
+        self, peer: Peer, instances: Sequence[StoredInstance], watch: Watch, *, transcode: bool
     ) -> tuple[list[StoreOutcome], PeerError | None]:
         """Every outcome in order, and what broke the sending off half-way; raises if not even one was sent."""
         outcomes: list[StoreOutcome] = []
         watch.on_progress(Progress("sending", 0, len(instances)))
         try:
-            for outcome in self.store(peer, [i.file for i in instances], cancelled=watch.cancelled):
+            files = [i.file for i in instances]
+            for outcome in self.store(peer, files, cancelled=watch.cancelled, transcode=transcode):
                 outcomes.append(outcome)
                 watch.on_progress(Progress("sending", len(outcomes), len(instances)))
         except PeerError as error:

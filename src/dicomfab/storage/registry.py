@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from dicomfab.registry.registry import Registry
-from dicomfab.registry.server import ConnectionTest, MoveRoute, PacsServer
+from dicomfab.registry.server import FIELD_NAMES, ConnectionTest, MoveRoute, PacsServer
 from dicomfab.storage.database import Database
 from dicomfab.storage.tables import connection_test, move_route, pacs_server, revision
 
@@ -94,7 +94,8 @@ def _server(row: Row[Any]) -> PacsServer:
 
 def _way(server: PacsServer) -> tuple[object, ...]:
     """What a connection test depends on; when it changes, the old result says nothing any more."""
-    return server.host, server.port, server.aec, server.aet_echo
+    way = ("host", "port", "aec", "aet_echo", *(name for name in FIELD_NAMES if name.startswith("tls")))
+    return tuple(getattr(server, name) for name in way)
 
 
 def _store_servers(connection: Connection, before: Registry, after: Registry) -> None:

@@ -18,6 +18,8 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
+    true,
 )
 
 
@@ -79,6 +81,13 @@ pacs_server = Table(
     Column("dimse_timeout_s", Float, nullable=False),
     Column("fallback_charset", String(32), nullable=False),
     Column("dicomweb_root", String(500), nullable=False),
+    Column("tls", Boolean, nullable=False, server_default=false()),
+    Column("tls_ca_file", String(1000), nullable=False, server_default=""),
+    Column("tls_certificate_file", String(1000), nullable=False, server_default=""),
+    Column("tls_key_file", String(1000), nullable=False, server_default=""),
+    Column("tls_verify", Boolean, nullable=False, server_default=true()),
+    Column("tls_profile", String(32), nullable=False, server_default="bcp-195"),
+    Column("tls_server_name", String(255), nullable=False, server_default=""),
     Column("is_default", Boolean, nullable=False),
     Column("is_active", Boolean, nullable=False),
     Column("notes", Text, nullable=False),

@@ -10,13 +10,22 @@ from fastapi import Depends, Request
 from starlette.datastructures import FormData as SubmittedForm
 
 from dicomfab.model.errors import DicomFabError, InvalidInput
-from dicomfab.registry.fields import CHARACTER_SETS, Capability
+from dicomfab.registry.fields import CHARACTER_SETS, TLS_PROFILES, Capability
 from dicomfab.registry.server import FIELD_NAMES, PacsServer, server_from
 
 _ROUTE = "route."
 _SECONDS = ("connect_timeout_s", "association_timeout_s", "dimse_timeout_s")
-_FLAGS = ("is_default", "is_active")
-_FOLDED = frozenset(FIELD_NAMES) - {"name", "host", "port", "aec", "environment", "aet_find", "aet_store", "aet_echo"}
+_FLAGS = ("is_default", "is_active", "tls")
+_OPEN = frozenset({"name", "host", "port", "aec", "environment", "aet_find", "aet_store", "aet_echo"})
+_TLS = frozenset(name for name in FIELD_NAMES if name.startswith("tls"))
+_MORE = frozenset(FIELD_NAMES) - _OPEN - _TLS
+_PROFILE_TITLES = dict(
+    zip(
+        TLS_PROFILES,
+        ("BCP 195 (recommended)", "Modified BCP 195: more cipher suites", "Non-downgrading BCP 195: for older servers"),
+        strict=True,
+    )
+)
 
 
 async def _submitted(request: Request) -> SubmittedForm:
@@ -38,6 +47,7 @@ class ServerForm:
     values: Mapping[str, Any]
     capabilities = tuple(Capability)
     character_sets = CHARACTER_SETS
+    tls_profiles = tuple(_PROFILE_TITLES.items())
 
     @classmethod
     def blank(cls) -> ServerForm:
@@ -57,14 +67,24 @@ class ServerForm:
     def submitted(cls, form: SubmittedForm) -> ServerForm:
         """As the browser sent it."""
         texts = {name: str(form.get(name, "")) for name in FIELD_NAMES}
+        texts["tls_profile"] = texts["tls_profile"] or TLS_PROFILES[0]
         flags = {name: name in form for name in _FLAGS}
+        flags["tls_verify"] = form.get("tls_verify") != "false"  # only a clear no switches a check off
         return cls({**texts, **flags, "capabilities": {str(value) for value in form.getlist("capabilities")}})
 
     @property
     def is_more_used(self) -> bool:
-        """Whether a folded field differs from a new server's, so that folding it would hide something."""
+        """Whether a field under "More" differs from a new server's, so that folding it would hide something."""
+        return self._differs(_MORE - {"id", "is_default", "description"})
+
+    @property
+    def is_tls_used(self) -> bool:
+        """The same for the fields of the secure connection."""
+        return self._differs(_TLS)
+
+    def _differs(self, names: Iterable[str]) -> bool:
         blank = ServerForm.blank().values
-        return any(self.values[name] != blank[name] for name in _FOLDED - {"id", "is_default", "description"})
+        return any(self.values[name] != blank[name] for name in names)
 
     def fields(self) -> dict[str, object]:
         """What the registry takes.
@@ -92,9 +112,13 @@ class ServerForm:
         named = error.field if isinstance(error, InvalidInput) else error.what.partition(":")[0]
         return named if named in FIELD_NAMES else ""
 
-    def is_folded(self, field: str) -> bool:
-        """Whether a field is among those folded away."""
-        return field in _FOLDED
+    def is_more(self, field: str) -> bool:
+        """Whether a field is folded away under "More"."""
+        return field in _MORE
+
+    def is_tls(self, field: str) -> bool:
+        """Whether a field is folded away under "Secure connection (TLS)"."""
+        return field in _TLS
 
 
 def routing_from(form: SubmittedForm) -> dict[str, str]:

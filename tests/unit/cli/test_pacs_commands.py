@@ -68,6 +68,8 @@ def test_every_field_is_an_option(dicomfab):
     words += ["--aet-move", "M", "--aet-get", "G", "--capability", "echo", "--capability", "find"]
     words += ["--connect-timeout-s", "1"]
     words += ["--association-timeout-s", "2", "--dimse-timeout-s", "3", "--fallback-charset", "ISO_IR 100"]
+    words += ["--tls", "--tls-ca-file", "/ca.pem", "--tls-certificate-file", "/c.pem", "--tls-key-file", "/k.pem"]
+    words += ["--no-tls-verify", "--tls-profile", "modified-bcp-195", "--tls-server-name", "pacs.example.com"]
     words += ["--dicomweb-root", "http://x/dw", "--default", "--inactive", "--notes", "n"]
     made = printed(dicomfab("pacs", "add", *NEW, *words, "--json"))
     assert made == {
@@ -89,6 +91,13 @@ def test_every_field_is_an_option(dicomfab):
         "dimse_timeout_s": 3.0,
         "fallback_charset": "ISO_IR 100",
         "dicomweb_root": "http://x/dw",
+        "tls": True,
+        "tls_ca_file": "/ca.pem",
+        "tls_certificate_file": "/c.pem",
+        "tls_key_file": "/k.pem",
+        "tls_verify": False,
+        "tls_profile": "modified-bcp-195",
+        "tls_server_name": "pacs.example.com",
         "is_default": True,
         "is_active": False,
         "notes": "n",
@@ -96,6 +105,27 @@ def test_every_field_is_an_option(dicomfab):
     shown = printed(dicomfab("pacs", "show", "MY pacs", "--json"))
     assert shown == {**made, "move_routing": {}, "last_test": None}
     assert "http://x/dw" in dicomfab("pacs", "show", "own").out
+
+
+def test_paths_are_kept_whole_so_that_they_mean_the_same_file_elsewhere(dicomfab, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/eva")
+    pair = ["--tls-certificate-file", "./c.pem", "--tls-key-file", "~/k.pem"]
+    made = printed(dicomfab("pacs", "add", *NEW, "--tls", "--tls-ca-file", "ca.pem", *pair, "--json"))
+    assert made["tls_ca_file"] == str(tmp_path / "ca.pem")
+    assert (made["tls_certificate_file"], made["tls_key_file"]) == (str(tmp_path / "c.pem"), "/home/eva/k.pem")
+    assert "TLS" in dicomfab("pacs", "list").out
+    edited = printed(dicomfab("pacs", "edit", "my-pacs", "--no-tls-verify", "--tls-ca-file", "", "--json"))
+    assert (edited["tls"], edited["tls_ca_file"], edited["tls_verify"]) == (True, "", False)
+    assert "TLS, not verified" in dicomfab("pacs", "list").out
+    assert printed(dicomfab("pacs", "edit", "my-pacs", "--no-tls", "--json"))["tls"] is False
+    assert "TLS" not in dicomfab("pacs", "list").out
+
+
+def test_a_certificate_without_its_key_is_refused(dicomfab):
+    result = dicomfab("pacs", "add", *NEW, "--tls", "--tls-certificate-file", "/c.pem")
+    assert result.code == 2
+    assert result.err.startswith("Invalid input: tls_key_file: missing")
 
 
 def test_errors_are_explained_on_standard_error(dicomfab):

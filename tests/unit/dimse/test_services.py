@@ -230,8 +230,6 @@ def test_implicit_only_peers_get_what_they_can_read(tmp_path: Path) -> None:
     """A foreign acceptor that knows the default transfer syntax alone (PS3.5 10.1)."""
     from pynetdicom import AE, _config, evt
 
-    import dicomfab.dimse.pynetdicom_wire  # noqa: F401 - its import sets what is undone below for the foreign acceptor
-
     received: list[Dataset] = []
 
     def keep(event: evt.Event) -> int:

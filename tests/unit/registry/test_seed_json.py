@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dicomfab.model.errors import ConfirmationRequired, Conflict, DicomFabError, InvalidInput, NotFound
-from dicomfab.registry.fields import CHARACTER_SETS, Capability
+from dicomfab.registry.fields import CHARACTER_SETS, TLS_PROFILES, Capability
 from dicomfab.registry.registry import Registry
 from dicomfab.registry.seed_json import export_server, export_servers, import_servers
 from dicomfab.registry.server import MoveRoute, PacsServer, label_key
@@ -246,6 +246,12 @@ def registries(draw: st.DrawFn) -> Registry:
             dimse_timeout_s=draw(TIMES),
             fallback_charset=draw(st.sampled_from(["", *CHARACTER_SETS])),
             dicomweb_root=draw(st.sampled_from(["", "http://localhost:8042/dicom-web"])),
+            tls=draw(st.booleans()),
+            tls_ca_file=draw(st.sampled_from(["", "/etc/ssl/ca.pem", "/ä ö/ca.pem"])),
+            **draw(st.sampled_from([{}, {"tls_certificate_file": "/c.pem", "tls_key_file": "/k.pem"}])),
+            tls_verify=draw(st.booleans()),
+            tls_profile=draw(st.sampled_from(TLS_PROFILES)),
+            tls_server_name=draw(st.sampled_from(["", "pacs.example.com"])),
             is_default=n == default,
             is_active=draw(st.booleans()),
             notes=draw(st.text(st.sampled_from('ab \n\tä😀"\\'), max_size=30)),

@@ -22,6 +22,7 @@ def test_defaults_are_those_of_the_setup_guide():
     assert (made.connect_timeout_s, made.association_timeout_s) == (5.0, 5.0)
     assert made.is_active
     assert not made.is_default
+    assert (made.tls, made.tls_verify, made.tls_profile) == (False, True, "bcp-195")
 
 
 def test_outside_values_become_the_models_own():
@@ -61,6 +62,13 @@ BAD = {
         "http://x:99999",
         None,
     ],
+    "tls": ["true", 1, None],
+    "tls_ca_file": ["ca.pem", "./ca.pem", "/a\nb", "/a\x00b", "/" + "a" * 1000, None, 5],
+    "tls_certificate_file": ["c.pem", "/a\x1bb", "/" + "a" * 1000, None],
+    "tls_key_file": ["k.pem", "C:\\k.pem", "/" + "a" * 1000, None],
+    "tls_verify": ["false", 0, None],
+    "tls_profile": ["", "bcp195", "BCP-195", "tls1.0", None, 5],
+    "tls_server_name": ["a b", "https://x", "x:104", "a" * 64 + ".example.com", "*.example.com", None],
     "is_default": ["true", 1, None],
     "is_active": ["no", 0, None],
     "notes": ["a\x00b", "a" * 10_001, None],
@@ -90,10 +98,24 @@ def test_a_bad_value_is_refused_naming_the_field(field, value):
         ("capabilities", frozenset()),
         ("name", "Größe 放射線"),
         ("host", "::1"),
+        ("tls_ca_file", "/etc/ssl/Größe zwei/ca.pem"),
+        ("tls_profile", "modified-bcp-195"),
+        ("tls_server_name", "pacs.example.com"),
+        ("tls_server_name", ""),
     ],
 )
 def test_a_good_value_is_kept(field, value):
     assert getattr(server(**{field: value}), field) == value
+
+
+def test_a_client_certificate_and_its_key_go_together():
+    made = server(tls_certificate_file="/c.pem", tls_key_file="/k.pem")
+    assert (made.tls_certificate_file, made.tls_key_file) == ("/c.pem", "/k.pem")
+    for given, missing in (("tls_certificate_file", "tls_key_file"), ("tls_key_file", "tls_certificate_file")):
+        with pytest.raises(InvalidInput) as caught:
+            server(**{given: "/x.pem"})
+        assert caught.value.field == missing
+        assert given in caught.value.what
 
 
 def test_a_changed_copy_is_checked_as_well():

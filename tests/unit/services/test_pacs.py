@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from dicomfab.dimse.peer import Peer, Timeouts
+from dicomfab.dimse.tls_settings import TlsProfile, TlsSettings
 from dicomfab.model.actor import Actor, Role
 from dicomfab.model.errors import (
     AccessDenied,
@@ -17,7 +18,7 @@ from dicomfab.model.errors import (
     NotFound,
     RouteMissing,
 )
-from dicomfab.registry.fields import Capability
+from dicomfab.registry.fields import TLS_PROFILES, Capability
 from dicomfab.services.pacs import PacsService
 from dicomfab.services.peers import peer_for
 from dicomfab.storage.database import Database
@@ -257,6 +258,40 @@ def test_several_servers_are_tested_at_once(tmp_path, service):
     together = PacsService(service._repository, echo)
     results = together.test_all(ADMIN, ["t1", "p1", "t2"])
     assert [(r.server_id, r.ok) for r in results] == [("t1", True), ("p1", True), ("t2", True)]
+
+
+def test_a_certificate_file_that_cannot_be_used_fails_the_test_of_its_server_alone(service, network):
+    def echo(called: Peer) -> Answer:
+        if called.tls is not None:
+            raise InvalidInput("tls_ca_file: '/gone.pem' cannot be read", field="tls_ca_file", value="/gone.pem")
+        return Answer()
+
+    service.edit(ADMIN, "t2", {"tls": True, "tls_ca_file": "/gone.pem"})
+    results = PacsService(service._repository, echo).test_all(ADMIN, ["t1", "t2", "p1"])
+    assert [result.ok for result in results] == [True, False, True]
+    assert results[1].message["what"] == "tls_ca_file: '/gone.pem' cannot be read"
+
+
+def test_peer_is_secured_as_the_server_says(service):
+    assert peer_for(service.get(ADMIN, "t1"), Capability.ECHO).tls is None
+    files = {"tls_ca_file": "/ca.pem", "tls_certificate_file": "/c.pem", "tls_key_file": "/k.pem"}
+    choices = {"tls_verify": False, "tls_profile": "non-downgrading-bcp-195", "tls_server_name": "pacs.example.com"}
+    server = service.edit(ADMIN, "t1", {**files, **choices})
+    assert peer_for(server, Capability.FIND).tls is None
+    for operation in Capability:
+        assert peer_for(service.edit(ADMIN, "t1", {"tls": True}), operation).tls == TlsSettings(
+            ca_file="/ca.pem",
+            certificate_file="/c.pem",
+            key_file="/k.pem",
+            verify=False,
+            profile=TlsProfile.NON_DOWNGRADING_BCP_195,
+            server_name="pacs.example.com",
+        )
+
+
+def test_the_registry_knows_every_profile_and_begins_with_the_same():
+    assert tuple(TlsProfile) == TLS_PROFILES
+    assert TlsSettings().profile == TLS_PROFILES[0]
 
 
 def test_peer_has_the_title_of_the_operation(service):

@@ -8,16 +8,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import exc, insert, select, text, update
+from sqlalchemy import create_engine, exc, insert, select, text, update
 
 from dicomfab.model.errors import LocalFailure
+from dicomfab.registry.fields import TLS_PROFILES
 from dicomfab.storage import tables
 from dicomfab.storage.database import Database
 from dicomfab.storage.migrations import HEAD
 from dicomfab.storage.migrations.run import configuration
+from dicomfab.storage.registry import RegistryRepository
 
 
 def pragma(database: Database, name: str) -> object:
@@ -63,6 +66,36 @@ def test_migrations_lead_to_the_tables_and_head_is_the_newest(database):
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert context.get_current_revision() == HEAD
         assert compare_metadata(context, tables.metadata) == []
+
+
+OLD_SERVER = {
+    "id": "a", "name": "A", "host": "a", "port": 104, "aec": "A", "environment": "test", "description": "",
+    "aet_find": "F", "aet_store": "S", "aet_echo": "E", "aet_move": "", "aet_get": "", "capabilities": '["echo"]',
+    "connect_timeout_s": 5.0, "association_timeout_s": 5.0, "dimse_timeout_s": 30.0, "fallback_charset": "",
+    "dicomweb_root": "", "is_default": True, "is_active": True, "notes": "",
+}  # fmt: skip
+
+
+def test_servers_of_the_first_revision_are_kept_with_their_routes_and_without_tls(database):
+    database.path.parent.mkdir()
+    engine = create_engine(f"sqlite:///{database.path}")
+    with engine.begin() as connection:
+        config = configuration()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        columns = ", ".join(f":{name}" for name in OLD_SERVER)
+        for server_id in ("a", "b"):
+            row = {**OLD_SERVER, "id": server_id, "name": server_id, "is_default": server_id == "a"}
+            connection.execute(text(f"INSERT INTO pacs_server ({', '.join(row)}) VALUES ({columns})"), row)
+        connection.execute(text("INSERT INTO move_route VALUES ('a', 'b', 'TO_B')"))
+        connection.execute(text("INSERT INTO connection_test VALUES ('a', 1, '2026-01-02 12:00:00', 1.5, '{}')"))
+    engine.dispose()
+    repository = RegistryRepository(database)
+    found = repository.load().get("a")
+    assert (found.tls, found.tls_ca_file, found.tls_verify, found.tls_profile) == (False, "", True, TLS_PROFILES[0])
+    assert (found.aet_find, found.is_default) == ("F", True)
+    assert repository.load().routes_from("a") == {"b": "TO_B"}
+    assert repository.connection_tests()["a"].latency_ms == 1.5
 
 
 def test_an_up_to_date_database_opens_without_alembic(database):

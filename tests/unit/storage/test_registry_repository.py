@@ -53,6 +53,13 @@ def test_every_field_is_kept(repository, database):
         dimse_timeout_s=3.5,
         fallback_charset="ISO_IR 100",
         dicomweb_root="http://a/dicom-web",
+        tls=True,
+        tls_ca_file="/ca.pem",
+        tls_certificate_file="/c.pem",
+        tls_key_file="/k.pem",
+        tls_verify=False,
+        tls_profile="modified-bcp-195",
+        tls_server_name="pacs.example.com",
         is_default=True,
         is_active=False,
         notes="Größe\nzwei",
@@ -139,7 +146,21 @@ def test_the_last_test_of_each_server_is_kept(repository, pair, database):
     assert repository.connection_tests() == {"a": second}
 
 
-@pytest.mark.parametrize("change", [{"host": "new"}, {"port": 105}, {"aec": "NEW"}, {"aet_echo": "NEW"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"host": "new"},
+        {"port": 105},
+        {"aec": "NEW"},
+        {"aet_echo": "NEW"},
+        {"tls": True},
+        {"tls_ca_file": "/ca.pem"},
+        {"tls_certificate_file": "/c.pem", "tls_key_file": "/k.pem"},
+        {"tls_verify": False},
+        {"tls_profile": "modified-bcp-195"},
+        {"tls_server_name": "new"},
+    ],
+)
 def test_a_test_of_another_way_to_the_server_is_forgotten_and_not_taken(repository, pair, change):
     result = ConnectionTest("a", True, NOON, 1.0)
     repository.record_test(pair.get("a"), result)

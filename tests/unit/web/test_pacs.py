@@ -60,6 +60,10 @@ def test_a_server_is_added_as_given(browser: Browser, application: Application) 
         ("dimse_timeout_s", "many", "is not a number"),
         ("dimse_timeout_s", "-1", "dimse_timeout_s-error"),
         ("name", "Alpha", "is already the id of alpha"),
+        ("tls_ca_file", "ca.pem", "is not a path from the root on"),
+        ("tls_key_file", "/k.pem", "tls_certificate_file-error"),
+        ("tls_profile", "ssl3", "is not a TLS profile"),
+        ("tls_server_name", "a b", "is not a host name"),
     ],
 )
 def test_a_mistake_is_said_at_its_field_and_changes_nothing(
@@ -68,7 +72,7 @@ def test_a_mistake_is_said_at_its_field_and_changes_nothing(
     before = application.pacs.export_json(ACTOR)
     response = browser.post("/pacs/new", {**FORM, field: value})
     assert response.status_code in {400, 409}
-    assert f'id="{field}-error"' in response.text
+    assert f'id="{field}-error"' in response.text or said.endswith("-error")
     assert said in response.text
     assert 'value="pacs.example.com"' in response.text or field == "host"
     assert 'value="echo" checked' in response.text
@@ -83,6 +87,43 @@ def test_a_server_is_edited_and_what_was_folded_survives(browser: Browser, appli
     assert browser.post("/pacs/hospital-pacs/edit", {**FORM, "port": "11112"}).status_code == 303
     server = application.pacs.get(ACTOR, "hospital-pacs")
     assert (server.port, server.notes, server.connect_timeout_s) == (11112, "two\nlines", 2.5)
+
+
+TLS_FORM = {
+    "tls": "true",
+    "tls_ca_file": "/etc/ssl/hospital.pem",
+    "tls_certificate_file": "/c.pem",
+    "tls_key_file": "/k.pem",
+    "tls_verify": "true",
+    "tls_profile": "modified-bcp-195",
+    "tls_server_name": "pacs.example.com",
+}
+
+
+def test_a_secure_connection_is_set_and_shown(browser: Browser, application: Application) -> None:
+    assert '<details class="more" open>' not in browser.get("/pacs/new").text
+    browser.post("/pacs/new", {**FORM, **TLS_FORM})
+    server = application.pacs.get(ACTOR, "hospital-pacs")
+    assert {name: getattr(server, name) for name in TLS_FORM} == {**TLS_FORM, "tls": True, "tls_verify": True}
+    page = browser.get("/pacs/hospital-pacs/edit").text
+    assert 'name="tls" value="true" checked' in page
+    assert 'value="/etc/ssl/hospital.pem"' in page
+    assert '<option value="modified-bcp-195" selected>' in page
+    assert "TLS</span>" in browser.get("/pacs").text
+    browser.post("/pacs/hospital-pacs/edit", {**FORM, **TLS_FORM, "tls_verify": "false"})
+    assert not application.pacs.get(ACTOR, "hospital-pacs").tls_verify
+    assert "TLS, not verified" in browser.get("/pacs").text
+    browser.post("/pacs/hospital-pacs/edit", FORM)
+    assert not application.pacs.get(ACTOR, "hospital-pacs").tls
+    assert "TLS</span>" not in browser.get("/pacs").text
+
+
+def test_a_form_without_the_word_never_switches_the_check_of_certificates_off(
+    browser: Browser, application: Application
+) -> None:
+    browser.post("/pacs/new", {**FORM, "tls": "true"})
+    server = application.pacs.get(ACTOR, "hospital-pacs")
+    assert (server.tls, server.tls_verify, server.tls_profile) == (True, True, "bcp-195")
 
 
 def test_a_change_of_environment_is_asked_for(browser: Browser, application: Application) -> None:

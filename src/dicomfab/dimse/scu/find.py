@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 
 from pydicom import Dataset
 
-from dicomfab.dimse.association import associate
+from dicomfab.dimse import command as dimse_command
+from dicomfab.dimse.association import Association, associate
+from dicomfab.dimse.contexts import PLAIN_SYNTAXES
 from dicomfab.dimse.messages import ProposedContext
 from dicomfab.dimse.peer import Peer
-from dicomfab.dimse.sop_classes import EXPLICIT_VR_LITTLE_ENDIAN, FIND, IMPLICIT_VR_LITTLE_ENDIAN
+from dicomfab.dimse.scu.query import Query
+from dicomfab.dimse.sop_classes import FIND
 from dicomfab.dimse.status import Category, category, failure
 from dicomfab.model.query import QueryModel
 
@@ -35,24 +38,50 @@ def find(
         PeerError: the query failed; matches already yielded are then incomplete.
     """
     sop_class_uid = FIND[model]
-    context = ProposedContext(sop_class_uid, (IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN))
-    with associate(peer, [context]) as association:
-        count = 0
-        stopped = False
-        for response, match in association.find(sop_class_uid, identifier):
-            kind = category(response.status)
-            # A cancel that we did not ask for leaves the answer incomplete.
-            if kind is Category.FAILURE or (kind is Category.CANCEL and not stopped):
-                raise failure("C-FIND", response, peer.label)
-            # After C-CANCEL the peer may still send what was under way (PS3.7 9.3.2.3): read it, keep none of it.
-            if match is None or stopped:
-                continue
-            if limit is not None and count >= limit:
-                association.cancel(sop_class_uid)
-                stopped = True
-                continue
-            count += 1
-            yield match
-            if cancelled():
-                association.cancel(sop_class_uid)
-                stopped = True
+    with associate(peer, [ProposedContext(sop_class_uid, PLAIN_SYNTAXES)]) as association:
+        yield from send(association, sop_class_uid, identifier, limit=limit, cancelled=cancelled)
+
+
+def send(
+    association: Association,
+    sop_class_uid: str,
+    identifier: Dataset,
+    *,
+    limit: int | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[Dataset]:
+    """One C-FIND over an association that is open; see :func:`find`.
+
+    Args:
+        association: with a context for the SOP class.
+        sop_class_uid: of any C-FIND service, the modality worklist too.
+        identifier: keys.
+        limit: as for :func:`find`.
+        cancelled: as for :func:`find`.
+
+    Raises:
+        PeerError: the query failed; matches already yielded are then incomplete.
+    """
+    peer = association.peer
+    query = Query(association, "C-FIND", sop_class_uid)
+    query.send(dimse_command.C_FIND_RQ, identifier)
+    count = 0
+    stopped = False
+    for response, match in query.responses(peer.timeouts.dimse_s):
+        kind = category(response.status)
+        # A cancel that we did not ask for leaves the answer incomplete.
+        if kind is Category.FAILURE or (kind is Category.CANCEL and not stopped):
+            raise failure("C-FIND", response, peer.label)
+        # After C-CANCEL the peer may still send what was under way (PS3.7 9.3.2.3): read it, keep none of it.
+        # Only a pending response has a match; some peers send an empty data set with the final one.
+        if kind is not Category.PENDING or match is None or stopped:
+            continue
+        if limit is not None and count >= limit:
+            query.cancel()
+            stopped = True
+            continue
+        count += 1
+        yield match
+        if cancelled():
+            query.cancel()
+            stopped = True

@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterable, Iterator
 
 from pydicom import Dataset
 
-from dicomfab.dimse.association import associate
-from dicomfab.dimse.handlers import StoreHandler
+from dicomfab.dimse import command as dimse_command
+from dicomfab.dimse.association import Association, associate
+from dicomfab.dimse.contexts import PLAIN_SYNTAXES
+from dicomfab.dimse.handlers import Requestor, StoreHandler
+from dicomfab.dimse.link import Message
 from dicomfab.dimse.messages import ProposedContext, Response
 from dicomfab.dimse.peer import Peer
+from dicomfab.dimse.scu.query import Query
 from dicomfab.dimse.sop_classes import EXPLICIT_VR_LITTLE_ENDIAN, GET, IMPLICIT_VR_LITTLE_ENDIAN
 from dicomfab.dimse.status import Category, category, failure
 from dicomfab.model.query import QueryModel
-
-MAX_CONTEXTS = 128
+from dicomfab.ul.pdu import MAX_CONTEXTS
 
 
 def get(
@@ -41,21 +44,26 @@ def get(
         PeerError: no association, no response.
     """
     sop_class_uid = GET[model]
-    contexts = [ProposedContext(sop_class_uid, (IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN))]
+    contexts = [ProposedContext(sop_class_uid, PLAIN_SYNTAXES)]
     syntaxes = _storage_transfer_syntaxes()
     for sop_class in dict.fromkeys(sop_classes):
         if len(contexts) == MAX_CONTEXTS:
             break
         contexts.append(ProposedContext(sop_class, syntaxes, as_scp=True))
-    with associate(peer, contexts, store_handler=store_handler) as association:
-        stopped = False
-        for response in association.get(sop_class_uid, identifier):
+    requestor = Requestor(peer.called_ae_title, peer.host)
+
+    def take(association: Association, message: Message) -> None:
+        association.take_instance(message, requestor, store_handler)
+
+    with associate(peer, contexts) as association:
+        query = Query(association, "C-GET", sop_class_uid)
+        query.send(dimse_command.C_GET_RQ, identifier)
+        for response, _ in query.responses(peer.timeouts.retrieve_s, take):
             if category(response.status) is Category.FAILURE:
                 raise failure("C-GET", response, peer.label)
             yield response
-            if not stopped and category(response.status) is Category.PENDING and cancelled():
-                association.cancel(sop_class_uid)
-                stopped = True
+            if category(response.status) is Category.PENDING and cancelled():
+                query.cancel()
 
 
 def _storage_transfer_syntaxes() -> tuple[str, ...]:

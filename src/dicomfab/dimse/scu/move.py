@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 
 from pydicom import Dataset
 
+from dicomfab.dimse import command as dimse_command
 from dicomfab.dimse.association import associate
+from dicomfab.dimse.contexts import PLAIN_SYNTAXES
 from dicomfab.dimse.messages import ProposedContext, Response
 from dicomfab.dimse.peer import Peer
-from dicomfab.dimse.sop_classes import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, MOVE
+from dicomfab.dimse.scu.query import Query
+from dicomfab.dimse.sop_classes import MOVE
 from dicomfab.dimse.status import Category, category, failure
 from dicomfab.model.query import QueryModel
 
@@ -39,13 +42,12 @@ def move(
         PeerError: no association, no response.
     """
     sop_class_uid = MOVE[model]
-    context = ProposedContext(sop_class_uid, (IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN))
-    with associate(peer, [context]) as association:
-        stopped = False
-        for response in association.move(sop_class_uid, identifier, move_destination):
+    with associate(peer, [ProposedContext(sop_class_uid, PLAIN_SYNTAXES)]) as association:
+        query = Query(association, "C-MOVE", sop_class_uid)
+        query.send(dimse_command.C_MOVE_RQ, identifier, {"MoveDestination": move_destination})
+        for response, _ in query.responses(peer.timeouts.retrieve_s):
             if category(response.status) is Category.FAILURE:
                 raise failure("C-MOVE", response, peer.label)
             yield response
-            if not stopped and category(response.status) is Category.PENDING and cancelled():
-                association.cancel(sop_class_uid)
-                stopped = True
+            if category(response.status) is Category.PENDING and cancelled():
+                query.cancel()

@@ -1,0 +1,1 @@
+"""Sockets, TLS and deadlines below an association. Nothing here knows what DICOM says."""
