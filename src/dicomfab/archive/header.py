@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import struct
 import zlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
@@ -43,6 +44,7 @@ _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM_END, _SEQUENCE_END = 0xFFFEE00D, 0xFFFEE0DD
 _MAX_VALUE_BYTES: Final = 1 << 16  # no indexed attribute is longer, by its VR or by sense
 _MAX_INFLATED_BYTES: Final = 16 << 20
+_REPEATED_BYTES: Final = 64
 _MAX_NESTING: Final = 1000
 _PLACING_UIDS: Final = ((0x0020000D, "StudyInstanceUID"), (0x0020000E, "SeriesInstanceUID"))
 
@@ -81,17 +83,26 @@ class Header(NamedTuple):
         """The attributes of one level, in the order of ``BY_LEVEL``; absent ones are empty."""
         charsets = encodings(self.raw.get(SPECIFIC_CHARACTER_SET, b""))
         little_endian = self.little_endian
-        found = []
-        for value, vr in zip(map(self.raw.get, _TAGS[level]), _VRS[level], strict=True):
-            text = value_text(value, vr, charsets, little_endian=little_endian) if value else ""
-            found.append(normal_date(text) if text and vr == "DA" else text)
-        return found
+        return [
+            (_text_again if len(value) <= _REPEATED_BYTES else _text)(value, vr, charsets, little_endian)
+            if value
+            else ""
+            for value, vr in zip(map(self.raw.get, _TAGS[level]), _VRS[level], strict=True)
+        ]
 
     def sharing(self, other: Header) -> Header:
         """The same, holding only once what the other has too, so that a long series stays small."""
         had = other.raw
         shared = {tag: had[tag] if had.get(tag) == value else value for tag, value in self.raw.items()}
         return Header(self.study_instance_uid, self.series_instance_uid, shared, self.little_endian)
+
+
+def _text(value: bytes, vr: str, charsets: tuple[str, ...], little_endian: bool) -> str:
+    text = value_text(value, vr, charsets, little_endian=little_endian)
+    return normal_date(text) if vr == "DA" else text
+
+
+_text_again: Final = lru_cache(maxsize=2048)(_text)  # the instances of a series have most values in common
 
 
 def parse_header(data: bytes, dataset_offset: int, identity: InstanceIdentity, *, whole: bool) -> Header | None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import random
+import signal
+import sqlite3
 import threading
 from pathlib import Path
 
+import numpy
 import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,10 +18,11 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from dicomfab.archive.archive import Archive
+from dicomfab.archive.archive import INDEX_NAME, Archive
 from dicomfab.archive.errors import ArchiveFailure, MismatchedInstance, UnreadableInstance
 from dicomfab.archive.records import Duplicate, Outcome
 from dicomfab.model.errors import InvalidInput
+from dicomfab.model.query import QueryModel
 from dicomfab.model.study import InstanceIdentity
 from dicomfab.model.values import Environment
 from tests.unit.archive.builders import (
@@ -30,6 +35,7 @@ from tests.unit.archive.builders import (
     dataset,
     encode,
     identity_of,
+    received,
     store,
 )
 
@@ -145,6 +151,42 @@ def test_another_instance_than_announced_is_refused(archive: Archive, announced:
 def test_uids_of_the_command_are_checked(archive: Archive, uid: str) -> None:
     with pytest.raises(InvalidInput):
         archive.begin(InstanceIdentity(CT, uid, EXPLICIT))
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED])
+@pytest.mark.parametrize("before_bytes", [0, 15_000, 40_000, 300_000])
+@pytest.mark.parametrize("chunk_bytes", [1_000, 70_000, 1 << 20])
+def test_a_header_is_read_however_far_it_goes_and_however_it_arrives(
+    archive: Archive, syntax: str, before_bytes: int, chunk_bytes: int
+) -> None:
+    data = dataset(Rows=512, ImageComments="last")
+    data.add_new(0x00110010, "LO", "TEST")
+    data.add_new(0x00111001, "OB", random.Random(0).randbytes(before_bytes))  # not to be deflated
+    data.add_new(0x7FE00010, "OW", random.Random(1).randbytes(100_000))
+    content = encode(data, syntax)
+    incoming = archive.begin(identity_of(data, syntax))
+    buffer = bytearray(chunk_bytes)
+    for start in range(0, len(content), chunk_bytes):
+        piece = content[start : start + chunk_bytes]
+        buffer[: len(piece)] = piece  # a view of it holds only during the call
+        with memoryview(buffer) as view:
+            incoming.write(view[: len(piece)])
+    stored = incoming.commit(environment=Environment.TEST).instance
+    assert stored.path.read_bytes()[stored.dataset_offset :] == content
+    assert incoming.size_bytes == stored.size_bytes == len(content)
+    asked = received(QueryRetrieveLevel="IMAGE", SOPInstanceUID="1.2.1.1.1", Rows=None)
+    assert [match.Rows for match in archive.find(QueryModel.STUDY_ROOT, asked)] == [512]
+
+
+def test_pixels_may_come_as_an_array_of_numbers(archive: Archive) -> None:
+    data = dataset()
+    pixels = numpy.arange(100_000, dtype="<u2").reshape(250, 400)
+    incoming = archive.begin(identity_of(data))
+    incoming.write(encode(data) + b"\xe0\x7f\x10\x00OW\0\0" + pixels.nbytes.to_bytes(4, "little"))
+    incoming.write(memoryview(pixels))
+    incoming.write(memoryview(b""))
+    stored = incoming.commit(environment=Environment.TEST).instance
+    assert pydicom.dcmread(stored.path).PixelData == pixels.tobytes()
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -276,6 +318,34 @@ def test_one_bad_instance_does_not_spoil_the_others_of_its_group(archive: Archiv
         thread.join()
     assert failures == [0xA700, 0xA700]
     assert archive.storage().instances == 7
+
+
+def test_a_thread_that_is_interrupted_while_it_waits_holds_up_no_other(archive: Archive) -> None:
+    store(archive, dataset(instance="1.9.0"))
+    writer = archive._opened().writer
+    main, waiting = threading.main_thread().ident, threading.Event()
+    assert main is not None
+    with contextlib.closing(sqlite3.connect(archive.root / INDEX_NAME, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        leader = threading.Thread(target=store, args=(archive, dataset(instance="1.9.1")))
+        leader.start()
+
+        def interrupt() -> None:
+            while not writer._queue:  # until the main thread waits there
+                waiting.wait(0.001)
+            signal.pthread_kill(main, signal.SIGINT)
+
+        while not writer._led or writer._queue:  # until the other leads
+            waiting.wait(0.001)
+        interrupter = threading.Thread(target=interrupt)
+        interrupter.start()
+        with pytest.raises(KeyboardInterrupt):
+            store(archive, dataset(instance="1.9.2"))
+        interrupter.join()
+        other.execute("ROLLBACK")
+    leader.join()
+    store(archive, dataset(instance="1.9.3"))
+    assert sorted(one.identity.sop_instance_uid for one in archive.instances("1.2.1")) == ["1.9.0", "1.9.1", "1.9.3"]
 
 
 def test_deleting_a_study(archive: Archive) -> None:

@@ -23,7 +23,7 @@ _SEND_SLICE_S: Final = 0.1
 #: While sending, a deadline counts for this much progress, in bytes.
 _PROGRESS_BYTES: Final = 64 << 10
 #: From this size on a piece of a file goes from the page cache to the socket without passing through here.
-_SENDFILE_BYTES: Final = 64 << 10
+_SENDFILE_BYTES: Final = 512 << 10
 _READ_AHEAD_BYTES: Final = 1 << 20
 _MAX_PIECES: Final = 512
 _MAX_BATCH_BYTES: Final = 4 << 20
@@ -104,6 +104,7 @@ class PlainChannel:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._receive_slice_s = 0.0
+        self._ahead: _ReadAhead | None = None
         sock.settimeout(None)
         send_at_once(sock)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(_SEND_SLICE_S))
@@ -149,7 +150,6 @@ class PlainChannel:
         sending = _Sending(timeout_s, on_stall)
         batch: list[_Piece] = []
         size = 0
-        ahead: _ReadAhead | None = None
         for chunk in chunks:
             piece: _Piece | None
             if not isinstance(chunk, FileRange):
@@ -160,7 +160,7 @@ class PlainChannel:
                 self._send_file(chunk, sending)
                 continue
             else:
-                ahead = ahead or _ReadAhead()
+                ahead = self._ahead = self._ahead or _ReadAhead()
                 piece = ahead.get(chunk)
                 if piece is None:
                     self._send_batch(batch, size, sending, _MORE)  # it may still refer to what is read over
@@ -172,6 +172,8 @@ class PlainChannel:
                 self._send_batch(batch, size, sending, _MORE)
                 batch, size = [], 0
         self._send_batch(batch, size, sending, 0)
+        if self._ahead is not None:
+            self._ahead.forget()
 
     def _send_batch(self, batch: list[_Piece], size: int, sending: _Sending, flags: int) -> None:
         while size:
@@ -233,6 +235,10 @@ class _ReadAhead:
         if piece.fd != self._fd or position < 0 or piece.offset + piece.length > self._end:
             return None
         return self._view[position : position + piece.length]
+
+    def forget(self) -> None:
+        """Keep the buffer alone: the next file may have the same descriptor."""
+        self._fd = -1
 
     def read(self, piece: FileRange) -> memoryview:
         """Read a piece and what comes after it, over what was read before.
