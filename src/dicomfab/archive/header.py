@@ -157,10 +157,9 @@ def read_identity(path: Path) -> tuple[InstanceIdentity, int]:
                 raise EOFError("no DICM prefix")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 at, end = 132, len(data)
-                while at < end:
+                # What follows the group may be deflated, and then no data element.
+                while at < end and data[at : at + 2] == b"\2\0":
                     tag, _, length, value_at = _element(data, at, _META)
-                    if tag >> 16 != 0x0002:
-                        break
                     meta[tag] = decode(_value(data, value_at, length), "UI", ())
                     at = value_at + length
     except EOFError as error:

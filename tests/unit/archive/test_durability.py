@@ -19,7 +19,7 @@ from dicomfab.archive.errors import ArchiveFailure
 from dicomfab.archive.records import Duplicate, Outcome
 from dicomfab.model.query import QueryModel
 from dicomfab.model.values import Environment
-from tests.unit.archive.builders import dataset, encode, identity_of, notes, received, store
+from tests.unit.archive.builders import DEFLATED, dataset, encode, identity_of, notes, received, store
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -151,6 +151,14 @@ def test_an_archive_can_be_used_again_after_closing(tmp_path: Path) -> None:
     assert store(archive, dataset()).outcome is Outcome.SAME
     archive.close()
     archive.close()
+
+
+def test_reindexing_reads_a_deflated_instance(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    store(archive, dataset(), DEFLATED)
+    report = archive.reindex()
+    assert (report.instances, report.unusable) == (1, ())
+    assert [one.identity.transfer_syntax_uid for one in archive.instances("1.2.1")] == [DEFLATED]
 
 
 def test_reindexing_finds_everything_again(tmp_path: Path) -> None:
