@@ -35,7 +35,12 @@ from tests.peers import programs
 from tests.peers import pynetdicom_peers as pynetdicom
 from tests.unit.dimse.memory_pacs import MemoryPacs, make_instance
 
-pytestmark = pytest.mark.peers
+pytestmark = [
+    pytest.mark.peers,
+    # pynetdicom leaves the sockets of failed connections to the garbage collector.
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
+]
 
 DEADLINE_S = pynetdicom.DEADLINE_S
 SIZE = 50 << 20

@@ -25,7 +25,12 @@ from tests.peers import programs
 from tests.peers import pynetdicom_peers as pynetdicom
 from tests.unit.dimse.memory_pacs import MemoryPacs
 
-pytestmark = pytest.mark.peers
+pytestmark = [
+    pytest.mark.peers,
+    # pynetdicom leaves the sockets of failed connections to the garbage collector.
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
+]
 
 MPPS = "1.2.840.10008.3.1.2.3.3"
 COMMITMENT, COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"

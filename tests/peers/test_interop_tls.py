@@ -34,7 +34,12 @@ from tests.peers import pynetdicom_peers as pynetdicom
 from tests.unit.dimse.memory_pacs import MemoryPacs
 from tests.unit.dimse.transport.secure_peers import HOST, Authority, Pair
 
-pytestmark = pytest.mark.peers
+pytestmark = [
+    pytest.mark.peers,
+    # pynetdicom leaves the sockets of failed connections to the garbage collector.
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
+]
 
 STUDY_ROOT = QueryModel.STUDY_ROOT
 DEADLINE_S = pynetdicom.DEADLINE_S

@@ -333,12 +333,13 @@ def _texts(match: Dataset, keyword: str) -> tuple[str, ...]:
     value = match.get(keyword)
     if not value:
         return ()
-    return (str(value),) if isinstance(value, str) else tuple(str(item) for item in value)
+    several = isinstance(value, Iterable) and not isinstance(value, str)
+    return tuple(map(str, value)) if several else (str(value),)
 
 
 def _number(match: Dataset, keyword: str) -> int | None:
     text = str(match.get(keyword) if match.get(keyword) is not None else "").strip()
-    return int(text) if re.fullmatch(r"\d+", text) else None
+    return int(text) if re.fullmatch(r"[0-9]{1,12}", text) else None
 
 
 def _literal(reference: str, field_name: str) -> str:

@@ -205,7 +205,7 @@ Behaviour = Callable[[Wire], object]
 def peer(behave: Behaviour, timeouts: Timeouts = PATIENT, **more: Any) -> Iterator[Peer]:
     """A server that behaves so on each of its connections, each in a thread."""
     over = threading.Event()
-    threads: list[threading.Thread] = []
+    threads: dict[threading.Thread, socket.socket] = {}
     problems: list[BaseException] = []
 
     def serve(connection: socket.socket) -> None:
@@ -225,8 +225,9 @@ def peer(behave: Behaviour, timeouts: Timeouts = PATIENT, **more: Any) -> Iterat
                     connection, _ = listening.accept()
                 except OSError:
                     return
-                threads.append(threading.Thread(target=serve, args=(connection,), daemon=True))
-                threads[-1].start()
+                thread = threading.Thread(target=serve, args=(connection,), daemon=True)
+                threads[thread] = connection
+                thread.start()
 
         accepting = threading.Thread(target=accept, daemon=True)
         accepting.start()
@@ -236,7 +237,10 @@ def peer(behave: Behaviour, timeouts: Timeouts = PATIENT, **more: Any) -> Iterat
             over.set()
             listening.shutdown(socket.SHUT_RDWR)
             accepting.join(PATIENCE_S)
-            for thread in threads:
+            for thread, connection in threads.items():
+                thread.join(0.5)
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)  # it may still be talking to someone who has gone
                 thread.join(PATIENCE_S)
                 assert not thread.is_alive()
     if problems:

@@ -84,7 +84,7 @@ def store(
                 if position < end:  # cancelled
                     return
         except (PeerTimeout, AssociationAborted) as error:
-            if resent or getattr(error, "stage", "dimse") != "dimse":
+            if resent or not error.transient or getattr(error, "stage", "dimse") != "dimse":
                 raise
             resent = True
 
