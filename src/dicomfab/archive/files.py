@@ -115,10 +115,7 @@ class InstanceFiles:
         return f"{self._workspace_name}/{next(self._numbers)}"
 
     def spare(self) -> str:
-        """An empty temporary file for the caller to fill: its name is durable already, as a new one's is not.
-
-        Syncing it later costs the disk less than syncing a new file, which takes its directory along.
-        """
+        """An empty temporary file for the caller to fill, whose name is durable: so syncing the file will be enough."""
         with self._spares_lock:
             if not self._spares:
                 self._spares = [self.temporary() for _ in range(_SPARES)]
@@ -147,7 +144,7 @@ class InstanceFiles:
 
         Args:
             name: relative to ``instances``, not named by the index.
-            source: a synced temporary file, which keeps its name beside the new one; or what is to be in the file.
+            source: a synced temporary file, which keeps its name beside the new one; or the content.
         """
         line = f"{name}\n".encode("ascii")
         os.pwrite(self._placing_fd, line + b"\n", self._placing_at)  # an empty line ends the list
@@ -163,7 +160,7 @@ class InstanceFiles:
             self._make(final, source)
 
     def restore(self, name: str, source: str | bytes) -> None:
-        """As :meth:`place`, and sync the file, whatever a lost machine has left there; not yet its name."""
+        """As :meth:`place`, whatever is there now, and sync the file; its name is left to :meth:`sync_names`."""
         final = self.instances / name
         final.parent.mkdir(parents=True, exist_ok=True)
         new = final.with_name(final.name + ".new")

@@ -194,7 +194,7 @@ def is_indexed(connection: Connection, path: str) -> bool:
 
 def _add_study(connection: Connection, header: Header, environment: Environment) -> tuple[int, str]:
     of_patient = header.values(Level.PATIENT)
-    patient_id, issuer = of_patient[:2]
+    patient_id, issuer = of_patient[:2]  # the order of the attributes
     found = driver(connection).execute(_PATIENT, (patient_id, issuer)).fetchone()
     patient_row = found[0] if found else _insert(connection, Level.PATIENT, *of_patient)
     now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

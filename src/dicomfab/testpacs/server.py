@@ -108,13 +108,28 @@ class _OneLine(logging.Formatter):
     """What a peer sent, such as its AE title, can neither end a line of the log nor steer a terminal."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in super().formatMessage(record))
+        line = super().formatMessage(record)
+        return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+class _Rotating(logging.handlers.RotatingFileHandler):
+    """Looks at the size of its file now and then: each look formats the record once more."""
+
+    _LOOK_EVERY = 100
+    _unseen = 0
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - logging's name
+        self._unseen += 1
+        if self._unseen < self._LOOK_EVERY:
+            return False
+        self._unseen = 0
+        return bool(super().shouldRollover(record))
 
 
 def log_to(path: Path) -> None:
     """Log to a file that is rotated before it grows large."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    handler = _Rotating(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger().addHandler(handler)  # of libraries only warnings: the root's level stays
     logging.getLogger("dicomfab").setLevel(logging.INFO)
