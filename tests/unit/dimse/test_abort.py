@@ -143,9 +143,11 @@ def test_an_abort_ends_what_is_under_way(operation: str, big: InstanceFile) -> N
     work = {"receiving": receiving, "sending": sending(big), "between": between}[operation]
     with raw.peer(behave, PATIENT) as peer:
         check(peer, work, big)
-    if operation != "sending":  # a peer that does not read cannot be told
-        assert last_words[0][:6] == b"\x07\0\0\0\0\x04"
-        assert last_words[0][8] == 0
+    # A peer that does not read cannot be told, and one that is just answering may see the connection reset instead.
+    assert last_words or operation != "receiving"
+    for words in last_words:
+        assert words[:6] == b"\x07\0\0\0\0\x04"
+        assert words[8] == 0
 
 
 @contextlib.contextmanager
