@@ -15,9 +15,9 @@ import itertools
 import os
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -117,12 +117,9 @@ def bench_ingest(
         for uid, content in instances:
             store(archive, uid, content)
 
-    workers = [threading.Thread(target=send, args=(part,)) for part in work]
     start, processor = time.perf_counter(), time.process_time()
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(send, work))  # an error in a thread is an error here
     seconds, processor = time.perf_counter() - start, time.process_time() - processor
     stored = sum(map(len, work))
     rate, each_us = stored / seconds, processor / stored * 1e6

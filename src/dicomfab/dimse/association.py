@@ -30,7 +30,7 @@ from dicomfab.ul import (
     UserIdentity,
     UserInformation,
 )
-from dicomfab.ul.negotiation import AcceptedContext, accepted_contexts
+from dicomfab.ul.negotiation import TRANSFER_SYNTAXES_NOT_SUPPORTED, AcceptedContext, accepted_contexts
 
 #: What we tell peers that we take in one P-DATA-TF, in bytes.
 MAX_PDU_LENGTH: Final = 128 << 10
@@ -280,7 +280,9 @@ def _established(link: Link, peer: Peer, request: AssociateRQ, answer: object) -
     association = Association(link, peer, implementation, user.identity_response)
     if not link.contexts:
         association.close(in_order=True)
-        raise explain.no_context(peer, tuple({c.abstract_syntax for c in request.contexts}))
+        refused = {result.result for result in answer.answer.results}
+        wanted = {c.abstract_syntax for c in request.contexts}
+        raise explain.no_context(peer, wanted, only_syntaxes=refused == {TRANSFER_SYNTAXES_NOT_SUPPORTED})
     return association
 
 

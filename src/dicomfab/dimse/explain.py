@@ -263,14 +263,21 @@ def violated(peer: Peer, ending: PeerViolated, doing: str) -> PeerError:
 _BANNERS = {b"HTTP": "HTTP", b"SSH-": "SSH", b"220 ": "SMTP or FTP", b"<?xml": "XML", b"\x0bMSH": "HL7"}
 
 
-def no_context(peer: Peer, wanted: Iterable[str] | str) -> ContextRejected:
+def no_context(peer: Peer, wanted: Iterable[str] | str, *, only_syntaxes: bool = False) -> ContextRejected:
     """The association stands, but without a context for what we want to do.
 
     Args:
         peer: the other side.
         wanted: SOP class UIDs, or what for in words.
+        only_syntaxes: the peer said that it knows the SOP classes, and none of the transfer syntaxes proposed.
     """
     what = wanted if isinstance(wanted, str) else ", ".join(sorted(map(uid_name, set(wanted))))
+    if only_syntaxes:
+        return ContextRejected(
+            f"{peer.label} accepts {what} in none of the transfer syntaxes proposed.",
+            cause="the server has no codec for them, or they are switched off there",
+            remedy="have its administrator enable the transfer syntax, or let the instances be converted for it",
+        )
     return ContextRejected(
         f"{peer.label} accepts no presentation context for {what}.",
         cause="the server does not offer this service or object type on this port and AE title",
@@ -287,6 +294,10 @@ def not_taken(peer: Peer, identity: InstanceIdentity, why: TranscodingFailed | N
         why: what went wrong when it was to be converted to one that the peer takes.
     """
     error = no_context(peer, f"{uid_name(identity.sop_class_uid)} in {uid_name(identity.transfer_syntax_uid)}")
+    error.cause = "the server does not take this object type, or takes it in other transfer syntaxes only"
+    error.remedy = (
+        "have its administrator enable the SOP class or the transfer syntax, or let the instance be converted"
+    )
     if why is not None:
         error.cause = f"the server does not take this transfer syntax, and converting it failed: {why.what}"
         error.remedy = why.remedy or error.remedy

@@ -24,6 +24,9 @@ from dicomfab.model.errors import (
     DicomFabError,
     PeerTimeout,
 )
+from dicomfab.ul import AssociateAC, AssociateRQ, ContextResult, UserInformation
+from dicomfab.ul import pdu as pdus
+from tests.unit.dimse import raw
 from tests.unit.dimse.memory_pacs import MemoryPacs
 
 SHORT = Timeouts(connect_s=1.0, association_s=1.0, dimse_s=1.0)
@@ -154,3 +157,17 @@ def test_no_context_names_the_service() -> None:
     error = explain.no_context(Peer("host", 104, "CALLED"), "C-FIND")
     assert isinstance(error, ContextRejected)
     assert "C-FIND" in error.what
+
+
+def test_refused_transfer_syntaxes_are_told_from_a_refused_service() -> None:
+    def behave(wire: raw.Wire) -> None:
+        request = wire.pdu()
+        asked = pdus.decode_pdu(request[0], request[6:])
+        assert isinstance(asked, AssociateRQ)
+        results = tuple(ContextResult(c.context_id, 4, c.transfer_syntaxes[0]) for c in asked.contexts)
+        user = UserInformation(16384, "1.2.3")
+        wire.send(pdus.encode_pdu(AssociateAC(asked.called_ae_title, asked.calling_ae_title, results, user)))
+        wire.rest()
+
+    with raw.peer(behave, raw.PATIENT) as peer, pytest.raises(ContextRejected, match="none of the transfer syntaxes"):
+        echo(peer)
