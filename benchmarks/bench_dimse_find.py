@@ -93,7 +93,7 @@ def measured(table: Table, server: Orthanc, studies: int, accession: str, runs: 
             sides[f"pynetdicom {touch}"] = partial(report.complete, once)
         taken = {name: [one * 1000 for one in values] for name, values in alternating(runs, **sides).items()}
     what = f"find {studies} studies"
-    table.lower(f"{what}, findscu quiet", "ms", taken["ours"], "findscu -q", taken["quiet"], FASTER_THAN_FINDSCU)
+    table.lower(f"{what}, findscu quiet", "ms", taken["ours"], "findscu -q", taken["quiet"])
     table.lower(f"{what}, findscu printing", "ms", taken["ours"], "findscu", taken["printing"], FASTER_THAN_FINDSCU)
     table.lower(f"{what}, pynetdicom", "ms", taken["ours"], "pynetdicom", taken["pynetdicom False"])
     reading = taken["ours reading"]

@@ -31,8 +31,8 @@ import peers
 from peers import Child, EmbeddedPacs, Orthanc, Served
 
 SENDERS = (1, 4)
-STOCK_GATES = {TINY: 50.0, CT: 10.0}
-FAST_GATES = {TINY: 1.5, CT: 2.5}
+STOCK_GATES = {TINY: 20.0, CT: 5.0}
+FAST_GATES = {TINY: 1.0, CT: 1.0}
 # files of the two storescu runs, into ours and into Orthanc: stock Orthanc takes some 10 instances a second
 STOCK_COUNTS = {TINY: ((20, 620), (2, 22)), CT: ((10, 130), (2, 22))}
 FAST_COUNTS = {TINY: 1200, CT: 320}  # divisible by senders and by what --quick leaves

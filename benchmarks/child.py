@@ -22,6 +22,7 @@ from typing import Any
 from pydicom import Dataset
 
 from dicomfab.archive.header import read_identity
+from dicomfab.dimse import command as dimse_command
 from dicomfab.dimse.association import associate
 from dicomfab.dimse.handlers import Refusal, Requestor, ServerConfig, StoreSink
 from dicomfab.dimse.peer import Peer, Timeouts
@@ -32,8 +33,10 @@ from dicomfab.dimse.scu.find import find
 from dicomfab.dimse.scu.get import get
 from dicomfab.dimse.scu.move import move
 from dicomfab.dimse.scu.store import store
+from dicomfab.model.part10 import IMPLEMENTATION_CLASS_UID
 from dicomfab.model.query import QueryModel
 from dicomfab.model.study import Buffer, InstanceFile, InstanceIdentity
+from dicomfab.ul import AssociateRQ, PresentationContext, Role, UpperLayer, UserInformation
 
 HOST = "127.0.0.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -77,6 +80,70 @@ def send(peer: dict[str, Any], count: int | None = None, read_first: bool = Fals
     accepted = sum(outcome.accepted and not outcome.resent for outcome in store(peer_of(peer), instances))
     end = time.monotonic()
     return {"start": start, "end": end, "accepted": accepted, "cpu_s": time.process_time() - cpu}
+
+
+def send_ready(peer: dict[str, Any], count: int | None = None) -> dict[str, Any]:
+    """Send what was loaded as bytes made ready beforehand, by a bare socket that does not read what is answered.
+
+    It is the limit of a sender in Python that has one request outstanding, and waits for each answer; this one
+    makes no message, looks at no status and reads no file within the time.
+    """
+    chosen = Files.instances if count is None else Files.instances[:count]
+    kinds = {(one.identity.sop_class_uid, one.identity.transfer_syntax_uid) for one in chosen}
+    ((sop_class, syntax),) = kinds
+    layer = UpperLayer(Role.REQUESTOR)
+    with connected(peer["port"]) as sock:
+        offered = PresentationContext(1, sop_class, (syntax,))
+        user = UserInformation(1 << 17, IMPLEMENTATION_CLASS_UID)
+        layer.associate(AssociateRQ(peer["ae_title"], "READY", (offered,), user))
+        layer.connected()
+        turn(sock, layer)
+        messages = [b"".join(layer.data(1, request_of(one), (content_of(one),))) for one in chosen]
+        start = time.monotonic()
+        for message in messages:
+            sock.sendall(message)
+            await_answer(sock, layer)
+        end = time.monotonic()
+        layer.release()
+        turn(sock, layer)
+    return {"start": start, "end": end, "accepted": len(messages), "cpu_s": 0.0}
+
+
+def turn(sock: socket.socket, layer: UpperLayer) -> None:
+    """Send what the upper layer has to say, and read the answer."""
+    for chunk in layer.data_to_send():
+        sock.sendall(chunk)
+    await_answer(sock, layer)
+
+
+def await_answer(sock: socket.socket, layer: UpperLayer) -> None:
+    """Wait for one whole PDU."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    while True:
+        taken = sock.recv_into(layer.get_buffer())
+        if not taken:
+            raise RuntimeError("the sink hung up")
+        layer.received(taken)
+        if not layer.in_pdu:
+            return
+
+
+def request_of(instance: InstanceFile) -> bytes:
+    identity = instance.identity
+    return dimse_command.encode(
+        {
+            "AffectedSOPClassUID": identity.sop_class_uid,
+            "CommandField": dimse_command.C_STORE_RQ,
+            "MessageID": 1,
+            "Priority": dimse_command.PRIORITY_MEDIUM,
+            "CommandDataSetType": dimse_command.DATA_SET,
+            "AffectedSOPInstanceUID": identity.sop_instance_uid,
+        }
+    )
+
+
+def content_of(instance: InstanceFile) -> bytes:
+    return instance.path.read_bytes()[instance.dataset_offset :]
 
 
 # --------------------------------------------------------------------------- C-FIND
@@ -289,8 +356,8 @@ def prepare(modules: Sequence[str]) -> int:
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        load, send, query, echoes, echoes_on_one, raw_connections, raw_exchanges, serve_raw, serve, counted, fetch,
-        have_moved, prepare,
+        load, send, send_ready, query, echoes, echoes_on_one, raw_connections, raw_exchanges, serve_raw, serve, counted,
+        fetch, have_moved, prepare,
     )
 }  # fmt: skip
 
