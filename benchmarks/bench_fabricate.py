@@ -22,17 +22,16 @@ from pathlib import Path
 from pydicom import Dataset
 
 from dicomfab.fabricate.encode.template import HeaderTemplate
-from dicomfab.fabricate.iods import family
-from dicomfab.fabricate.recipe import ResolvedStudy, StudyRecipe, resolve
+from dicomfab.fabricate.recipe import ResolvedStudy, SeriesRecipe, StudyRecipe, resolve
 from dicomfab.fabricate.sinks import write_files
-from dicomfab.fabricate.study import fabricate
+from dicomfab.fabricate.study import fabricate, plans
 
 HEADER_GATE = 10.0
 NOW = dt.datetime(2026, 1, 31, 9, 30, tzinfo=dt.UTC)
 
 
-def study(kind: str, seed: int, slices: int = 200) -> ResolvedStudy:
-    return resolve(StudyRecipe((kind,), seed=seed, slices=slices), now=NOW, draw_seed=lambda: seed)
+def study(kind: str, seed: int, slices: int | None = None) -> ResolvedStudy:
+    return resolve(StudyRecipe((SeriesRecipe(kind, slices),), seed=seed), now=NOW, draw_seed=lambda: seed)
 
 
 def seconds(work: Callable[[int], float], repeats: int) -> float:
@@ -57,7 +56,7 @@ def written(seed: int, base: str | None) -> float:
 
 def header_ratio(count: int) -> tuple[float, float]:
     """Headers per second by template and by pydicom (one Dataset kept, changed elements set, encoded)."""
-    plan = next(iter(family("ct-chest").plan(study("ct-chest", 1, count), 1, 1)))
+    plan = next(iter(plans(study("ct-chest", 1, count), 1)))
     template = HeaderTemplate(plan.dataset, tuple(plan.varying(0)), None)
     start = time.perf_counter()
     ours = [template.header(plan.varying(index)) for index in range(count)]

@@ -83,13 +83,14 @@ class Lab:
         """Fabricate a study into the local store.
 
         Args:
-            kinds: such as ``ct-chest``; see :data:`dicomfab.fabricate.kinds.KINDS`.
+            kinds: such as ``ct-chest``, or ``ct-chest:40`` with a count; see :data:`dicomfab.fabricate.kinds.KINDS`.
             recipe: further fields of :class:`dicomfab.fabricate.recipe.StudyRecipe`.
         """
-        from dicomfab.fabricate.recipe import StudyRecipe
+        from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
 
         service = self.application.studies
-        return service.create(self.actor, service.resolve_recipe(self.actor, StudyRecipe(kinds, **recipe)))
+        series = tuple(SeriesRecipe.parse(kind) for kind in kinds)
+        return service.create(self.actor, service.resolve_recipe(self.actor, StudyRecipe(series, **recipe)))
 
     def studies(self) -> tuple[StudySummary, ...]:
         """The local studies, the newest first (100 at most)."""

@@ -106,7 +106,7 @@ def application(lab: Lab) -> Iterator[Application]:
 def study(application: Application) -> Fabricated:
     """A small study in the local store and on Test PACS 1."""
     recipe = StudyRecipe(
-        kinds=("dx-chest", "text-card"),
+        series=("dx-chest", "text-card"),
         patient=Patient("Lindgren^Astrid", "SYN0042", "19500102", "F"),
         seed=42,
         accession_number="SYN-WEB-1",

@@ -100,7 +100,7 @@ def _create_study(page: Page, accession: str, picture: Picture) -> None:
     page.get_by_label("Patient name").fill("Moreau^Claire")
     page.get_by_label("Accession number").fill(accession)
     page.get_by_label("Study date").fill("2026-01-31")
-    page.get_by_label("CT slices").fill(str(SLICES))
+    page.get_by_label("Slices").fill(str(SLICES))
     page.get_by_label("Seed").fill("7")
     picture(page, "study-form")
     page.get_by_role("button", name="Create").click()

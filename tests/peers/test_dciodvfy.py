@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from dicomfab.fabricate.kinds import KINDS
-from dicomfab.fabricate.recipe import StudyRecipe, resolve
+from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe, resolve
 from dicomfab.fabricate.sinks import write_files
 from dicomfab.model.study import Patient
 from tests.peers.dciodvfy import dcentvfy, dciodvfy, dciodvfy_all
@@ -26,6 +27,10 @@ PATIENTS = {
     "scripts": Patient("Yamada^Tarou=山田^太郎=やまだ^たろう", "SYN2", "20260131", "M"),
     "other": Patient("Ξένη^Ирина", "SYN3", "20240131", "O"),
 }
+
+
+def small(kinds: Iterable[str]) -> tuple[SeriesRecipe, ...]:
+    return tuple(SeriesRecipe(kind, 3 if KINDS[kind].counted else None) for kind in kinds)
 
 
 def made(tmp_path: Path, recipe: StudyRecipe) -> list[Path]:
@@ -47,20 +52,20 @@ def assert_valid(paths: list[Path]) -> None:
 
 @pytest.mark.parametrize("patient", PATIENTS)
 def test_a_study_of_all_kinds(tmp_path: Path, patient: str) -> None:
-    recipe = StudyRecipe(tuple(KINDS), patient=PATIENTS[patient], slices=3, referring_physician="Großmann^Åsa")
+    recipe = StudyRecipe(small(KINDS), patient=PATIENTS[patient], referring_physician="Großmann^Åsa")
     assert_valid(made(tmp_path, recipe))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_study_of_one_kind_without_an_accession_number(tmp_path: Path, kind: str) -> None:
-    recipe = StudyRecipe((kind,), seed=2**63 - 1, slices=2, cards=2, accession_number="")
+    recipe = StudyRecipe(small([kind]), seed=2**63 - 1, accession_number="")
     assert_valid(made(tmp_path, recipe))
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_slice_of_a_full_study(tmp_path: Path, seed: int) -> None:
-    paths = made(tmp_path, StudyRecipe(tuple(KINDS), seed=seed, slices=200))
+    paths = made(tmp_path, StudyRecipe(tuple(KINDS), seed=seed))
     assert len(paths) == 203
     assert_valid(paths)
 

@@ -31,10 +31,10 @@ def instances(tmp_path_factory: pytest.TempPathFactory) -> list[InstanceFile]:
     """A small CT, DX and text-card study as files."""
     import datetime
 
-    from dicomfab.fabricate.recipe import StudyRecipe, resolve
+    from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe, resolve
     from dicomfab.fabricate.sinks import write_files
 
-    recipe = StudyRecipe(("ct-chest", "text-card"), seed=11, slices=6, accession_number="PEER1")
+    recipe = StudyRecipe((SeriesRecipe("ct-chest", 6), "text-card"), seed=11, accession_number="PEER1")
     resolved = resolve(recipe, now=datetime.datetime(2026, 1, 5, 10, tzinfo=datetime.UTC), draw_seed=lambda: 1)
     return write_files(resolved, tmp_path_factory.mktemp("instances"))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomfab.fabricate.recipe import StudyRecipe
+from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
 from dicomfab.model.errors import StatusFailure
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.study_filter import StudyFilter
@@ -17,7 +17,7 @@ from tests.unit.services.hospital import ADMIN, Hospital, hospital
 
 pytestmark = pytest.mark.peers
 
-RECIPE = StudyRecipe(("ct-chest", "text-card"), seed=21, slices=4, accession_number="BOTHWAYS")
+RECIPE = StudyRecipe((SeriesRecipe("ct-chest", 4), "text-card"), seed=21, accession_number="BOTHWAYS")
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def test_from_nothing_to_a_moved_study(tmp_path: Path) -> None:
         assert {server.id for server in lab.servers()} == {"one", "two", "live"}
         assert lab.test_server("one").ok
 
-        made = lab.create("text-card", seed=3, cards=2, accession_number="API1")
+        made = lab.create("text-card:2", seed=3, accession_number="API1")
         study = made.resolved.study_instance_uid
         assert [summary.study_instance_uid for summary in lab.studies()] == [study]
         assert lab.send("API1", to="ONE").verdict.kind is VerdictKind.VERIFIED

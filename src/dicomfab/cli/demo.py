@@ -77,7 +77,7 @@ def _fabricate(built: Application, kind: str, accession: str, *, quiet: bool) ->
     from dicomfab.fabricate.recipe import StudyRecipe
 
     recipe = StudyRecipe(
-        kinds=(kind,),
+        series=(kind,),
         patient=PATIENT,
         seed=SEED,
         accession_number=accession,

@@ -25,7 +25,8 @@ Study = Annotated[str, typer.Argument(help="Study Instance UID, accession number
 @app.command()
 def create(
     kind: Annotated[
-        list[str] | None, typer.Option("--kind", help="ct-chest, dx-chest or text-card; again for more in one study.")
+        list[str] | None,
+        typer.Option("--kind", help="A kind, or KIND:COUNT (see: dicomfab recipe kinds); again for more in one study."),
     ] = None,
     patient_name: Annotated[str, typer.Option(help="FAMILY^GIVEN; invented if not given.")] = "",
     patient_id: Annotated[str, typer.Option(help="Invented if not given.")] = "",
@@ -34,7 +35,9 @@ def create(
     accession: Annotated[str, typer.Option(help="Accession number; invented if not given.")] = "",
     study_date: Annotated[str, typer.Option(help="YYYYMMDD or YYYY-MM-DD; today if not given.")] = "",
     description: Annotated[str, typer.Option(help="Study description.")] = "",
-    slices: Annotated[int, typer.Option(min=1, max=2000, help="Slices of a CT.")] = 200,
+    slices: Annotated[int | None, typer.Option(min=1, help="Slices of each kind that has slices.")] = None,
+    style: Annotated[str, typer.Option(help="image, or card for text cards instead of a body.")] = "",
+    transfer_syntax: Annotated[str, typer.Option(help="Name or UID; explicit VR little endian if not given.")] = "",
     seed: Annotated[int | None, typer.Option(min=0, help="Same seed, options and date: same bytes.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write plain files into this folder instead.")] = None,
     as_json: output.Json = False,
@@ -43,17 +46,18 @@ def create(
 
     The patient is given or invented; the seed is given or drawn, and printed either way.
     """
-    from dicomfab.fabricate.recipe import StudyRecipe
+    from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe, with_slices
     from dicomfab.services.studies import patient_given
 
     recipe = StudyRecipe(
-        kinds=tuple(kind or ["ct-chest"]),
+        series=tuple(with_slices(SeriesRecipe.parse(one), slices) for one in kind or ["ct-chest"]),
         patient=patient_given(patient_name, patient_id, birth_date.replace("-", ""), sex.upper()),
         seed=seed,
         accession_number=accession or None,
         study_date=study_date.replace("-", "") or None,
         study_description=description or None,
-        slices=slices,
+        style=style or None,
+        transfer_syntax=transfer_syntax or None,
     )
     service = application().studies
     resolved = service.resolve_recipe(actor(), recipe)

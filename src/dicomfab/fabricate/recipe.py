@@ -12,14 +12,52 @@ from functools import lru_cache
 from typing import Any, Final
 
 from dicomfab.fabricate import checks, people
-from dicomfab.fabricate.kinds import KINDS
+from dicomfab.fabricate.kinds import KINDS, Kind
 from dicomfab.fabricate.seeds import SEED_LIMIT, Draw, uid
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.study import Patient
+from dicomfab.pixels.syntaxes import EXPLICIT_LITTLE
 
 # Part of every UID and recipe hash: raise it whenever the same recipe would give other bytes.
-RENDERER_VERSION: Final = "1"
-MAX_INSTANCES: Final = 10_000
+RENDERER_VERSION: Final = "2"
+MAX_SERIES: Final = 200
+STYLES: Final = ("image", "card")
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRecipe:
+    """One entry of a study as asked for; ``None`` leaves the choice to the study, or to the kind.
+
+    Args:
+        kind: one of :data:`~dicomfab.fabricate.kinds.KINDS`.
+        count: how many slices, frames or cards; see :class:`~dicomfab.fabricate.kinds.Counted`.
+        transfer_syntax: the name or UID of one that can be written, see :mod:`dicomfab.pixels.syntaxes`.
+        style: ``image``, or ``card`` for text cards with the main attributes instead of a body.
+        description: SeriesDescription, LO; of several series that are acquired together, all have it.
+    """
+
+    kind: str
+    count: int | None = None
+    transfer_syntax: str | None = None
+    style: str | None = None
+    description: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> SeriesRecipe:
+        """An entry as people type it: ``ct-chest``, or ``ct-chest:40`` with a count.
+
+        Raises:
+            InvalidInput: the count is no whole number.
+        """
+        kind, colon, count = text.strip().partition(":")
+        if colon and not (count.isascii() and count.isdigit() and len(count) < 10):
+            raise InvalidInput(
+                f"count: {count!r} of {kind} is not a whole number",
+                field="count",
+                value=count,
+                remedy="write the kind, a colon and digits, such as ct-chest:40",
+            )
+        return cls(kind, int(count) if colon else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +65,7 @@ class StudyRecipe:
     """One study as asked for; ``None`` leaves a value to be invented.
 
     Args:
-        kinds: what the study holds, names of :data:`~dicomfab.fabricate.kinds.KINDS`, in series order.
+        series: what the study holds, in order; a kind's name stands for an entry with nothing else said.
         patient: an existing patient, or ``None`` to invent one from the seed.
         seed: 0 to 2**63 - 1, or ``None`` to draw one.
         accession_number: SH; may be given empty.
@@ -36,11 +74,11 @@ class StudyRecipe:
         study_description: LO.
         referring_physician: PN.
         study_id: SH.
-        slices: instances of a CT series, 1 to 10,000.
-        cards: instances of a text-card series, 1 to 10,000.
+        transfer_syntax: of the entries that name none.
+        style: of the entries that name none.
     """
 
-    kinds: tuple[str, ...]
+    series: tuple[SeriesRecipe | str, ...]
     patient: Patient | None = None
     seed: int | None = None
     accession_number: str | None = None
@@ -49,8 +87,36 @@ class StudyRecipe:
     study_description: str | None = None
     referring_physician: str = ""
     study_id: str | None = None
-    slices: int = 200
-    cards: int = 1
+    transfer_syntax: str | None = None
+    style: str | None = None
+
+
+def with_slices(series: SeriesRecipe, slices: int | None) -> SeriesRecipe:
+    """The entry with this count, if its kind counts slices and it has none yet."""
+    kind = KINDS.get(series.kind)
+    counts_slices = kind is not None and kind.counted is not None and kind.counted.unit == "slices"
+    if slices is None or series.count is not None or not counts_slices:
+        return series
+    return dataclasses.replace(series, count=slices)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSeries:
+    """An entry in which everything is decided.
+
+    Args:
+        kind: what it is.
+        count: how many slices, frames or cards; 1 if the kind counts nothing.
+        transfer_syntax: UID.
+        style: ``image`` or ``card``.
+        description: SeriesDescription; empty leaves it to the kind.
+    """
+
+    kind: str
+    count: int
+    transfer_syntax: str
+    style: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +126,7 @@ class ResolvedStudy:
     The fields are those of :class:`StudyRecipe`, checked and filled in.
     """
 
-    kinds: tuple[str, ...]
+    series: tuple[ResolvedSeries, ...]
     patient: Patient
     seed: int
     accession_number: str
@@ -69,13 +135,16 @@ class ResolvedStudy:
     study_description: str
     referring_physician: str
     study_id: str
-    slices: int
-    cards: int
 
     @property
     def recipe_hash(self) -> str:
         """32 hexadecimal digits that stand for the resolved recipe and the renderer version."""
         return _recipe_hash(self)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds that the study holds, each once, in order."""
+        return tuple(dict.fromkeys(series.kind for series in self.series))
 
     @property
     def study_instance_uid(self) -> str:
@@ -89,6 +158,7 @@ class ResolvedStudy:
         return checks.character_set(
             (patient.name, patient.patient_id, patient.issuer, self.accession_number, self.study_description)
             + (self.referring_physician, self.study_id)
+            + tuple(series.description for series in self.series)
         )
 
     def uid(self, *names: object) -> str:
@@ -97,12 +167,13 @@ class ResolvedStudy:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them; :meth:`from_dict` takes them back."""
-        return {**dataclasses.asdict(self), "kinds": list(self.kinds)}
+        return {**dataclasses.asdict(self), "series": [dataclasses.asdict(one) for one in self.series]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ResolvedStudy:
         """Take back what :meth:`as_dict` gave."""
-        return cls(**{**values, "kinds": tuple(values["kinds"]), "patient": Patient(**values["patient"])})
+        series = tuple(ResolvedSeries(**one) for one in values["series"])
+        return cls(**{**values, "series": series, "patient": Patient(**values["patient"])})
 
 
 @lru_cache(maxsize=64)
@@ -122,7 +193,8 @@ def resolve(recipe: StudyRecipe, *, now: dt.datetime, draw_seed: Callable[[], in
     Raises:
         InvalidInput: a value that DICOM cannot store, naming the field; nothing is made.
     """
-    kinds = _kinds(recipe.kinds)
+    series = _series(recipe)
+    kinds = tuple(dict.fromkeys(one.kind for one in series))
     seed = draw_seed() if recipe.seed is None else recipe.seed
     checks.whole(seed, field="seed", low=0, high=SEED_LIMIT - 1)
     study_date = _given(recipe.study_date, lambda value: checks.date(value, field="study_date"), now.strftime("%Y%m%d"))
@@ -133,9 +205,11 @@ def resolve(recipe: StudyRecipe, *, now: dt.datetime, draw_seed: Callable[[], in
     else:
         patient = _patient(recipe.patient, study_date)
     draw = Draw(seed, "study", *kinds, study_date, study_time)
-    described = " AND ".join(KINDS[kind].description for kind in kinds)
+    described = " AND ".join(dict.fromkeys(KINDS[kind].description for kind in kinds))
+    if len(described) > 64:
+        described = f"{KINDS[kinds[0]].description} AND {len(kinds) - 1} MORE"
     return ResolvedStudy(
-        kinds=kinds,
+        series=series,
         patient=patient,
         seed=seed,
         accession_number=_short(recipe.accession_number, "accession_number", f"SYN{draw.below(10**10):010d}"),
@@ -146,8 +220,6 @@ def resolve(recipe: StudyRecipe, *, now: dt.datetime, draw_seed: Callable[[], in
         ),
         referring_physician=_physician(recipe.referring_physician),
         study_id=_short(recipe.study_id, "study_id", f"{draw.below(10**6):06d}"),
-        slices=checks.whole(recipe.slices, field="slices", low=1, high=MAX_INSTANCES),
-        cards=checks.whole(recipe.cards, field="cards", low=1, high=MAX_INSTANCES),
     )
 
 
@@ -163,18 +235,89 @@ def _physician(value: str) -> str:
     return checks.person_name(value, field="referring_physician") if value else ""
 
 
-def _kinds(kinds: tuple[str, ...]) -> tuple[str, ...]:
-    wrong = [kind for kind in kinds if kind not in KINDS]
-    if wrong or not kinds or len(set(kinds)) != len(kinds):
-        known = ", ".join(KINDS)
-        if wrong:
-            problem = f"{wrong[0]!r} is not a kind of study"
-        else:
-            problem = f"{', '.join(kinds)}: a kind stands twice" if kinds else "no kind is given"
+def _series(recipe: StudyRecipe) -> tuple[ResolvedSeries, ...]:
+    given = [SeriesRecipe(one) if isinstance(one, str) else one for one in recipe.series]
+    if not 0 < len(given) <= MAX_SERIES:
         raise InvalidInput(
-            f"kinds: {problem}", field="kinds", value=kinds, cause=f"known kinds: {known}", remedy="name each kind once"
+            f"series: {len(given)} are given" if given else "series: none is given",
+            field="series",
+            value=len(given),
+            cause=f"a study has 1 to {MAX_SERIES} entries",
+            remedy=f"name at least one kind: {', '.join(KINDS)}",
         )
-    return tuple(kinds)
+    return tuple(_resolved(one, recipe) for one in given)
+
+
+def _resolved(one: SeriesRecipe, recipe: StudyRecipe) -> ResolvedSeries:
+    kind = KINDS.get(one.kind)
+    if kind is None:
+        raise InvalidInput(
+            f"kind: {one.kind!r} is not a kind of series",
+            field="kind",
+            value=one.kind,
+            cause=f"known kinds: {', '.join(KINDS)}",
+            remedy="name one of them",
+        )
+    syntax = one.transfer_syntax or recipe.transfer_syntax
+    return ResolvedSeries(
+        kind=one.kind,
+        count=_count(one, kind),
+        transfer_syntax=EXPLICIT_LITTLE if syntax is None else _syntax(syntax),
+        style=_style(one, kind, recipe.style),
+        description=_given(one.description, lambda value: checks.text(value, field="description", limit=64), ""),
+    )
+
+
+def _count(one: SeriesRecipe, kind: Kind) -> int:
+    if kind.counted is None:
+        if one.count is not None:
+            raise InvalidInput(
+                f"count: {one.kind} has nothing to count",
+                field="count",
+                value=one.count,
+                cause=f"it is always {kind.instances(1)} instances",
+                remedy="leave count out",
+            )
+        return 1
+    if one.count is None:
+        return kind.counted.default
+    try:
+        return checks.whole(one.count, field="count", low=1, high=kind.counted.most)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"{error.what} ({kind.counted.unit} of {one.kind})",
+            field="count",
+            value=one.count,
+            cause=error.cause,
+            remedy=error.remedy,
+        ) from None
+
+
+def _style(one: SeriesRecipe, kind: Kind, otherwise: str | None) -> str:
+    """What the entry says, or the study if the kind has that style."""
+    wanted = one.style or (otherwise if otherwise in kind.styles else kind.styles[0])
+    if wanted not in kind.styles or (otherwise is not None and otherwise not in STYLES):
+        raise InvalidInput(
+            f"style: {one.style or otherwise!r} is not a style of {one.kind}",
+            field="style",
+            value=one.style or otherwise,
+            cause=f"its styles: {', '.join(kind.styles)}",
+            remedy="name one of them, or leave style out",
+        )
+    return wanted
+
+
+def _syntax(value: str) -> str:
+    """The UID of a transfer syntax given by its name or UID."""
+    if value not in ("explicit", EXPLICIT_LITTLE):
+        raise InvalidInput(
+            f"transfer_syntax: {value!r} cannot be written",
+            field="transfer_syntax",
+            value=value,
+            cause="what can be written: explicit",
+            remedy="name one of them, or its UID",
+        )
+    return EXPLICIT_LITTLE
 
 
 def _patient(patient: Patient, study_date: str) -> Patient:

@@ -44,7 +44,21 @@ class FabricatedInstance:
 
 def count(study: ResolvedStudy) -> int:
     """How many instances :func:`fabricate` will yield."""
-    return sum(KINDS[kind].instances(study) for kind in study.kinds)
+    return sum(KINDS[series.kind].instances(series.count) for series in study.series)
+
+
+def plans(study: ResolvedStudy, workers: int) -> Iterator[SeriesPlan]:
+    """What the study is made of, in order; nothing is rendered before the pixels of a plan are iterated."""
+    from dicomfab.fabricate.cards import as_cards
+    from dicomfab.fabricate.iods import family
+
+    number = 1
+    for series in study.series:
+        for plan in family(series.kind).plan(study, series, number, workers):
+            if series.description:
+                plan.dataset.SeriesDescription = series.description
+            yield as_cards(plan, study) if series.style == "card" else plan
+            number = int(plan.dataset.SeriesNumber) + 1
 
 
 def fabricate(study: ResolvedStudy, *, workers: int | None = None) -> Iterator[FabricatedInstance]:
@@ -57,14 +71,10 @@ def fabricate(study: ResolvedStudy, *, workers: int | None = None) -> Iterator[F
     Yields:
         Instances in order of series and instance number, each rendered shortly before it is asked for.
     """
-    from dicomfab.fabricate.iods import family
     from dicomfab.fabricate.render.batches import default_workers
 
-    series_number = 1
-    for kind in study.kinds:
-        for series in family(kind).plan(study, series_number, workers or default_workers()):
-            yield from _encoded(series)
-            series_number += 1
+    for plan in plans(study, workers or default_workers()):
+        yield from _encoded(plan)
 
 
 def _encoded(series: SeriesPlan) -> Iterator[FabricatedInstance]:

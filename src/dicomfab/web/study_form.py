@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from dicomfab.fabricate.recipe import StudyRecipe
+from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe, with_slices
 from dicomfab.model.errors import InvalidInput
 from dicomfab.services.studies import patient_given
 
@@ -20,7 +20,9 @@ class StudyForm(BaseModel):
     accession_number: str = ""
     study_date: str = ""
     study_description: str = ""
-    slices: str = "200"
+    slices: str = ""
+    style: str = ""
+    transfer_syntax: str = ""
     seed: str = ""
 
     def recipe(self) -> StudyRecipe:
@@ -31,8 +33,9 @@ class StudyForm(BaseModel):
         """
         if not self.kinds:
             raise InvalidInput("kinds: tick at least one", field="kinds", value="")
+        slices = _whole("slices", self.slices) if self.slices.strip() else None
         return StudyRecipe(
-            kinds=tuple(self.kinds),
+            series=tuple(with_slices(SeriesRecipe(kind), slices) for kind in self.kinds),
             patient=patient_given(
                 self.patient_name.strip(), self.patient_id.strip(), _date(self.birth_date), self.sex.strip()
             ),
@@ -40,7 +43,8 @@ class StudyForm(BaseModel):
             accession_number=self.accession_number.strip() or None,
             study_date=_date(self.study_date) or None,
             study_description=self.study_description.strip() or None,
-            slices=_whole("slices", self.slices),
+            style=self.style or None,
+            transfer_syntax=self.transfer_syntax or None,
         )
 
 

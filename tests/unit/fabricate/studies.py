@@ -7,7 +7,7 @@ import io
 
 from pydicom import Dataset, dcmread
 
-from dicomfab.fabricate.recipe import ResolvedStudy, StudyRecipe, resolve
+from dicomfab.fabricate.recipe import ResolvedStudy, SeriesRecipe, StudyRecipe, resolve, with_slices
 from dicomfab.fabricate.study import FabricatedInstance
 from dicomfab.model.part10 import file_header
 
@@ -18,8 +18,9 @@ def resolved(recipe: StudyRecipe) -> ResolvedStudy:
     return resolve(recipe, now=NOW, draw_seed=lambda: 42)
 
 
-def study(*kinds: str, **values: object) -> ResolvedStudy:
-    return resolved(StudyRecipe(kinds, **{"seed": 7, "slices": 3, **values}))  # type: ignore[arg-type]
+def study(*kinds: str, slices: int = 3, **values: object) -> ResolvedStudy:
+    series = tuple(with_slices(SeriesRecipe.parse(kind), slices) for kind in kinds)
+    return resolved(StudyRecipe(series, **{"seed": 7, **values}))  # type: ignore[arg-type]
 
 
 def encoded(instance: FabricatedInstance) -> bytes:

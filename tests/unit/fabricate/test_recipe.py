@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomfab.fabricate import checks, people
-from dicomfab.fabricate.recipe import ResolvedStudy, StudyRecipe, resolve
+from dicomfab.fabricate.recipe import ResolvedStudy, SeriesRecipe, StudyRecipe, resolve
 from dicomfab.fabricate.seeds import Draw, derive, uid
 from dicomfab.fabricate.study import count
 from dicomfab.model.errors import InvalidInput
@@ -54,9 +54,16 @@ def test_the_resolved_recipe_survives_json() -> None:
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"kinds": ()}, "kinds"),
-        ({"kinds": ("ct-knee",)}, "kinds"),
-        ({"kinds": ("dx-chest", "dx-chest")}, "kinds"),
+        ({"series": ()}, "series"),
+        ({"series": ("ct-toe",)}, "kind"),
+        ({"series": ("ct-chest",) * 201}, "series"),
+        ({"series": (SeriesRecipe("dx-chest", 3),)}, "count"),
+        ({"series": (SeriesRecipe("text-card", style="image"),)}, "style"),
+        ({"series": (SeriesRecipe("ct-chest", style="photo"),)}, "style"),
+        ({"style": "photo"}, "style"),
+        ({"series": (SeriesRecipe("ct-chest", transfer_syntax="1.2.840.10008.1.2.4.100"),)}, "transfer_syntax"),
+        ({"transfer_syntax": "zip"}, "transfer_syntax"),
+        ({"series": (SeriesRecipe("ct-chest", description="x" * 65),)}, "description"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**63}, "seed"),
         ({"accession_number": "A" * 17}, "accession_number"),
@@ -67,9 +74,9 @@ def test_the_resolved_recipe_survives_json() -> None:
         ({"study_date": "20260231"}, "study_date"),
         ({"study_time": "250000"}, "study_time"),
         ({"study_time": "٠٩٣٠٠٠"}, "study_time"),
-        ({"slices": 0}, "slices"),
-        ({"slices": True}, "slices"),
-        ({"cards": 10_001}, "cards"),
+        ({"series": (SeriesRecipe("ct-chest", 0),)}, "count"),
+        ({"series": (SeriesRecipe("ct-chest", True),)}, "count"),
+        ({"series": (SeriesRecipe("text-card", 10_001),)}, "count"),
         ({"referring_physician": "a=b=c=d"}, "referring_physician"),
         ({"patient": Patient("", "1")}, "patient_name"),
         ({"patient": Patient("^", "1")}, "patient_name"),
@@ -86,7 +93,7 @@ def test_the_resolved_recipe_survives_json() -> None:
 )
 def test_bad_values_are_refused_by_name(change: dict[str, object], field: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        resolved(StudyRecipe(**{"kinds": CT, **change}))  # type: ignore[arg-type]
+        resolved(StudyRecipe(**{"series": CT, **change}))  # type: ignore[arg-type]
     assert refused.value.field == field
     assert refused.value.remedy
 
@@ -167,7 +174,7 @@ def test_uids_and_hash_follow_from_every_field() -> None:
     others = [
         study("ct-chest", seed=8),
         study("ct-chest", slices=4),
-        study("ct-chest", cards=2),
+        study("ct-chest", "text-card:2"),
         study("ct-chest", accession_number="X"),
         study("ct-chest", study_date="20260201"),
         study("ct-chest", study_time="100000"),
@@ -185,4 +192,4 @@ def test_draws_of_different_purposes_are_independent() -> None:
 
 
 def test_count() -> None:
-    assert count(study("ct-chest", "dx-chest", "text-card", slices=9, cards=4)) == 9 + 2 + 4
+    assert count(study("ct-chest", "dx-chest", "text-card:4", slices=9)) == 9 + 2 + 4

@@ -7,8 +7,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from dicomfab.fabricate.encode.template import HeaderTemplate, encode_dataset
-from dicomfab.fabricate.iods import family
-from dicomfab.fabricate.study import fabricate
+from dicomfab.fabricate.study import fabricate, plans
 from dicomfab.model.study import Patient
 from tests.unit.fabricate.studies import encoded, study
 
@@ -23,7 +22,7 @@ def as_pydicom_writes(dataset: Dataset) -> bytes:
 @pytest.mark.parametrize("name", ["Müller^Jürgen", "山田^太郎"])
 def test_headers_are_what_pydicom_writes(kind: str, name: str) -> None:
     made = study(kind, slices=50, patient=Patient(name, "1"))
-    for plan in family(kind).plan(made, 1, 1):
+    for plan in plans(made, 1):
         template = HeaderTemplate(plan.dataset, tuple(plan.varying(0)), None)
         for index in range(plan.count):
             expected = copy.deepcopy(plan.dataset)

@@ -16,7 +16,7 @@ from dicomfab.dimse.scu.find import find
 from dicomfab.dimse.scu.get import get
 from dicomfab.dimse.scu.move import move
 from dicomfab.dimse.scu.store import store
-from dicomfab.fabricate.recipe import StudyRecipe
+from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
 from dicomfab.model.actor import Actor, Role, local_admin
 from dicomfab.model.values import Environment
 from dicomfab.registry.server import PacsServer
@@ -28,7 +28,7 @@ from dicomfab.testpacs.pacs import PacsHandlers
 ADMIN = local_admin("tester", "api")
 NOW = datetime.datetime(2026, 1, 5, 10, 15, tzinfo=datetime.UTC)
 #: Quick enough for a test: three small text cards.
-CARDS = StudyRecipe(("text-card",), seed=5, cards=3, accession_number="CARDS")
+CARDS = StudyRecipe((SeriesRecipe("text-card", 3),), seed=5, accession_number="CARDS")
 
 
 def actor(*roles: Role) -> Actor:

@@ -103,7 +103,7 @@ def test_series_and_accession_look_up(site: Hospital) -> None:
         site.queries.identify(ADMIN, one, "NOSUCH")
     with pytest.raises(InvalidInput):
         site.queries.identify(ADMIN, one, "CA*")
-    other = site.make(StudyRecipe(CARDS.kinds, seed=6, accession_number="CARDS"))
+    other = site.make(StudyRecipe(CARDS.series, seed=6, accession_number="CARDS"))
     site.transfers.send(ADMIN, other, one)
     with pytest.raises(InvalidInput, match="2 studies"):
         site.queries.identify(ADMIN, one, "CARDS")

@@ -78,7 +78,7 @@ def servers(application: Application) -> tuple[str, str]:
 def study(application: Application) -> str:
     """UID of a text card in the local store."""
     patient = Patient("Doe^Jane", "SYN1", "19700101", "F")
-    recipe = StudyRecipe(kinds=("text-card",), patient=patient, seed=1, accession_number="SYN-1", study_date="20260131")
+    recipe = StudyRecipe(("text-card",), patient=patient, seed=1, accession_number="SYN-1", study_date="20260131")
     made = application.studies.create(ACTOR, application.studies.resolve_recipe(ACTOR, recipe))
     return made.resolved.study_instance_uid
 

@@ -29,10 +29,10 @@ def test_a_study_is_created_by_a_task(browser: Browser, application: Application
     ("changes", "field"),
     [
         ({"kinds": []}, "kinds"),
-        ({"kinds": ["mr-knee"]}, "kinds"),
+        ({"kinds": ["mr-toe"]}, "kinds"),
         ({"seed": "-1"}, "seed"),
         ({"seed": "9" * 25}, "seed"),
-        ({"slices": "0"}, "slices"),
+        ({"kinds": ["ct-chest"], "slices": "0"}, "slices"),
         ({"slices": "many"}, "slices"),
         ({"study_date": "20261399"}, "study_date"),
         ({"accession_number": "A" * 17}, "accession_number"),

@@ -8,15 +8,19 @@ from typing import Protocol, cast
 
 from dicomfab.fabricate.iods.series import SeriesPlan
 from dicomfab.fabricate.kinds import KINDS
-from dicomfab.fabricate.recipe import ResolvedStudy
+from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
 
 
 class Family(Protocol):
     """What a module of this package offers."""
 
-    def plan(self, study: ResolvedStudy, series_number: int, workers: int) -> Iterator[SeriesPlan]:
-        """The series of the study, numbered from ``series_number`` on.
+    def plan(
+        self, study: ResolvedStudy, series: ResolvedSeries, series_number: int, workers: int
+    ) -> Iterator[SeriesPlan]:
+        """The series that an entry of the study stands for, numbered from ``series_number`` on.
 
+        A plan is a run of like instances. A series of unlike ones, such as the levels of a slide, has several plans,
+        one after the other, with the same SeriesInstanceUID and with instance numbers that go on.
         Nothing is rendered before the pixels of a plan are iterated.
         """
 

@@ -8,19 +8,14 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from dicomfab import __version__
+from dicomfab.fabricate.kinds import KINDS, Code
 from dicomfab.fabricate.people import age_string
 from dicomfab.fabricate.recipe import ResolvedStudy
 
 PRIVATE_GROUP: Final = 0x0099
 PRIVATE_CREATOR: Final = "DICOM FABRICATOR"
 
-Code = tuple[str, str, str]
 CHEST: Final[Code] = ("816094009", "SCT", "Chest")
-# Procedures (LOINC, harmonised with the RadLex playbook) by kind of study; a card is no procedure.
-_PROCEDURES: Final[dict[str, Code]] = {
-    "ct-chest": ("24628-0", "LN", "CT Chest W contrast IV"),
-    "dx-chest": ("42272-5", "LN", "XR Chest PA and Lateral"),
-}
 
 
 def coded(*codes: Code) -> Sequence:
@@ -101,9 +96,10 @@ def _study(ds: Dataset, study: ResolvedStudy) -> None:
     ds.StudyID = study.study_id
     ds.AccessionNumber = study.accession_number
     ds.StudyDescription = study.study_description
-    codes = [_PROCEDURES[kind] for kind in study.kinds if kind in _PROCEDURES]
-    if codes:
-        ds.ProcedureCodeSequence = coded(*codes)
+    codes = dict.fromkeys(KINDS[kind].procedure for kind in study.kinds)
+    procedures = [code for code in codes if code is not None]
+    if procedures:
+        ds.ProcedureCodeSequence = coded(*procedures)
 
 
 def _provenance(ds: Dataset, study: ResolvedStudy) -> None:

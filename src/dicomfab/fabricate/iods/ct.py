@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from dicomfab.fabricate.anatomy.thorax import build_thorax
 from dicomfab.fabricate.iods.common import CHEST, base, burned_in, clock, coded, instance_uid
 from dicomfab.fabricate.iods.series import SeriesPlan
-from dicomfab.fabricate.recipe import ResolvedStudy
+from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
 from dicomfab.fabricate.render import ct
 
 SOP_CLASS_UID: Final = "1.2.840.10008.5.1.4.1.1.2"
@@ -22,15 +22,15 @@ _TUBE_CURRENT_MA: Final = 240
 _ROTATION_S: Final = 0.5
 
 
-def stack(study: ResolvedStudy) -> ct.AxialStack:
-    """The slices of a study: always the same 300 mm, so fewer slices lie further apart."""
-    spacing_mm = round(COVERAGE_MM / study.slices, 4)
-    return ct.AxialStack(round(COVERAGE_MM / 2 - spacing_mm / 2, 4), spacing_mm, study.slices)
+def stack(slices: int) -> ct.AxialStack:
+    """So many slices of always the same 300 mm: fewer of them lie further apart."""
+    spacing_mm = round(COVERAGE_MM / slices, 4)
+    return ct.AxialStack(round(COVERAGE_MM / 2 - spacing_mm / 2, 4), spacing_mm, slices)
 
 
-def plan(study: ResolvedStudy, series_number: int, workers: int) -> Iterator[SeriesPlan]:
+def plan(study: ResolvedStudy, series: ResolvedSeries, series_number: int, workers: int) -> Iterator[SeriesPlan]:
     """One series from the apex of the lungs down."""
-    slices = stack(study)
+    slices = stack(series.count)
 
     def varying(index: int) -> dict[str, str]:
         z_mm = f"{slices.z_mm(index):.4f}"
@@ -46,7 +46,7 @@ def plan(study: ResolvedStudy, series_number: int, workers: int) -> Iterator[Ser
 
     yield SeriesPlan(
         dataset=_dataset(study, series_number, slices),
-        count=study.slices,
+        count=series.count,
         pixel_bytes=ct.MATRIX * ct.MATRIX * 2,
         varying=varying,
         pixels=partial(_pixels, study, slices, workers),
@@ -61,7 +61,7 @@ def _pixels(study: ResolvedStudy, slices: ct.AxialStack, workers: int) -> Iterat
 
 def _dataset(study: ResolvedStudy, series_number: int, slices: ct.AxialStack) -> Dataset:
     ds = base(study, SOP_CLASS_UID, "CT", series_number)
-    ds.SeriesDescription = "CHEST AXIAL 1.5 MM" if study.slices == 200 else f"CHEST AXIAL {slices.spacing_mm:g} MM"
+    ds.SeriesDescription = "CHEST AXIAL 1.5 MM" if slices.count == 200 else f"CHEST AXIAL {slices.spacing_mm:g} MM"
     ds.ProtocolName = "CHEST ROUTINE W CONTRAST"
     ds.BodyPartExamined = "CHEST"
     ds.PatientPosition = "HFS"

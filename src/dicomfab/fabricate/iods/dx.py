@@ -11,9 +11,10 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from dicomfab.fabricate.anatomy.thorax import Arms, build_thorax
-from dicomfab.fabricate.iods.common import CHEST, Code, base, burned_in, clock, coded, instance_uid
+from dicomfab.fabricate.iods.common import CHEST, base, burned_in, clock, coded, instance_uid
 from dicomfab.fabricate.iods.series import SeriesPlan
-from dicomfab.fabricate.recipe import ResolvedStudy
+from dicomfab.fabricate.kinds import Code
+from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
 from dicomfab.fabricate.render import dx
 
 SOP_CLASS_UID: Final = "1.2.840.10008.5.1.4.1.1.1.1"
@@ -50,7 +51,7 @@ _PROJECTIONS: Final = (
 )
 
 
-def plan(study: ResolvedStudy, series_number: int, workers: int) -> Iterator[SeriesPlan]:
+def plan(study: ResolvedStudy, series: ResolvedSeries, series_number: int, workers: int) -> Iterator[SeriesPlan]:
     """Two series of one instance each, as most systems send them."""
     for number, projection in enumerate(_PROJECTIONS, start=series_number):
         yield SeriesPlan(

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from dicomfab.fabricate.iods.common import base, burned_in, instance_uid
 from dicomfab.fabricate.iods.series import SeriesPlan
-from dicomfab.fabricate.recipe import ResolvedStudy
+from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
 from dicomfab.fabricate.render import card
 
 SOP_CLASS_UID: Final = "1.2.840.10008.5.1.4.1.1.7"
@@ -18,42 +18,19 @@ MODALITY: Final = "OT"
 DESCRIPTION: Final = "TEXT CARD"
 
 
-def plan(study: ResolvedStudy, series_number: int, workers: int) -> Iterator[SeriesPlan]:
-    """One series of cards."""
+def plan(study: ResolvedStudy, series: ResolvedSeries, series_number: int, workers: int) -> Iterator[SeriesPlan]:
+    """One series, of which the style makes cards."""
     yield SeriesPlan(
         dataset=_dataset(study, series_number),
-        count=study.cards,
+        count=series.count,
         pixel_bytes=card.ROWS * card.COLUMNS,
         varying=partial(_varying, study, series_number),
-        pixels=partial(_pixels, study, series_number),
+        pixels=lambda: iter(()),  # the style draws them
     )
 
 
 def _varying(study: ResolvedStudy, series_number: int, index: int) -> dict[str, str]:
     return {"SOPInstanceUID": instance_uid(study, series_number, index + 1), "InstanceNumber": str(index + 1)}
-
-
-def _pixels(study: ResolvedStudy, series_number: int) -> Iterator[memoryview]:
-    patient = study.patient
-    date, time = study.study_date, study.study_time
-    for number in range(1, study.cards + 1):
-        lines = (
-            ("Patient name", patient.name),
-            ("Patient ID", f"{patient.patient_id}   ({patient.issuer})"),
-            ("Born, sex", f"{_dashed(patient.birth_date) or '-'}   {patient.sex or '-'}"),
-            ("Accession number", study.accession_number or "-"),
-            ("Study", f"{study.study_description or '-'}   (ID {study.study_id or '-'})"),
-            ("Date, time", f"{_dashed(date)}   {time[:2]}:{time[2:4]}:{time[4:6]}"),
-            ("Modality", MODALITY),
-            ("Series", f"{series_number}   {DESCRIPTION}"),
-            ("Instance", f"{number} of {study.cards}"),
-            ("Seed", str(study.seed)),
-        )
-        yield card.render(lines).data.cast("B")
-
-
-def _dashed(date: str) -> str:
-    return f"{date[:4]}-{date[4:6]}-{date[6:]}" if date else ""
 
 
 def _dataset(study: ResolvedStudy, series_number: int) -> Dataset:

@@ -17,7 +17,8 @@ class SeriesPlan:
         count: instances.
         pixel_bytes: length of the native PixelData of each instance, even.
         varying: for an index from 0, the text of each attribute that changes, by keyword; always the same keywords.
-        pixels: renders the native pixel data of each instance, in order.
+        pixels: renders the native frames in order, those of one instance after those of the one before.
+        frames: in each instance.
     """
 
     dataset: Dataset
@@ -25,3 +26,4 @@ class SeriesPlan:
     pixel_bytes: int
     varying: Callable[[int], Mapping[str, str]]
     pixels: Callable[[], Iterator[memoryview]]
+    frames: int = 1
