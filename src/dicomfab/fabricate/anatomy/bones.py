@@ -20,10 +20,16 @@ def _bone(scene: Scene, points: ArrayLike, radius: float, cortex_mm: float) -> N
     scene.path(points, radius - cortex_mm, Tissue.MARROW)
 
 
-def spine(scene: Scene, build: Build) -> None:
-    """Vertebrae from the neck to the lumbar spine, with discs, processes and the spinal canal."""
+def spine(scene: Scene, build: Build, lowest: int = -13) -> None:
+    """Vertebrae from the neck to the lumbar spine, with discs, processes and the spinal canal.
+
+    Args:
+        scene: to paint on.
+        build: the person's frame.
+        lowest: number of the lowest vertebra: 5 is the first of the thorax, -6 the last.
+    """
     s = build.size
-    stations = np.arange(-13, 12)
+    stations = np.arange(lowest, 12)
     for n in stations:
         z = n * _VERTEBRA_MM
         grow = 1.0 - 0.016 * n if n < 4 else 1.0 - 0.035 * n
@@ -44,12 +50,12 @@ def spine(scene: Scene, build: Build) -> None:
             _bone(scene, [build.back(side * 13, 22, z + 1), build.back(side * 31, 29, z)], 4.8 * s, 1.5)
             _bone(scene, [build.back(side * 13, 23, z), build.back(0, 33, z - 4)], 4.4 * s, 1.4)
         _bone(scene, [build.back(0, 33, z - 4), build.back(0, 43, z - 18)], 3.6 * s, 1.2)
-    canal = [build.back(0, 21, z) for z in range(-310, 275, 12)]
+    canal = [build.back(0, 21, z) for z in range(max(-310, 24 * lowest + 2), 275, 12)]
     scene.path(canal, 8.2 * s, Tissue.INNER_FAT, (Tissue.AIRWAY, Tissue.CANAL))
     scene.path(canal, 6.6 * s, Tissue.CANAL)
 
 
-def _rib_line(build: Build, number: int, side: int) -> list[Point]:
+def rib_line(build: Build, number: int, side: int) -> list[Point]:
     """The centre line of a rib (1 to 12) from its head to its front end."""
     z0 = 119.0 - 23.0 * (number - 1)
     drop = (26, 44, 56, 64, 70, 75, 78, 76, 70, 58, 42, 28)[number - 1]
@@ -68,7 +74,7 @@ def ribs(scene: Scene, build: Build) -> None:
     s = build.size
     for number in range(1, 13):
         for side in (-1, 1):
-            line = _rib_line(build, number, side)
+            line = rib_line(build, number, side)
             # A rib is a band, higher than it is thick: two rods, one above the other.
             for lift in (-2.3, 2.3):
                 band = np.array(line) + (0, 0, lift * s)
@@ -96,14 +102,15 @@ def _cartilage(scene: Scene, build: Build, number: int, side: int, end: Point) -
     scene.path([end, bend, inner], 5.0 * build.size, Tissue.CARTILAGE, (Tissue.FAT, Tissue.LUNG))
 
 
-def shoulders(scene: Scene, build: Build, arms: Literal["up", "hips"]) -> None:
-    """Clavicles, scapulae and upper arms with the flesh around them."""
+def shoulders(scene: Scene, build: Build, arms: Literal["up", "hips", "none"]) -> None:
+    """Clavicles, scapulae and, unless ``none``, upper arms with the flesh around them."""
     s = build.size
     for side in (-1, 1):
-        head = np.array(build.point(side * 150, 16, 116 if arms == "hips" else 128))
-        reach = np.array((70.0, 8.0, -190.0)) if arms == "hips" else np.array((14.0, -34.0, 190.0))
+        head = np.array(build.point(side * 150, 16, 128 if arms == "up" else 116))
+        reach = np.array((70.0, 8.0, -190.0)) if arms != "up" else np.array((14.0, -34.0, 190.0))
         elbow = head + reach * (side, 1, 1)
-        _arm(scene, build, head, elbow)
+        if arms != "none":
+            _arm(scene, build, head, elbow)
         _shoulder_blade(scene, build, side, head)
         clavicle = [
             build.point(side * 17, -50, 96), build.point(side * 45, -54, 106), build.point(side * 85, -34, 121),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,11 +113,11 @@ class Build:
             grow_mm: outside the cavity.
         """
         height = z * self.size * self.height
-        cx, cy, a, b = self.cavity.at(height)
-        sine, cosine = np.sin(angle), np.cos(angle)
+        cx, cy, a, b = self.cavity.at(height).tolist()
+        sine, cosine = math.sin(angle), math.cos(angle)
         power = 2.0 / 2.3
         x = cx + x_side * (a + grow_mm) * abs(sine) ** power
-        y = cy + (b + grow_mm) * np.sign(cosine) * abs(cosine) ** power
+        y = cy + (b + grow_mm) * math.copysign(abs(cosine) ** power, cosine)
         return float(x), float(y), float(height)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from dicomfab.fabricate.anatomy.build import Build
 from dicomfab.fabricate.anatomy.scene import Scene
@@ -89,22 +90,22 @@ def _great_vessels(scene: Scene, build: Build) -> None:
     lung_over = (Tissue.INNER_FAT, Tissue.PERICARDIUM)
     behind = [build.back(24, -8, z) for z in range(56, -330, -20)]
     arch = [p(-2, -24, -12), p(-16, -30, 18), p(-16, -26, 42), p(-4, -14, 60), p(12, 4, 67), p(22, 24, 64)]
-    aorta = np.concatenate([_curve([*arch, behind[0]]), np.array(behind[1:])])
+    aorta = np.concatenate([curve([*arch, behind[0]]), np.array(behind[1:])])
     radii = np.concatenate([np.linspace(16.5, 12.5, len(aorta) - len(behind)), np.linspace(12.5, 10, len(behind))]) * s
     scene.path(aorta, radii + 1.2, Tissue.MYOCARDIUM, over)
     scene.path(aorta, radii, Tissue.BLOOD, (Tissue.INNER_FAT, Tissue.BELLY_FAT))
     for x, y, top_x in ((-8, -16, -34), (6, -4, 20), (16, 8, 34)):
         branch = [p(x, y, 70), p((x + top_x) / 2, y + 2, 98), p(top_x, 8, 128), p(top_x * 1.05, 4, 240)]
-        scene.path(_curve(branch), 4.6 * s, Tissue.BLOOD, over)
+        scene.path(curve(branch), 4.6 * s, Tissue.BLOOD, over)
     cava = [p(-30, -14, 100), p(-30, -16, 60), p(-30, -12, 20), p(-34, -6, -10)]
-    scene.path(_curve(cava), 9.5 * s, Tissue.VEIN, over)
+    scene.path(curve(cava), 9.5 * s, Tissue.VEIN, over)
     for side, low in ((-1, -30), (1, -22)):
-        scene.path(_curve([p(low, -16, 88), p(side * 34, -22, 112), p(side * 44, -8, 140)]), 6.4 * s, Tissue.VEIN, over)
+        scene.path(curve([p(low, -16, 88), p(side * 34, -22, 112), p(side * 44, -8, 140)]), 6.4 * s, Tissue.VEIN, over)
     scene.path([p(-28, 6, -56), p(-26, 16, -110), p(-24, 26, -330)], 12.0 * s, Tissue.VEIN, (5, Tissue.LIVER))
     trunk = [p(10, -40, -6), p(14, -32, 18), p(16, -14, 30)]
-    scene.path(_curve(trunk), 13.5 * s, Tissue.BLOOD, lung_over)
-    scene.path(_curve([p(14, -18, 26), p(-12, -4, 23), p(-46, 10, 14)]), [11.0 * s] * 9, Tissue.BLOOD, lung_over)
-    scene.path(_curve([p(16, -12, 30), p(34, 4, 32), p(46, 18, 18)]), [11.0 * s] * 9, Tissue.BLOOD, lung_over)
+    scene.path(curve(trunk), 13.5 * s, Tissue.BLOOD, lung_over)
+    scene.path(curve([p(14, -18, 26), p(-12, -4, 23), p(-46, 10, 14)]), [11.0 * s] * 9, Tissue.BLOOD, lung_over)
+    scene.path(curve([p(16, -12, 30), p(34, 4, 32), p(46, 18, 18)]), [11.0 * s] * 9, Tissue.BLOOD, lung_over)
     for side in (-1, 1):
         for z, out in ((4, -4), (-14, -20)):
             scene.path([p(side * 14, 14, z), p(side * 48, 16, out)], 5.5 * s, Tissue.BLOOD, lung_over)
@@ -123,16 +124,14 @@ def _airway_trunk(scene: Scene, build: Build) -> None:
     over = (Tissue.FAT, Tissue.VEIN)
     scene.path(windpipe, 10.4 * s, Tissue.AIRWAY_WALL, over)
     for main in mains:
-        scene.path(_curve(main), [7.6 * s] * 13, Tissue.AIRWAY_WALL, over)
+        scene.path(curve(main), [7.6 * s] * 13, Tissue.AIRWAY_WALL, over)
     wall = (Tissue.LUNG, Tissue.AIRWAY_WALL)
     scene.path(windpipe, 8.6 * s, Tissue.AIRWAY, wall)
     for main in mains:
-        scene.path(_curve(main), [6.0 * s] * 13, Tissue.AIRWAY, wall)
+        scene.path(curve(main), [6.0 * s] * 13, Tissue.AIRWAY, wall)
 
 
-def _curve(
-    points: list[tuple[float, float, float]], steps: int = 4
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def curve(points: ArrayLike, steps: int = 4) -> NDArray[np.float64]:
     """A smooth line through points (Catmull-Rom), ``steps`` pieces between neighbours."""
     given = np.asarray(points, np.float64)
     p = np.concatenate([2 * given[:1] - given[1:2], given, 2 * given[-1:] - given[-2:-1]])

@@ -5,48 +5,27 @@ Coordinates are the patient's (LPS), in mm: x to the left, y to the back, z to t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dicomfab.fabricate.anatomy import bones, organs, vessels
+from dicomfab.fabricate.anatomy.body import Body, Lesion, inside, person
 from dicomfab.fabricate.anatomy.build import Build
 from dicomfab.fabricate.anatomy.scene import Scene
 from dicomfab.fabricate.anatomy.tissue import Tissue
 from dicomfab.fabricate.seeds import derive
 
 Arms = Literal["up", "hips"]
-
-
-@dataclass(frozen=True, slots=True)
-class Lesion:
-    """A finding that is there because we put it there.
-
-    Args:
-        kind: ``nodule``.
-        centre_mm: x, y, z in patient coordinates.
-        radii_mm: half axes along x, y, z.
-    """
-
-    kind: str
-    centre_mm: tuple[float, float, float]
-    radii_mm: tuple[float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Thorax:
-    """The scene and what is known about it."""
-
-    scene: Scene
-    lesions: tuple[Lesion, ...]
+_IN_LUNG: Final = (Tissue.LUNG, Tissue.LUNG_VESSEL)
+_EXTENT_MM: Final = ((-200.0, -200.0, -150.0), (200.0, 200.0, 150.0))
 
 
 @lru_cache(maxsize=4)
-def build_thorax(seed: int, sex: str, arms: Arms) -> Thorax:
-    """Build the thorax of a seed.
+def build_thorax(seed: int, sex: str, arms: Arms) -> Body:
+    """Build the thorax of a seed; its frame of reference is the person's.
 
     Args:
         seed: the study's seed.
@@ -54,24 +33,28 @@ def build_thorax(seed: int, sex: str, arms: Arms) -> Thorax:
         arms: raised, as in CT and in the lateral view, or hands on the hips, as in the PA view. Nothing else depends
             on it.
     """
-    rng = np.random.default_rng(derive(seed, "anatomy"))
-    female = bool(rng.integers(2)) if sex not in ("F", "M") else sex == "F"
-    build = Build.draw(rng, female)
+    build = person(seed, sex)
     scene = Scene()
-    _torso(scene, build)
+    torso(scene, build)
     bones.shoulders(scene, build, arms)
+    inside_torso(scene, build, seed)
+    lesions = _nodules(scene, build, np.random.default_rng(derive(seed, "lesions")))
+    return Body("chest", scene, lesions, _EXTENT_MM, {"carina": build.point(-3, 18, 40)})
+
+
+def inside_torso(scene: Scene, build: Build, seed: int, lowest_vertebra: int = -13) -> None:
+    """Everything within the skin of the torso but the lesions."""
     _chest_wall(scene, build)
     _cavity(scene, build)
     organs.belly(scene, build)
     organs.mediastinum(scene, build)
     vessels.lungs(scene, build, np.random.default_rng(derive(seed, "vessels")))
-    bones.spine(scene, build)
+    bones.spine(scene, build, lowest_vertebra)
     bones.ribs(scene, build)
-    lesions = _nodules(scene, build, np.random.default_rng(derive(seed, "lesions")))
-    return Thorax(scene, lesions)
 
 
-def _torso(scene: Scene, build: Build) -> None:
+def torso(scene: Scene, build: Build) -> None:
+    """The outline of the body, and the breasts."""
     scene.tube(build.body, Tissue.SKIN)
     scene.tube(build.body, Tissue.FAT, grow_mm=-2.0)
     if build.female:
@@ -116,14 +99,13 @@ def _nodules(scene: Scene, build: Build, rng: np.random.Generator) -> tuple[Lesi
         x, y, z = build.point(side * rng.uniform(25, 118), rng.uniform(-65, 75), rng.uniform(-70, 105))
         a, b, c = (float(r) for r in radius * rng.uniform(0.82, 1.0, 3))
         apart = all(np.linalg.norm(np.subtract((x, y, z), other.centre_mm)) > 30 for other in found)
-        if apart and _inside_lung(scene, np.array((x, y, z)), radius + 3.0):
+        if apart and inside(scene, np.array((x, y, z)), radius + 3.0, _IN_LUNG):
             found.append(Lesion("nodule", (float(x), float(y), float(z)), (a, b, c)))
-    for lesion in found:
-        scene.ellipsoid(lesion.centre_mm, lesion.radii_mm, Tissue.NODULE, (Tissue.LUNG, Tissue.LUNG_VESSEL))
+    paint_nodules(scene, found)
     return tuple(found)
 
 
-def _inside_lung(scene: Scene, centre: NDArray[np.float64], reach: float) -> bool:
-    allowed = (Tissue.LUNG, Tissue.LUNG_VESSEL)
-    steps = np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
-    return all(scene.label_at(*(centre + reach * step).tolist()) in allowed for step in steps)
+def paint_nodules(scene: Scene, nodules: Iterable[Lesion]) -> None:
+    """Paint nodules over the lungs."""
+    for nodule in nodules:
+        scene.ellipsoid(nodule.centre_mm, nodule.radii_mm, Tissue.NODULE, _IN_LUNG)
