@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dicomfab.model.errors import TranscodingFailed
 from dicomfab.pixels.syntaxes import Codec
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 SAMPLES: Final = 0x00280002
 PHOTOMETRIC: Final = 0x00280004
@@ -36,9 +39,17 @@ DESCRIBING: Final = frozenset(
 )
 
 
+_ENCODED_COLOUR: Final = {
+    "1.2.840.10008.1.2.4.50": {"RGB": "YBR_FULL_422", "YBR_FULL": "YBR_FULL_422"},
+    "1.2.840.10008.1.2.4.90": {"RGB": "YBR_RCT"},
+    "1.2.840.10008.1.2.4.91": {"RGB": "YBR_ICT"},
+    "1.2.840.10008.1.2.4.201": {"RGB": "YBR_RCT"},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class PixelDescription:
-    """The attributes that frames are decoded by; pixels of ``samples`` x ``bits_allocated`` each."""
+    """The attributes that frames are coded by; pixels of ``samples`` x ``bits_allocated`` each."""
 
     frames: int
     rows: int
@@ -49,10 +60,11 @@ class PixelDescription:
     high_bit: int
     signed: bool
     photometric: str
+    floating: bool = False
 
     @property
     def frame_bytes(self) -> int:
-        """Length of one native frame."""
+        """Length of one native frame; of single bits, the whole bytes in it."""
         return self.rows * self.columns * self.samples * self.bits_allocated // 8
 
 
@@ -81,6 +93,27 @@ def describe(described: Mapping[int, bytes]) -> PixelDescription:
     if not description.frame_bytes:
         raise _unusable(f"{description.rows} rows of {description.columns} columns")
     return description
+
+
+def described(dataset: Dataset, frames: int) -> PixelDescription:
+    """What a data set says about its native pixels.
+
+    Args:
+        dataset: with the attributes of the Image Pixel module.
+        frames: in the instance.
+    """
+    return PixelDescription(
+        frames=frames,
+        rows=dataset.Rows,
+        columns=dataset.Columns,
+        samples=dataset.SamplesPerPixel,
+        bits_allocated=dataset.BitsAllocated,
+        bits_stored=dataset.get("BitsStored", dataset.BitsAllocated),
+        high_bit=dataset.get("HighBit", dataset.BitsAllocated - 1),
+        signed=dataset.get("PixelRepresentation", 0) == 1,
+        photometric=dataset.PhotometricInterpretation,
+        floating="PixelRepresentation" not in dataset,
+    )
 
 
 def samples_per_pixel(described: Mapping[int, bytes]) -> int:
@@ -141,6 +174,16 @@ def decoded_photometric(codec: Codec, stated: str, samples: int) -> str:
         return "RGB"
     # A decoder gives every pixel its own chrominance; only native YBR_FULL_422 shares it between two.
     return "YBR_FULL" if stated == "YBR_FULL_422" else stated
+
+
+def encoded_photometric(transfer_syntax_uid: str, native: str) -> str:
+    """The PhotometricInterpretation of encoded frames (PS3.5 8.2).
+
+    Args:
+        transfer_syntax_uid: one of :data:`.writable.WRITABLE`.
+        native: what it is before.
+    """
+    return _ENCODED_COLOUR.get(transfer_syntax_uid, {}).get(native, native)
 
 
 def _short(described: Mapping[int, bytes], tag: int, keyword: str) -> int:

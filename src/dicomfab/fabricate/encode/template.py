@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-import struct
+import io
+import tempfile
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import BinaryIO, Final, Literal, cast
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-PIXEL_DATA: Final = 0x7FE00010
-# Explicit VRs whose length takes four bytes after two reserved ones (PS3.5 7.1.2).
-_LONG_VRS: Final = frozenset(
-    (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
-)
-_TEXT_VRS: Final = frozenset(("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "SH", "TM", "UI"))
+from dicomfab.pixels.elements import PIXEL_DATA, header, read_header
+from dicomfab.pixels.rewrite import Rewriter
+from dicomfab.pixels.streams import Output, Source
+from dicomfab.pixels.syntaxes import EXPLICIT_LITTLE, NATIVE, Encoding
+
+_EXPLICIT: Final = NATIVE[EXPLICIT_LITTLE]
+_VARYING_VRS: Final = frozenset(("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "SH", "TM", "UI", "US"))
+_PADS: Final = {"UI": b"\0", "US": b""}  # text is padded with blanks else; what has no padding is a number
 
 
-def encode_dataset(dataset: Dataset) -> bytes:
-    """Encode a data set in explicit VR little endian, with defined lengths."""
+def encode_dataset(dataset: Dataset, encoding: Encoding = _EXPLICIT) -> bytes:
+    """Encode a data set with defined lengths.
+
+    Args:
+        dataset: without encapsulated pixel data.
+        encoding: a native one; deflation is left to the caller.
+    """
     buffer = DicomBytesIO()
     buffer.is_little_endian, buffer.is_implicit_VR = True, False
     write_dataset(buffer, dataset)
-    return buffer.getvalue()
+    encoded = buffer.getvalue()
+    if (encoding.explicit, encoding.little) == (True, True):
+        return encoded
+    # pydicom leaves the bytes of words (VR OW) in the order that they have in memory; the rewriter turns them.
+    with tempfile.TemporaryFile() as file:
+        output = Output(file.fileno())
+        Rewriter(Source(io.BytesIO(encoded), 0, len(encoded)), output).run(_EXPLICIT, encoding)
+        output.flush()
+        file.seek(0)
+        return file.read()
 
 
 class HeaderTemplate:
@@ -33,57 +50,69 @@ class HeaderTemplate:
     Args:
         dataset: of any instance of the series, without PixelData; its top-level elements named in ``varying`` are
             replaced for each instance.
-        varying: keywords of single- or multi-valued text elements that change.
-        pixel_bytes: length of PixelData (7FE0,0010), even; ``None`` if the series has no pixels.
+        varying: keywords of single- or multi-valued elements of text or of numbers (VR US) that change.
+        pixel_bytes: length of PixelData (7FE0,0010): even, or 0xFFFFFFFF if it is encapsulated; ``None`` if the
+            series has no pixels.
         pixel_vr: ``OW`` or ``OB``.
+        encoding: of the data set; it is not deflated here.
     """
 
-    def __init__(self, dataset: Dataset, varying: Sequence[str], pixel_bytes: int | None, pixel_vr: str = "OW") -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        varying: Sequence[str],
+        pixel_bytes: int | None,
+        pixel_vr: str = "OW",
+        encoding: Encoding = _EXPLICIT,
+    ) -> None:
         tags = [int(tag_for_keyword(keyword) or 0) for keyword in varying]
         order = sorted(range(len(tags)), key=tags.__getitem__)
         self._keywords = tuple(varying[n] for n in order)
-        self._heads = [_element_head(tags[n], varying[n]) for n in order]
-        self._pads = [b"\0" if dictionary_VR(tags[n]) == "UI" else b" " for n in order]
-        encoded = encode_dataset(dataset)
-        cuts = _locate(encoded, [tags[n] for n in order])
+        self._heads = [_element_head(tags[n], varying[n], encoding) for n in order]
+        self._pads = [_PADS.get(dictionary_VR(tags[n]), b" ") for n in order]
+        self._length_bytes = 2 if encoding.explicit else 4
+        self._byte_order: Literal["little", "big"] = "little" if encoding.little else "big"
+        encoded = encode_dataset(dataset, encoding)
+        cuts = _locate(encoded, [tags[n] for n in order], encoding)
         edges = [0, *(edge for cut in cuts for edge in cut), len(encoded)]
         self._fixed = [encoded[edges[n] : edges[n + 1]] for n in range(0, len(edges), 2)]
         if pixel_bytes is not None:
-            group, element = PIXEL_DATA >> 16, PIXEL_DATA & 0xFFFF
-            self._fixed[-1] += struct.pack("<HH2s2xI", group, element, pixel_vr.encode("ascii"), pixel_bytes)
+            self._fixed[-1] += header(encoding, PIXEL_DATA, pixel_vr.encode("ascii"), pixel_bytes)
 
     def header(self, values: Mapping[str, str]) -> bytes:
         """The encoded header of one instance.
 
         Args:
-            values: for each varying keyword its ASCII text, several values joined by backslashes.
+            values: for each varying keyword its ASCII text, digits for a number; several values joined by backslashes.
         """
         parts = [self._fixed[0]]
+        size, order = self._length_bytes, self._byte_order
         for keyword, head, pad, fixed in zip(self._keywords, self._heads, self._pads, self._fixed[1:], strict=True):
-            value = values[keyword].encode("ascii")
-            if len(value) & 1:
-                value += pad
-            parts += (head, len(value).to_bytes(2, "little"), value, fixed)
+            if pad:
+                value = values[keyword].encode("ascii")
+                if len(value) & 1:
+                    value += pad
+            else:
+                value = b"".join(int(number).to_bytes(2, order) for number in values[keyword].split("\\"))
+            parts += (head, len(value).to_bytes(size, order), value, fixed)
         return b"".join(parts)
 
 
-def _element_head(tag: int, keyword: str) -> bytes:
+def _element_head(tag: int, keyword: str, encoding: Encoding) -> bytes:
+    """What precedes the length of an element."""
     vr = dictionary_VR(tag)
-    if vr not in _TEXT_VRS:
+    if vr not in _VARYING_VRS:
         raise ValueError(f"{keyword} has VR {vr}, which a template cannot replace")
-    return struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr.encode("ascii"))
+    return header(encoding, tag, vr.encode("ascii"), 0)[: 6 if encoding.explicit else 4]
 
 
-def _locate(encoded: bytes, tags: Sequence[int]) -> list[tuple[int, int]]:
+def _locate(encoded: bytes, tags: Sequence[int], encoding: Encoding) -> list[tuple[int, int]]:
     """Where the elements with these tags (in rising order) begin and end, by walking the top level."""
     found: dict[int, tuple[int, int]] = {}
-    place = 0
-    while place < len(encoded):
-        group, element, vr = struct.unpack_from("<HH2s", encoded, place)
-        if vr in _LONG_VRS:
-            end = place + 12 + struct.unpack_from("<I", encoded, place + 8)[0]
-        else:
-            end = place + 8 + struct.unpack_from("<H", encoded, place + 6)[0]
-        found[group << 16 | element] = (place, end)
-        place = end
+    source = Source(cast(BinaryIO, io.BytesIO(encoded)), 0, len(encoded))
+    while source.position < len(encoded):
+        start = source.position
+        tag, _, length = read_header(source, encoding)
+        source.seek(source.position + length)
+        found[tag] = (start, source.position)
     return [found[tag] for tag in tags]
