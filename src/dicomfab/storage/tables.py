@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
     false,
     true,
 )
@@ -109,4 +111,42 @@ connection_test = Table(
     Column("tested_at", UtcDateTime, nullable=False),
     Column("latency_ms", Float, nullable=True),
     Column("message", JSON, nullable=False),
+)
+
+patient = Table(
+    "patient",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("patient_id", String(64), nullable=False),
+    Column("issuer", String(64), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("birth_date", String(8), nullable=False),
+    Column("sex", String(1), nullable=False),
+    Column("size_m", Float, nullable=True),
+    Column("weight_kg", Float, nullable=True),
+    Column("notes", Text, nullable=False),
+    Column("search_text", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("revision", Integer, nullable=False),
+    UniqueConstraint("patient_id", "issuer"),
+    sqlite_autoincrement=True,  # an address of a deleted patient never leads to another
+)
+
+# Where each pattern stands. The seed is this installation's own, so that two sites do not give out the same values.
+id_sequence = Table(
+    "id_sequence",
+    metadata,
+    Column("purpose", String(16), primary_key=True),
+    Column("pattern", String(1200), primary_key=True),
+    Column("seed", BigInteger, nullable=False),
+    Column("next_index", BigInteger, nullable=False),
+)
+
+# Every identifier that was ever given out or registered, also of patients who are gone: none is used again.
+issued_id = Table(
+    "issued_id",
+    metadata,
+    Column("purpose", String(16), primary_key=True),
+    Column("value", String(64), primary_key=True),
 )
