@@ -32,6 +32,11 @@ uv() { .venv/bin/uv --quiet pip install --python .venv/bin/python "$@"; }
 requirements=requirements/runtime.txt
 [ "$wanted" = dev ] && requirements=requirements/dev.txt
 echo "Installing $requirements ..."
-uv --require-hashes -r "$requirements"
+uv --compile-bytecode --require-hashes -r "$requirements"
 command -v npm >/dev/null || uv --require-hashes -r requirements/node.txt
 uv --no-deps --no-build-isolation --editable .
+[ "$wanted" = runtime ] || exit 0
+echo "Compiling what renders images (a minute at first) ..."
+.venv/bin/python -m compileall -q src
+.venv/bin/python -m dicomfab.fabricate.warm ||
+  echo "Not everything could be compiled now; it will be when it is first needed." >&2

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from dicomfab.services.query import ServerAnswer
     from dicomfab.services.studies import Fabricated
     from dicomfab.services.transfer import TransferReport
+    from dicomfab.storage.patients import StoredPatient
+    from dicomfab.validity.report import Report
 
 
 def connect(home: Path | None = None, *, actor: Actor | None = None) -> Lab:
@@ -79,22 +81,47 @@ class Lab:
         found = self.application.pacs.resolve(self.actor, server)
         return self.application.pacs.test(self.actor, found.id)
 
-    def create(self, *kinds: str, **recipe: Any) -> Fabricated:
+    def create(self, *kinds: str, recipe: str = "", **values: Any) -> Fabricated:
         """Fabricate a study into the local store.
 
         Args:
-            kinds: such as ``ct-chest``, or ``ct-chest:40`` with a count; see :data:`dicomfab.fabricate.kinds.KINDS`.
-            recipe: further fields of :class:`dicomfab.fabricate.recipe.StudyRecipe`.
+            kinds: such as ``ct-chest``, or ``ct-chest:40`` with a count; see
+                :data:`dicomfab.fabricate.kinds.KINDS`.
+            recipe: instead of kinds, the name of a recipe or its file.
+            values: fields of :class:`dicomfab.fabricate.recipe.StudyRecipe`; they go before those of the recipe.
         """
         from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
 
+        wanted = StudyRecipe(tuple(SeriesRecipe.parse(kind) for kind in kinds))
+        if recipe and not kinds:
+            wanted = self.application.recipes.load(self.actor, recipe).recipe.study()
         service = self.application.studies
-        series = tuple(SeriesRecipe.parse(kind) for kind in kinds)
-        return service.create(self.actor, service.resolve_recipe(self.actor, StudyRecipe(series, **recipe)))
+        return service.create(self.actor, service.resolve_recipe(self.actor, replace(wanted, **values)))
+
+    def patients(self, search: str = "") -> tuple[StoredPatient, ...]:
+        """The registered patients by name (100 at most); each word of ``search`` occurs in name or ID."""
+        return self.application.patients.page(self.actor, search).patients
+
+    def invent_patients(self, count: int = 1, *, seed: int | None = None) -> tuple[StoredPatient, ...]:
+        """Invent patients and register them; the same seed gives the same persons, with new IDs."""
+        return self.application.patients.invent(self.actor, count, seed=seed).patients
 
     def studies(self) -> tuple[StudySummary, ...]:
         """The local studies, the newest first (100 at most)."""
         return self.application.studies.page(self.actor).studies
+
+    def validate(self, *paths: Path | str, study: str = "", strict: bool = False) -> Report:
+        """Check files and folders, or a local study, with dciodvfy, dcentvfy and our own rules.
+
+        Args:
+            paths: files, and folders with everything below them.
+            study: instead of paths, a Study Instance UID, an accession number or ``latest``.
+            strict: let warnings count as errors, expected ones too.
+        """
+        service = self.application.validation
+        if study:
+            return service.study(self.actor, study, strict=strict)
+        return service.files(self.actor, [Path(path) for path in paths], strict=strict)
 
     def query(self, servers: Sequence[str] = (), **search: str) -> list[ServerAnswer]:
         """Search studies on the servers named, or on all active ones; one answer for each server.

@@ -16,9 +16,41 @@ from tests.peers.dciodvfy import dcentvfy, dciodvfy, dciodvfy_all
 
 pytestmark = pytest.mark.peers
 
-IODS = {"CT": "CTImage", "DX": "DXImageForPresentation", "OT": "SCImage"}
-# What remains, and why: private elements are in no public table; a card shows no body part, so its Laterality is empty.
-EXPECTED_WARNINGS = ("Unrecognized tag - assuming explicit value representation OK", "attribute <Laterality>")
+IODS = {
+    "CT": ("CTImage", "EnhancedCTImage"),
+    "DX": ("DXImageForPresentation", "DXImageForProcessing"),
+    "MR": ("MRImage", "EnhancedMRImage"),
+    "NM": ("NMImage",),
+    "CR": ("CRImage",),
+    "MG": ("MammographyImageForPresentation", "BreastTomosynthesisImage"),
+    "XA": ("XAImage",),
+    "RF": ("XRFImage",),
+    "ES": ("VLEndoscopicImage",),
+    "OT": (
+        "SCImage",
+        "MultiframeSingleBitSCImage",
+        "MultiframeGrayscaleByteSCImage",
+        "MultiframeGrayscaleWordSCImage",
+        "MultiframeTrueColorSCImage",
+    ),
+    "PT": ("PETImage", "EnhancedPETImage"),
+    "SM": ("VLWholeSlideMicroscopyImage",),
+    "US": ("USImage", "USMultiFrameImage"),
+    "XC": ("VLPhotographicImage",),
+}
+# What remains, and why: private elements are in no public table; a card and a scanned form show no body part, so their
+# Laterality is empty; Rescale Type may be HU (PS3.3 C.11.1.1.2), though dciodvfy knows only US for a captured image;
+# MR Image has no place for the b-value: scanners write that of Enhanced MR Image, and viewers look for it there.
+# Mammography units say CC and MLO in ViewPosition (0018,5101), whose defined terms PS3.3 leaves open.
+EXPECTED_WARNINGS = (
+    "Unrecognized defined term <CC> for value 1 of attribute <View Position>",
+    "Unrecognized defined term <MLO> for value 1 of attribute <View Position>",
+    "Unrecognized tag - assuming explicit value representation OK",
+    "attribute <Laterality>",
+    "Unrecognized defined term <HU> for value 1 of attribute <Rescale Type>",
+    "Attribute is not present in standard DICOM IOD - (0x0018,0x9087) FD Diffusion b-value ",
+    "Dicom dataset contains attributes not present in standard DICOM IOD - this is a Standard Extended SOP Class",
+)
 
 PATIENTS = {
     "invented": None,
@@ -42,7 +74,7 @@ def assert_valid(paths: list[Path]) -> None:
     for path, verdict in zip(paths, dciodvfy_all(paths), strict=True):
         assert verdict.errors == (), path.name
         assert verdict.valid, path.name
-        assert verdict.iod == IODS[path.name[:2]]
+        assert verdict.iod in IODS[path.name[:2]]
         unexpected = [line for line in verdict.warnings if not line.endswith(EXPECTED_WARNINGS)]
         assert unexpected == [], path.name
     together = dcentvfy(paths)

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from dicomfab.dimse.peer import Peer
     from dicomfab.dimse.trace import TraceBook
     from dicomfab.services.pacs import EchoAnswer, PacsService
+    from dicomfab.services.patients import PatientService
     from dicomfab.services.query import QueryService
+    from dicomfab.services.recipes import RecipeService
     from dicomfab.services.studies import StudyService
     from dicomfab.services.tasks import TaskRunner
     from dicomfab.services.transfer import TransferService
+    from dicomfab.services.validation import ValidationService
     from dicomfab.storage.database import Database
     from dicomfab.storage.registry import RegistryRepository
 
@@ -71,7 +74,28 @@ class Application:
         """Use cases on local studies."""
         from dicomfab.services.studies import StudyService
 
-        return StudyService(self.local_archive, now=_now, draw_seed=lambda: secrets.randbelow(2**31))
+        return StudyService(
+            self.local_archive,
+            now=_now,
+            draw_seed=lambda: secrets.randbelow(2**31),
+            identifiers=self.patients,
+        )
+
+    @cached_property
+    def recipes(self) -> RecipeService:
+        """Use cases on recipes."""
+        from dicomfab.services.recipes import RecipeService
+
+        return RecipeService(self.settings.recipes)
+
+    @cached_property
+    def patients(self) -> PatientService:
+        """Use cases on registered patients and on identifiers."""
+        from dicomfab.services.patients import PatientService
+        from dicomfab.storage.patients import PatientRepository
+
+        repository = PatientRepository(self.database, now=_now, draw_seed=_draw_seed)
+        return PatientService(repository, self.local_archive, now=_now, draw_seed=_draw_seed)
 
     @cached_property
     def queries(self) -> QueryService:
@@ -97,6 +121,13 @@ class Application:
             move_scu=self._noted("C-MOVE", move),
             get_scu=self._noted("C-GET", get),
         )
+
+    @cached_property
+    def validation(self) -> ValidationService:
+        """Validity of files and local studies."""
+        from dicomfab.services.validation import ValidationService
+
+        return ValidationService(self.studies)
 
     @cached_property
     def tasks(self) -> TaskRunner:
@@ -144,6 +175,10 @@ def build(settings: Settings | None = None, *, traces: TraceBook | None = None) 
 def _now() -> datetime.datetime:
     """Local time: study dates are those of the wall clock in the hospital."""
     return datetime.datetime.now().astimezone()
+
+
+def _draw_seed() -> int:
+    return secrets.randbelow(2**31)
 
 
 def _echo(peer: Peer) -> EchoAnswer:

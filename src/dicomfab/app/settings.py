@@ -36,6 +36,11 @@ class Settings:
         return self.home / "studies"
 
     @property
+    def recipes(self) -> Path:
+        """Saved recipes, a YAML file each."""
+        return self.home / "recipes"
+
+    @property
     def lab(self) -> Path:
         """The test PACS servers: data, logs and pid files."""
         return self.home / "lab"

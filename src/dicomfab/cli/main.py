@@ -19,6 +19,9 @@ from dicomfab.model.errors import DicomFabError
 # Command -> (module whose ``app`` is its Typer application, the line that `dicomfab --help` shows).
 COMMANDS: dict[str, tuple[str, str]] = {
     "study": ("dicomfab.cli.study", "Studies: create, list, show, send, export, delete."),
+    "recipe": ("dicomfab.cli.recipe", "Recipes: list, show, save, remove, preview, kinds of series."),
+    "patient": ("dicomfab.cli.patient", "Patients to fabricate studies of: list, add, invent, edit, import, export."),
+    "validate": ("dicomfab.cli.validate", "Whether DICOM files are valid: dciodvfy, dcentvfy and rules of our own."),
     "query": ("dicomfab.cli.query", "Search studies on many PACS servers at once (C-FIND)."),
     "move": ("dicomfab.cli.move", "Move a study from one PACS server to another (C-MOVE)."),
     "get": ("dicomfab.cli.get", "Fetch a study from a PACS server into the local store (C-GET)."),

@@ -5,7 +5,8 @@ on standard output, whether the command succeeded or not: a failure prints ``{"e
 standard error. (A command line that cannot be parsed is explained on standard error, with or without.)
 
 Exit codes: 0 done, 1 a fault of this machine, 2 input that cannot be used, 3 not found, 4 the peer or the road to it
-failed, 5 not allowed or not confirmed, 130 stopped by the user.
+failed, 5 not allowed or not confirmed, 130 stopped by the user. 6 to 8 are verdicts: see :mod:`.report`,
+:mod:`.validate`.
 """
 
 from __future__ import annotations

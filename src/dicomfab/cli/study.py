@@ -10,66 +10,20 @@ import typer
 from dicomfab.cli import output, report
 from dicomfab.cli.progress import shown
 from dicomfab.cli.session import actor, application
+from dicomfab.cli.study_create import create
+from dicomfab.cli.study_derive import derive
 from dicomfab.cli.transfer_options import To, Wait, YesProduction
 
 if TYPE_CHECKING:
     from dicomfab.archive.records import StudySummary
-    from dicomfab.fabricate.recipe import ResolvedStudy
-    from dicomfab.services.studies import Fabricated
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Studies: create, list, show, send, export, delete.")
 
 Study = Annotated[str, typer.Argument(help="Study Instance UID, accession number, or 'latest'.")]
 
 
-@app.command()
-def create(
-    kind: Annotated[
-        list[str] | None,
-        typer.Option("--kind", help="A kind, or KIND:COUNT (see: dicomfab recipe kinds); again for more in one study."),
-    ] = None,
-    patient_name: Annotated[str, typer.Option(help="FAMILY^GIVEN; invented if not given.")] = "",
-    patient_id: Annotated[str, typer.Option(help="Invented if not given.")] = "",
-    birth_date: Annotated[str, typer.Option(help="YYYYMMDD or YYYY-MM-DD.")] = "",
-    sex: Annotated[str, typer.Option(help="M, F or O.")] = "",
-    accession: Annotated[str, typer.Option(help="Accession number; invented if not given.")] = "",
-    study_date: Annotated[str, typer.Option(help="YYYYMMDD or YYYY-MM-DD; today if not given.")] = "",
-    description: Annotated[str, typer.Option(help="Study description.")] = "",
-    slices: Annotated[int | None, typer.Option(min=1, help="Slices of each kind that has slices.")] = None,
-    style: Annotated[str, typer.Option(help="image, or card for text cards instead of a body.")] = "",
-    transfer_syntax: Annotated[str, typer.Option(help="Name or UID; explicit VR little endian if not given.")] = "",
-    seed: Annotated[int | None, typer.Option(min=0, help="Same seed, options and date: same bytes.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write plain files into this folder instead.")] = None,
-    as_json: output.Json = False,
-) -> None:
-    """Fabricate a study: valid, synthetic, marked as such.
-
-    The patient is given or invented; the seed is given or drawn, and printed either way.
-    """
-    from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe, with_slices
-    from dicomfab.services.studies import patient_given
-
-    recipe = StudyRecipe(
-        series=tuple(with_slices(SeriesRecipe.parse(one), slices) for one in kind or ["ct-chest"]),
-        patient=patient_given(patient_name, patient_id, birth_date.replace("-", ""), sex.upper()),
-        seed=seed,
-        accession_number=accession or None,
-        study_date=study_date.replace("-", "") or None,
-        study_description=description or None,
-        style=style or None,
-        transfer_syntax=transfer_syntax or None,
-    )
-    service = application().studies
-    resolved = service.resolve_recipe(actor(), recipe)
-    with shown("study", quiet=as_json) as view:
-        if out is None:
-            made = service.create(actor(), resolved, on_progress=view.on_progress, cancelled=view.cancelled)
-        else:
-            made = service.write_files(actor(), resolved, out, on_progress=view.on_progress)
-    if as_json:
-        output.print_json(_made_dict(made))
-    else:
-        _print_made(made)
+app.command()(create)
+app.command()(derive)
 
 
 @app.command("list")
@@ -189,34 +143,6 @@ def reindex(as_json: output.Json = False) -> None:
     output.print_text(f"{output.counted(report.instances, 'instance')} indexed")
     for path in unusable:
         output.print_text(f"  not usable, left where it is: {path}")
-
-
-def _print_made(made: Fabricated) -> None:
-    resolved: ResolvedStudy = made.resolved
-    where = made.directory if made.directory is not None else "local store"
-    size = f"{made.size_bytes / 1e6:.1f} MB"
-    output.print_text(f"Fabricated {output.counted(made.instances, 'instance')} ({size}) in {made.seconds:.1f} s")
-    output.print_text(f"  study      {resolved.study_instance_uid}")
-    output.print_text(f"  patient    {resolved.patient.name}  {resolved.patient.patient_id}")
-    output.print_text(f"  accession  {resolved.accession_number}")
-    output.print_text(f"  seed       {resolved.seed}")
-    output.print_text(f"  kept in    {where}")
-    if made.directory is None:
-        output.print_text(f"Send it:     dicomfab study send {resolved.accession_number} --to SERVER")
-
-
-def _made_dict(made: Fabricated) -> dict[str, Any]:
-    resolved = made.resolved
-    return {
-        "study_instance_uid": resolved.study_instance_uid,
-        "patient": _plain(resolved.patient),
-        "accession_number": resolved.accession_number,
-        "seed": resolved.seed,
-        "instances": made.instances,
-        "size_bytes": made.size_bytes,
-        "seconds": round(made.seconds, 3),
-        "directory": str(made.directory) if made.directory is not None else None,
-    }
 
 
 def _summary_cells(study: StudySummary) -> tuple[Any, ...]:

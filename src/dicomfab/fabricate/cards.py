@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from dicomfab.fabricate.iods.series import SeriesPlan
+from dicomfab.fabricate.plan import SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedStudy
 from dicomfab.fabricate.render import card
+from dicomfab.fabricate.render.bits import packed
 from dicomfab.fabricate.seeds import Draw
+from dicomfab.pixels.picture import first_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,10 +52,21 @@ def symbols_of(study: ResolvedStudy, series_number: int) -> tuple[str, ...]:
 def _pixels(plan: SeriesPlan, study: ResolvedStudy, symbols: tuple[str, ...]) -> Iterator[memoryview]:
     look = _Look.of(plan.dataset)
     for index in range(plan.count):
-        lines = _lines(plan, study, plan.varying(index))
-        for frame in range(plan.frames):
-            shown = (*lines, ("Frame", f"{frame + 1} of {plan.frames}")) if plan.frames > 1 else lines
-            yield look.stored(card.render(shown, symbols, look.rows, look.columns)).data.cast("B")
+        cards = _cards(plan, _lines(plan, study, plan.varying(index)), symbols, look)
+        if plan.dataset.BitsAllocated == 1:
+            yield from packed((grey > 100 for grey in cards), plan.frames)
+        else:
+            for grey in cards:
+                yield look.stored(grey).data.cast("B")
+
+
+def _cards(
+    plan: SeriesPlan, lines: tuple[tuple[str, str], ...], symbols: tuple[str, ...], look: _Look
+) -> Iterator[NDArray[np.uint8]]:
+    """The cards of one instance, one for each frame."""
+    for frame in range(plan.frames):
+        shown = (*lines, ("Frame", f"{frame + 1} of {plan.frames}")) if plan.frames > 1 else lines
+        yield card.render(shown, symbols, look.rows, look.columns)
 
 
 def _lines(plan: SeriesPlan, study: ResolvedStudy, varying: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -102,14 +115,14 @@ class _Look:
         low = -(1 << (ds.BitsStored - 1)) if signed else 0
         high = low + (1 << ds.BitsStored) - 1
         dark, bright = float(low), float(high)
-        centre, width = _first(ds, "WindowCenter"), _first(ds, "WindowWidth")
+        centre, width = first_number(ds, "WindowCenter"), first_number(ds, "WindowWidth")
         if ds.SamplesPerPixel == 1 and centre is not None and width is not None:
-            slope, intercept = _first(ds, "RescaleSlope") or 1.0, _first(ds, "RescaleIntercept") or 0.0
+            slope, intercept = first_number(ds, "RescaleSlope") or 1.0, first_number(ds, "RescaleIntercept") or 0.0
             ends = ((centre + side * width / 2 - intercept) / slope for side in (-1, 1))
             dark, bright = (min(max(end, low), high) for end in ends)
         if ds.PhotometricInterpretation == "MONOCHROME1":
             dark, bright = bright, dark
-        dtype = f"<{'i' if signed else 'u'}{ds.BitsAllocated // 8}"
+        dtype = f"<{'i' if signed else 'u'}{-(-ds.BitsAllocated // 8)}"
         return cls(int(ds.Rows), int(ds.Columns), int(ds.SamplesPerPixel), dark, bright, dtype)
 
     def stored(self, grey: NDArray[np.uint8]) -> NDArray[Any]:
@@ -120,12 +133,3 @@ class _Look:
         if self.samples > 1:
             values = np.repeat(values[..., np.newaxis], self.samples, axis=2)
         return np.ascontiguousarray(values)
-
-
-def _first(ds: Dataset, keyword: str) -> float | None:
-    """The first value of an attribute, wherever it stands: enhanced objects keep theirs in functional groups."""
-    for element in ds.iterall():
-        if element.keyword == keyword and element.value not in (None, ""):
-            value = element.value
-            return float(value[0]) if element.VM > 1 else float(value)
-    return None

@@ -103,6 +103,19 @@ def whole(value: object, *, field: str, low: int, high: int) -> int:
     return value
 
 
+def measure(value: object, *, field: str, low: float, high: float) -> float | None:
+    """A number from ``low`` to ``high``, both included, or none.
+
+    Raises:
+        InvalidInput: anything else.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+        raise _refuse(field, value, f"is not a number from {low:g} to {high:g}", "the value is out of range")
+    return float(value)
+
+
 def character_set(texts: Iterable[str]) -> str:
     """The SpecificCharacterSet (0008,0005) that can hold all the texts: Latin-1, or else UTF-8."""
     try:

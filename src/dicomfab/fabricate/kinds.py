@@ -39,6 +39,7 @@ class Kind:
         instances: how many instances so many of them make.
         procedure: value, scheme and meaning of the procedure (LOINC); ``None`` if it is none.
         styles: how it can look, its default first.
+        region: of the body that it shows (see :mod:`dicomfab.fabricate.anatomy.regions`); empty if it shows none.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Kind:
     instances: Callable[[int], int]
     procedure: Code | None = None
     styles: tuple[str, ...] = ("image", "card")
+    region: str = ""
 
 
 def _each(count: int) -> int:
@@ -59,14 +61,169 @@ def _always(instances: int) -> Callable[[int], int]:
     return lambda _count: instances
 
 
+_PET_BODY: Final[Code] = ("44139-4", "LN", "PET whole body")
+_NM_VIEWS: Final[Code] = ("49118-3", "LN", "NM Unspecified body region Views")
+
 KINDS: Final[dict[str, Kind]] = {
     "ct-chest": Kind(
         "CT of the chest", "CT CHEST W CONTRAST", "CT", "ct", Counted("slices", 200), _each,
         ("24628-0", "LN", "CT Chest W contrast IV"),
+        region="chest",
+    ),
+    "ct-head": Kind(
+        "CT of the head without contrast", "CT HEAD WO CONTRAST", "CT", "ct", Counted("slices", 68), _each,
+        ("30799-1", "LN", "CT Head WO contrast"),
+        region="head",
+    ),
+    "ct-abdomen": Kind(
+        "CT of the abdomen and pelvis, portal venous", "CT ABDOMEN PELVIS W CONTRAST", "CT", "ct",
+        Counted("slices", 150), _each, ("36813-4", "LN", "CT Abdomen and Pelvis W contrast IV"),
+        region="abdomen",
+    ),
+    "mr-brain": Kind(
+        "MR of the brain: T1, T2, FLAIR, diffusion with ADC", "MR BRAIN WO CONTRAST", "MR", "mr",
+        Counted("slices", 28, MAX_COUNT // 6), lambda count: 6 * count, ("30657-1", "LN", "MR Brain WO contrast"),
+        region="head",
+    ),
+    "mr-knee": Kind(
+        "MR of the knee: PD with fat saturation, T1", "MR KNEE WO CONTRAST", "MR", "mr",
+        Counted("slices", 30, MAX_COUNT // 2), lambda count: 2 * count, ("30691-0", "LN", "MR Knee WO contrast"),
+        region="knee",
+    ),
+    "ct-body": Kind(
+        "Whole-body CT, low dose, for PET/CT", "CT WHOLE BODY LOW DOSE", "CT", "ct", Counted("slices", 300), _each,
+        ("46305-9", "LN", "CT Whole body"),
+        region="whole",
+    ),
+    "ct-enhanced": Kind(
+        "Enhanced CT of the chest, multi-frame", "CT CHEST W CONTRAST", "CT", "enhanced_ct",
+        Counted("frames", 40, 2000), _always(1), ("24628-0", "LN", "CT Chest W contrast IV"),
+        region="chest",
+    ),
+    "mr-enhanced": Kind(
+        "Enhanced MR of the brain, T2, multi-frame", "MR BRAIN WO CONTRAST", "MR", "enhanced_mr",
+        Counted("frames", 28, 2000), _always(1), ("30657-1", "LN", "MR Brain WO contrast"),
+        region="head",
     ),
     "dx-chest": Kind(
         "Chest X-ray, PA and lateral", "XR CHEST PA AND LATERAL", "DX", "dx", None, _always(2),
         ("42272-5", "LN", "XR Chest PA and Lateral"),
+        region="chest",
+    ),
+    "dx-processing": Kind(
+        "Chest X-ray, raw, for processing", "XR CHEST PA", "DX", "dx", None, _always(1),
+        ("24648-8", "LN", "XR Chest PA upright"),
+        region="chest",
+    ),
+    "cr-chest": Kind(
+        "Chest X-ray, PA, computed radiography", "XR CHEST PA", "CR", "cr", None, _always(1),
+        ("24648-8", "LN", "XR Chest PA upright"),
+        region="chest",
+    ),
+    "us-abdomen": Kind(
+        "Ultrasound of the abdomen", "US ABDOMEN", "US", "us", Counted("images", 6), _each,
+        ("24558-9", "LN", "US Abdomen"),
+        region="abdomen",
+    ),
+    "us-cine": Kind(
+        "Echocardiogram, four-chamber cine", "ECHOCARDIOGRAM", "US", "us", Counted("frames", 30), _always(1),
+        ("42148-7", "LN", "US Heart"),
+    ),
+    "us-colour": Kind(
+        "Colour Doppler cine of a carotid artery", "US CAROTID", "US", "us", Counted("frames", 16), _always(1),
+        ("24616-5", "LN", "US Carotid arteries"),
+    ),
+    "es-endoscopy": Kind(
+        "Colonoscopy with a polyp", "COLONOSCOPY", "ES", "es", Counted("images", 4), _each,
+        ("18746-8", "LN", "Colonoscopy study"),
+    ),
+    "vl-photo": Kind(
+        "Photograph of a pigmented lesion of the skin", "SKIN PHOTOGRAPHY", "XC", "vl", Counted("images", 2), _each,
+        ("72170-4", "LN", "Photographic image"),
+    ),
+    "sc-rgb": Kind(
+        "Colour secondary capture: 3D views of a chest", "3D CHEST", "OT", "sc", Counted("images", 1), _each,
+        region="chest",
+    ),
+    "sc-multiframe-bit": Kind(
+        "Single-bit multi-frame capture: scanned pages", "SCANNED FORM", "OT", "sc_multiframe", Counted("pages", 2),
+        _always(1),
+    ),
+    "sc-multiframe-byte": Kind(
+        "Grey 8-bit multi-frame capture: rotating MIP", "CHEST MIP", "OT", "sc_multiframe", Counted("frames", 12),
+        _always(1),
+        region="chest",
+    ),
+    "sc-multiframe-word": Kind(
+        "Grey 16-bit multi-frame capture: coronal reformats", "CHEST CORONAL", "OT", "sc_multiframe",
+        Counted("frames", 24), _always(1),
+        region="chest",
+    ),
+    "sc-multiframe-colour": Kind(
+        "Colour multi-frame capture: rotating 3D view", "3D CHEST ROTATING", "OT", "sc_multiframe",
+        Counted("frames", 12), _always(1),
+        region="chest",
+    ),
+    "wsi": Kind(
+        "Whole slide: colon biopsy, haematoxylin and eosin", "COLON BIOPSY", "SM", "wsi",
+        Counted("tiles a side", 16, 128), _always(5), ("11529-5", "LN", "Surgical pathology study"), styles=("image",),
+    ),
+    "cr-knee": Kind(
+        "Knee X-ray, AP and lateral, computed radiography", "XR KNEE AP AND LATERAL", "CR", "cr", None, _always(2),
+        ("24806-2", "LN", "XR Knee 2 Views"),
+        region="knee",
+    ),
+    "xa-cine": Kind(
+        "Coronary angiography, one run", "XA CORONARY ANGIOGRAPHY", "XA", "xa", Counted("frames", 30, 1000),
+        _always(1),
+        ("18745-0", "LN", "Cardiac catheterization study"),
+        region="chest",
+    ),
+    "rf-swallow": Kind(
+        "Barium swallow, one run", "RF BARIUM SWALLOW", "RF", "rf", Counted("frames", 20, 1_000), _always(1),
+        ("30633-2", "LN", "RF Esophagus Views W barium contrast PO"),
+        region="chest",
+    ),
+    "mg-screening": Kind(
+        "Screening mammography, four views", "MG SCREENING", "MG", "mg", None, _always(4),
+        ("24606-6", "LN", "MG Breast Screening"),
+        region="breast",
+    ),
+    "dbt-screening": Kind(
+        "Breast tomosynthesis, both sides, mediolateral oblique", "DBT SCREENING", "MG", "dbt",
+        Counted("frames", 20, 200), _always(2),
+        ("72142-3", "LN", "DBT Breast - bilateral screening"),
+        styles=("image",),  # PS3.3 C.8.21.1: no burned-in annotation, which a card is
+        region="breast",
+    ),
+    "pt-body": Kind(
+        "FDG-PET of the body, attenuation corrected", "PET FDG WHOLE BODY", "PT", "pt", Counted("slices", 300), _each,
+        _PET_BODY,
+        region="whole",
+    ),
+    "pt-enhanced": Kind(
+        "FDG-PET of the body as one Enhanced PET instance", "PET FDG WHOLE BODY", "PT", "pt_enhanced",
+        Counted("slices", 300, 2000), _always(1), _PET_BODY, styles=("image",),
+        region="whole",
+    ),
+    "nm-bone": Kind(
+        "Bone scan, whole body, anterior and posterior", "NM BONE SCAN WHOLE BODY", "NM", "nm", None,
+        _always(1), _NM_VIEWS,
+        region="whole",
+    ),
+    "nm-static": Kind(
+        "Static kidney scan (DMSA), posterior and anterior", "NM RENAL DMSA", "NM", "nm", None, _always(1), _NM_VIEWS,
+        region="whole",
+    ),
+    "nm-tomo": Kind(
+        "Bone SPECT, reconstructed", "NM BONE SPECT", "NM", "nm_tomo", Counted("slices", 100, 500), _always(1),
+        _NM_VIEWS,
+        region="whole",
+    ),
+    "nm-gated": Kind(
+        "Gated myocardial perfusion SPECT, short axis", "NM MYOCARDIAL PERFUSION GATED", "NM", "nm_tomo",
+        Counted("slices", 18, 64), _always(1), _NM_VIEWS,
+        region="chest",
     ),
     "text-card": Kind(
         "Text card with the main attributes", "TEXT CARD", "OT", "sc", Counted("cards", 1), _each,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import pairwise
 from typing import Final
 
-from dicomfab.fabricate.seeds import Draw
+from dicomfab.fabricate.seeds import Draw, derive
 from dicomfab.model.study import Patient
 
 ISSUER: Final = "SYN-DICOMFAB"
@@ -57,6 +58,69 @@ def invent(seed: int, on: dt.date) -> Patient:
     birth = dt.date(birth_year, 1, 1) + dt.timedelta(days=draw.below(365))
     name = f"{family}^{given}^{middle}".rstrip("^")
     return Patient(name, f"SYN{draw.below(10**10):010d}", birth.strftime("%Y%m%d"), sex, ISSUER)
+
+
+def physique(seed: int, sex: str, age_years: float | None) -> tuple[float, float]:
+    """How tall and heavy a person is: an adult's size follows the frame of the body that the seed draws.
+
+    Args:
+        seed: the study's seed.
+        sex: ``F`` or ``M``; anything else leaves it to the seed, as the body does.
+        age_years: at the study; ``None`` (not known) counts as an adult.
+
+    Returns:
+        Height in m, to the centimetre, and weight in kg, to the kilogram (to 100 g below 20 kg).
+    """
+    size, height, fat_mm = _frame(seed, sex)
+    age = 40.0 if age_years is None else age_years
+    tall_m = 1.314 * size + 0.408 * size * height  # from the vertex to the soles of the whole body
+    index = 20.8 + 0.72 * fat_mm + Draw(seed, "physique").between(-1.2, 1.2)  # body mass index, kg/m2
+    size_m = round(tall_m * _between(_HEIGHT_BY_AGE, age), 2)
+    weight_kg = index * _between(_INDEX_BY_AGE, age) * size_m**2
+    return size_m, round(weight_kg, 0 if weight_kg >= 20 else 1)
+
+
+# Years, and the part of an adult's height and body mass index that children of that age have.
+_HEIGHT_BY_AGE: Final = (
+    (0, 0.29), (0.5, 0.385), (1, 0.435), (2, 0.50), (3, 0.55), (5, 0.63), (8, 0.735), (10, 0.80), (12, 0.865),
+    (14, 0.93), (16, 0.98), (18, 1.0),
+)  # fmt: skip
+_INDEX_BY_AGE: Final = (
+    (0, 0.58), (0.5, 0.74), (1, 0.73), (2, 0.70), (5, 0.66), (8, 0.68), (10, 0.72), (12, 0.77), (14, 0.83),
+    (16, 0.90), (18, 1.0),
+)  # fmt: skip
+
+
+def _frame(seed: int, sex: str) -> tuple[float, float, float]:
+    """The scale of the body, the extra scale of the chest's height, and subcutaneous fat in mm.
+
+    These are the first draws of :meth:`dicomfab.fabricate.anatomy.build.Build.draw`, done again because loading bodies
+    takes a second; a test holds the two together.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(derive(seed, "anatomy"))
+    female = bool(rng.integers(2)) if sex not in ("F", "M") else sex == "F"
+    size = min(max(rng.normal(0.955 if female else 1.0, 0.022), 0.9), 1.05)
+    height = min(max(rng.normal(1.0, 0.025), 0.95), 1.05)
+    rng.normal(1.0, 0.035)  # the depth of the trunk
+    fat_mm = min(max(rng.gamma(4.0, 1.9), 1.0), 20.0) - 3.0
+    return float(size), float(height), float(fat_mm)
+
+
+def _between(table: tuple[tuple[float, float], ...], age: float) -> float:
+    for (low, first), (high, second) in pairwise(table):
+        if age < high:
+            return first + (second - first) * max(age - low, 0.0) / (high - low)
+    return table[-1][1]
+
+
+def age_years(birth_date: str, on_date: str) -> float | None:
+    """Age in years on a date, both ``YYYYMMDD``; ``None`` if the birth date is empty."""
+    if not birth_date:
+        return None
+    birth, on = (dt.date(int(day[:4]), int(day[4:6]), int(day[6:])) for day in (birth_date, on_date))
+    return (on - birth).days / 365.25
 
 
 def age_string(birth_date: str, on_date: str) -> str:

@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from dicomfab.fabricate import checks, people
 from dicomfab.fabricate.kinds import KINDS, Kind
-from dicomfab.fabricate.seeds import SEED_LIMIT, Draw, uid
+from dicomfab.fabricate.seeds import SEED_LIMIT, Draw, derive, uid
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.study import Patient
 from dicomfab.pixels.syntaxes import EXPLICIT_LITTLE
+from dicomfab.pixels.writable import Writable, writable
 
 # Part of every UID and recipe hash: raise it whenever the same recipe would give other bytes.
-RENDERER_VERSION: Final = "2"
+RENDERER_VERSION: Final = "3"
 MAX_SERIES: Final = 200
 STYLES: Final = ("image", "card")
 
@@ -31,7 +32,8 @@ class SeriesRecipe:
     Args:
         kind: one of :data:`~dicomfab.fabricate.kinds.KINDS`.
         count: how many slices, frames or cards; see :class:`~dicomfab.fabricate.kinds.Counted`.
-        transfer_syntax: the name or UID of one that can be written, see :mod:`dicomfab.pixels.syntaxes`.
+        transfer_syntax: the name or UID of one that can be written, see :mod:`dicomfab.pixels.writable`.
+        quality: of a lossy transfer syntax, on its own scale.
         style: ``image``, or ``card`` for text cards with the main attributes instead of a body.
         description: SeriesDescription, LO; of several series that are acquired together, all have it.
     """
@@ -39,6 +41,7 @@ class SeriesRecipe:
     kind: str
     count: int | None = None
     transfer_syntax: str | None = None
+    quality: int | None = None
     style: str | None = None
     description: str | None = None
 
@@ -76,6 +79,8 @@ class StudyRecipe:
         study_id: SH.
         transfer_syntax: of the entries that name none.
         style: of the entries that name none.
+        accession_pattern: where accession numbers come from, see :mod:`dicomfab.fabricate.patterns`; never one twice.
+        patient_id_pattern: the same for the ID of a patient who has none.
     """
 
     series: tuple[SeriesRecipe | str, ...]
@@ -89,6 +94,8 @@ class StudyRecipe:
     study_id: str | None = None
     transfer_syntax: str | None = None
     style: str | None = None
+    accession_pattern: str | None = None
+    patient_id_pattern: str | None = None
 
 
 def with_slices(series: SeriesRecipe, slices: int | None) -> SeriesRecipe:
@@ -100,6 +107,11 @@ def with_slices(series: SeriesRecipe, slices: int | None) -> SeriesRecipe:
     return dataclasses.replace(series, count=slices)
 
 
+def nth(recipe: StudyRecipe, seed: int, number: int) -> StudyRecipe:
+    """The recipe of one of several studies, counted from 0: the first has the seed, each other one of its own."""
+    return dataclasses.replace(recipe, seed=derive(seed, "study", number) % SEED_LIMIT if number else seed)
+
+
 @dataclass(frozen=True, slots=True)
 class ResolvedSeries:
     """An entry in which everything is decided.
@@ -108,6 +120,7 @@ class ResolvedSeries:
         kind: what it is.
         count: how many slices, frames or cards; 1 if the kind counts nothing.
         transfer_syntax: UID.
+        quality: ``None`` if nothing is lost.
         style: ``image`` or ``card``.
         description: SeriesDescription; empty leaves it to the kind.
     """
@@ -115,6 +128,7 @@ class ResolvedSeries:
     kind: str
     count: int
     transfer_syntax: str
+    quality: int | None
     style: str
     description: str
 
@@ -145,6 +159,11 @@ class ResolvedStudy:
     def kinds(self) -> tuple[str, ...]:
         """The kinds that the study holds, each once, in order."""
         return tuple(dict.fromkeys(series.kind for series in self.series))
+
+    @property
+    def body_seed(self) -> int:
+        """What the patient's body follows from: the same patient has the same body in every study."""
+        return derive(0, "body", self.patient.issuer, self.patient.patient_id) % SEED_LIMIT
 
     @property
     def study_instance_uid(self) -> str:
@@ -258,11 +277,12 @@ def _resolved(one: SeriesRecipe, recipe: StudyRecipe) -> ResolvedSeries:
             cause=f"known kinds: {', '.join(KINDS)}",
             remedy="name one of them",
         )
-    syntax = one.transfer_syntax or recipe.transfer_syntax
+    syntax = writable(one.transfer_syntax or recipe.transfer_syntax or EXPLICIT_LITTLE)
     return ResolvedSeries(
         kind=one.kind,
         count=_count(one, kind),
-        transfer_syntax=EXPLICIT_LITTLE if syntax is None else _syntax(syntax),
+        transfer_syntax=syntax.uid,
+        quality=_quality(one, syntax),
         style=_style(one, kind, recipe.style),
         description=_given(one.description, lambda value: checks.text(value, field="description", limit=64), ""),
     )
@@ -293,6 +313,20 @@ def _count(one: SeriesRecipe, kind: Kind) -> int:
         ) from None
 
 
+def _quality(one: SeriesRecipe, syntax: Writable) -> int | None:
+    if syntax.quality is not None:
+        return syntax.quality.checked(one.quality)
+    if one.quality is not None:
+        raise InvalidInput(
+            f"quality: {syntax.title} has none",
+            field="quality",
+            value=one.quality,
+            cause="nothing is lost in it",
+            remedy="leave quality out, or name a lossy transfer syntax",
+        )
+    return None
+
+
 def _style(one: SeriesRecipe, kind: Kind, otherwise: str | None) -> str:
     """What the entry says, or the study if the kind has that style."""
     wanted = one.style or (otherwise if otherwise in kind.styles else kind.styles[0])
@@ -305,19 +339,6 @@ def _style(one: SeriesRecipe, kind: Kind, otherwise: str | None) -> str:
             remedy="name one of them, or leave style out",
         )
     return wanted
-
-
-def _syntax(value: str) -> str:
-    """The UID of a transfer syntax given by its name or UID."""
-    if value not in ("explicit", EXPLICIT_LITTLE):
-        raise InvalidInput(
-            f"transfer_syntax: {value!r} cannot be written",
-            field="transfer_syntax",
-            value=value,
-            cause="what can be written: explicit",
-            remedy="name one of them, or its UID",
-        )
-    return EXPLICIT_LITTLE
 
 
 def _patient(patient: Patient, study_date: str) -> Patient:
@@ -341,4 +362,6 @@ def _patient(patient: Patient, study_date: str) -> Patient:
         birth_date=birth_date,
         sex=checks.sex(patient.sex, field="sex"),
         issuer=checks.text(patient.issuer, field="issuer", limit=64) or people.ISSUER,
+        size_m=checks.measure(patient.size_m, field="size_m", low=0.2, high=2.8),
+        weight_kg=checks.measure(patient.weight_kg, field="weight_kg", low=0.2, high=650.0),
     )

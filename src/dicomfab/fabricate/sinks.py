@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Final
 
+from dicomfab.fabricate import unfinished
 from dicomfab.fabricate.recipe import ResolvedStudy
 from dicomfab.fabricate.study import FabricatedInstance, count, fabricate
 from dicomfab.model.errors import Conflict, InvalidInput
 from dicomfab.model.part10 import file_header
-from dicomfab.model.study import InstanceFile
+from dicomfab.model.study import Buffer, InstanceFile
 
 Progress = Callable[[int, int], None]
+
+_CALL_BYTES: Final = 1 << 20
+_CALL_BUFFERS: Final = 64
 
 
 def file_name(instance: FabricatedInstance) -> str:
@@ -24,7 +30,7 @@ def write_file(instance: FabricatedInstance, path: Path) -> InstanceFile:
     """Write one DICOM file (PS3.10) that is either complete under its name or not there.
 
     Args:
-        instance: what to write.
+        instance: what to write; its buffers are taken.
         path: must not exist yet.
 
     Raises:
@@ -35,7 +41,7 @@ def write_file(instance: FabricatedInstance, path: Path) -> InstanceFile:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(part, "xb", buffering=0) as file:
-            _write_all(file.fileno(), (header, *instance.buffers))
+            _write_all(file.fileno(), chain((header,), instance.buffers))
         os.link(part, path)
     except FileExistsError:
         raise _exists(path) from None
@@ -45,7 +51,12 @@ def write_file(instance: FabricatedInstance, path: Path) -> InstanceFile:
 
 
 def write_files(
-    study: ResolvedStudy, directory: Path, progress: Progress | None = None, *, workers: int | None = None
+    study: ResolvedStudy,
+    directory: Path,
+    progress: Progress | None = None,
+    *,
+    workers: int | None = None,
+    resume: bool = False,
 ) -> list[InstanceFile]:
     """Fabricate a study into a folder, which is made if it does not exist.
 
@@ -54,9 +65,11 @@ def write_files(
         directory: other files in it stay as they are.
         progress: told how many instances are written, and of how many.
         workers: threads that render.
+        resume: instances that are there already are left as they are.
 
     Returns:
-        The files in instance order. If writing stops half-way, the files that are there are complete ones.
+        The files in instance order. If writing stops half-way, the files that are there are complete ones, and the
+        folder is marked (see :mod:`dicomfab.fabricate.unfinished`).
 
     Raises:
         Conflict: one of the files exists already; it is left as it is, and nothing more is written.
@@ -70,16 +83,50 @@ def write_files(
             remedy="name a folder, or one that does not exist yet",
         )
     directory.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        unfinished.begin(directory, study)
     total = count(study)
     written: list[InstanceFile] = []
-    for instance in fabricate(study, workers=workers):
-        written.append(write_file(instance, directory / file_name(instance)))
-        if progress:
-            progress(len(written), total)
+    try:
+        for instance in fabricate(study, workers=workers):
+            path = directory / file_name(instance)
+            there = _there(instance, path) if resume else None
+            written.append(there or write_file(instance, path))
+            if progress:
+                progress(len(written), total)
+    except Conflict:
+        if not written:  # nothing was begun
+            unfinished.finish(directory)
+        raise
+    unfinished.finish(directory)
     return written
 
 
-def _write_all(descriptor: int, buffers: tuple[bytes | memoryview, ...]) -> None:
+def _there(instance: FabricatedInstance, path: Path) -> InstanceFile | None:
+    """The file of an instance that was written before; complete, since only complete ones get their name."""
+    identity = instance.identity
+    header = file_header(identity.sop_class_uid, identity.sop_instance_uid, identity.transfer_syntax_uid)
+    try:
+        with path.open("rb") as file:
+            return InstanceFile(path, identity, len(header)) if file.read(len(header)) == header else None
+    except FileNotFoundError:
+        return None
+
+
+def _write_all(descriptor: int, buffers: Iterable[Buffer]) -> None:
+    """Write buffers as they come, several in one call: no more are held than make a call worth while."""
+    pending: list[Buffer] = []
+    size = 0
+    for buffer in buffers:
+        pending.append(buffer)
+        size += len(buffer)
+        if size >= _CALL_BYTES or len(pending) == _CALL_BUFFERS:
+            _write(descriptor, pending)
+            pending, size = [], 0
+    _write(descriptor, pending)
+
+
+def _write(descriptor: int, buffers: Sequence[Buffer]) -> None:
     """Write buffers in one call, and go on if the system took only a part."""
     pending = [memoryview(buffer) for buffer in buffers]
     while pending:

@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING
 
+from dicomfab.fabricate.instance import FabricatedInstance
 from dicomfab.fabricate.kinds import KINDS
 from dicomfab.fabricate.recipe import ResolvedStudy
-from dicomfab.model.study import InstanceIdentity
 
 if TYPE_CHECKING:
-    from dicomfab.fabricate.iods.series import SeriesPlan
+    from dicomfab.fabricate.plan import SeriesPlan
 
-EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
-
-Buffer: TypeAlias = bytes | memoryview
-
-
-@dataclass(frozen=True, slots=True)
-class FabricatedInstance:
-    """One instance, ready to be stored or sent.
-
-    Args:
-        identity: SOP class, SOP instance and transfer syntax.
-        study_instance_uid: (0020,000D).
-        series_instance_uid: (0020,000E).
-        series_number: (0020,0011).
-        instance_number: (0020,0013).
-        modality: (0008,0060).
-        buffers: joined, the encoded data set without file meta information. Whoever keeps an instance longer than
-            until the next one keeps its pixels, and those of a few neighbours, in memory.
-    """
-
-    identity: InstanceIdentity
-    study_instance_uid: str
-    series_instance_uid: str
-    series_number: int
-    instance_number: int
-    modality: str
-    buffers: tuple[Buffer, ...]
+__all__ = ["FabricatedInstance", "count", "fabricate", "plans"]
 
 
 def count(study: ResolvedStudy) -> int:
@@ -54,11 +28,26 @@ def plans(study: ResolvedStudy, workers: int) -> Iterator[SeriesPlan]:
 
     number = 1
     for series in study.series:
-        for plan in family(series.kind).plan(study, series, number, workers):
+        for made in family(series.kind).plan(study, series, number, workers):
+            plan = dataclasses.replace(made, transfer_syntax_uid=series.transfer_syntax, quality=series.quality)
             if series.description:
                 plan.dataset.SeriesDescription = series.description
             yield as_cards(plan, study) if series.style == "card" else plan
             number = int(plan.dataset.SeriesNumber) + 1
+
+
+def check_syntaxes(study: ResolvedStudy) -> None:
+    """Ask of every series whether its transfer syntax can hold its pixels, before any of them is rendered.
+
+    Raises:
+        InvalidInput: one cannot, and why.
+    """
+    from dicomfab.fabricate.encode.series import check
+    from dicomfab.pixels.description import described
+    from dicomfab.pixels.writable import writable
+
+    for plan in plans(study, 1):
+        check(writable(plan.transfer_syntax_uid), described(plan.dataset, plan.frames), plan.dataset.SOPClassUID)
 
 
 def fabricate(study: ResolvedStudy, *, workers: int | None = None) -> Iterator[FabricatedInstance]:
@@ -66,31 +55,20 @@ def fabricate(study: ResolvedStudy, *, workers: int | None = None) -> Iterator[F
 
     Args:
         study: decides every byte.
-        workers: threads that render; by default one per processor. The bytes do not depend on it.
+        workers: threads that render, and as many that encode; by default one per processor. The bytes do not depend
+            on it.
 
     Yields:
         Instances in order of series and instance number, each rendered shortly before it is asked for.
     """
     from dicomfab.fabricate.render.batches import default_workers
 
-    for plan in plans(study, workers or default_workers()):
-        yield from _encoded(plan)
+    workers = workers or default_workers()
+    for plan in plans(study, workers):
+        yield from _encoded(plan, workers)
 
 
-def _encoded(series: SeriesPlan) -> Iterator[FabricatedInstance]:
-    from dicomfab.fabricate.encode.template import HeaderTemplate
+def _encoded(series: SeriesPlan, workers: int) -> Iterator[FabricatedInstance]:
+    from dicomfab.fabricate.encode.series import encode_series
 
-    dataset = series.dataset
-    vr = "OW" if dataset.BitsAllocated > 8 else "OB"
-    template = HeaderTemplate(dataset, tuple(series.varying(0)), series.pixel_bytes, vr)
-    for index, pixels in enumerate(series.pixels()):
-        values = series.varying(index)
-        yield FabricatedInstance(
-            identity=InstanceIdentity(dataset.SOPClassUID, values["SOPInstanceUID"], EXPLICIT_VR_LITTLE_ENDIAN),
-            study_instance_uid=dataset.StudyInstanceUID,
-            series_instance_uid=dataset.SeriesInstanceUID,
-            series_number=int(dataset.SeriesNumber),
-            instance_number=int(values["InstanceNumber"]),
-            modality=dataset.Modality,
-            buffers=(template.header(values), pixels),
-        )
+    return encode_series(series, series.transfer_syntax_uid, workers, quality=series.quality)

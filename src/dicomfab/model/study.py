@@ -19,6 +19,8 @@ class Patient:
         birth_date: ``YYYYMMDD`` or empty.
         sex: ``M``, ``F``, ``O`` or empty.
         issuer: (0010,0021); ours begin with ``SYN``.
+        size_m: PatientSize (0010,1020); ``None`` leaves it to the body.
+        weight_kg: PatientWeight (0010,1030); ``None`` leaves it to the body.
     """
 
     name: str
@@ -26,6 +28,8 @@ class Patient:
     birth_date: str = ""
     sex: str = ""
     issuer: str = ""
+    size_m: float | None = None
+    weight_kg: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

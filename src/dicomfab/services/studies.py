@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from dicomfab.access.policy import Action, Scope, require, visible
 from dicomfab.archive.archive import Archive
@@ -20,9 +20,14 @@ from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, 
 
 if TYPE_CHECKING:
     from dicomfab.archive.records import ReindexReport, StudyDetail, StudyFilter, StudyPage, StudySort
+    from dicomfab.fabricate.patterns import Pattern
+    from dicomfab.fabricate.preview import Preview
     from dicomfab.fabricate.recipe import ResolvedStudy, StudyRecipe
+    from dicomfab.services.derivation import Derived
+    from dicomfab.services.patients import IssuedId
 
 LATEST = "latest"
+MAX_STUDIES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,16 @@ def patient_given(name: str, patient_id: str, birth_date: str, sex: str) -> Pati
     return Patient(name=name.strip(), patient_id=patient_id.strip(), birth_date=birth_date, sex=sex)
 
 
+class Identifiers(Protocol):
+    """Gives out identifiers that nobody else gets."""
+
+    def next_patient_id(self, actor: Actor, pattern: Pattern) -> IssuedId:
+        """A new Patient ID of this pattern."""
+
+    def next_accession(self, actor: Actor, pattern: Pattern) -> IssuedId:
+        """A new accession number of this pattern."""
+
+
 @dataclass(slots=True)
 class StudyService:
     """Studies of the local store; each carries the environment that it came from, and the policy applies to it."""
@@ -58,25 +73,93 @@ class StudyService:
     local: Archive
     now: Callable[[], datetime.datetime]
     draw_seed: Callable[[], int]
+    identifiers: Identifiers | None = None
 
     def resolve_recipe(self, actor: Actor, recipe: StudyRecipe) -> ResolvedStudy:
         """Fill in what the recipe leaves open.
 
         Raises:
-            InvalidInput: a field that cannot be used, by name.
+            InvalidInput: a field that cannot be used, by name; a transfer syntax that cannot hold the pixels.
         """
         from dicomfab.fabricate.recipe import resolve
+        from dicomfab.fabricate.study import check_syntaxes
+        from dicomfab.pixels.syntaxes import EXPLICIT_LITTLE
 
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         seed = self.draw_seed() if recipe.seed is None else recipe.seed
         if recipe.seed is not None and recipe.study_time is None:
             # With a seed of the user's the clock must not decide: the same recipe has to make the same bytes.
             recipe = replace(recipe, study_time=_working_hour(seed))
-        recipe = replace(recipe, seed=seed, patient=_completed(recipe.patient, seed))
-        return resolve(recipe, now=self.now(), draw_seed=self.draw_seed)
+        recipe = replace(self._identified(actor, recipe), seed=seed)
+        recipe = replace(recipe, patient=_completed(recipe.patient, seed))
+        resolved = resolve(recipe, now=self.now(), draw_seed=self.draw_seed)
+        if any(one.transfer_syntax != EXPLICIT_LITTLE for one in resolved.series):
+            check_syntaxes(resolved)
+        return resolved
+
+    def _identified(self, actor: Actor, recipe: StudyRecipe) -> StudyRecipe:
+        """Take new identifiers for what the recipe leaves to a pattern."""
+        from dicomfab.fabricate.patterns import Purpose, parse
+
+        source = self.identifiers
+        if source is None:
+            return recipe
+        if recipe.accession_pattern and recipe.accession_number is None:
+            pattern = parse(recipe.accession_pattern, Purpose.ACCESSION, field="accession_pattern")
+            recipe = replace(recipe, accession_number=source.next_accession(actor, pattern).value)
+        patient = recipe.patient or Patient("", "")
+        if recipe.patient_id_pattern and not patient.patient_id:
+            pattern = parse(recipe.patient_id_pattern, Purpose.PATIENT_ID, field="patient_id_pattern")
+            found = replace(patient, patient_id=source.next_patient_id(actor, pattern).value)
+            recipe = replace(recipe, patient=found)
+        return recipe
+
+    def resolve_several(self, actor: Actor, recipe: StudyRecipe, count: int) -> Iterator[ResolvedStudy]:
+        """Fill in so many studies of one recipe, each when it is asked for.
+
+        Each has a seed of its own, and unless the recipe names one a patient of its own.
+
+        Raises:
+            InvalidInput: a field that cannot be used; an accession number for more than one study.
+        """
+        from dicomfab.fabricate.recipe import nth
+
+        if not 1 <= count <= MAX_STUDIES:
+            raise InvalidInput(
+                f"count: {count} studies",
+                field="count",
+                value=count,
+                cause=f"1 to {MAX_STUDIES} can be made at once",
+                remedy="make them in several turns",
+            )
+        if count > 1 and recipe.accession_number:
+            raise InvalidInput(
+                f"accession_number: {recipe.accession_number!r} for {count} studies",
+                field="accession_number",
+                value=recipe.accession_number,
+                cause="an accession number names one study",
+                remedy="leave it out, so that each study has one of its own, or make one study",
+            )
+        if count == 1:
+            return iter((self.resolve_recipe(actor, recipe),))
+        seed = self.draw_seed() if recipe.seed is None else recipe.seed
+        return (self.resolve_recipe(actor, nth(recipe, seed, number)) for number in range(count))
+
+    def preview(self, actor: Actor, resolved: ResolvedStudy) -> tuple[Preview, ...]:
+        """What the study would be, series by series; nothing is rendered before a picture is asked for."""
+        from dicomfab.fabricate.preview import previews
+
+        require(actor, Action.FABRICATE, Scope.SYSTEM)
+        return tuple(previews(resolved))
 
     def create(
-        self, actor: Actor, resolved: ResolvedStudy, *, on_progress: OnProgress = ignore, cancelled: Cancelled = never
+        self,
+        actor: Actor,
+        resolved: ResolvedStudy,
+        *,
+        on_progress: OnProgress = ignore,
+        cancelled: Cancelled = never,
+        workers: int | None = None,
     ) -> Fabricated:
         """Fabricate into the local store, all or nothing.
 
@@ -87,29 +170,57 @@ class StudyService:
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         start, total, size, done = time.perf_counter(), count(resolved), 0, 0
         with self.local.batch() as batch:
-            for instance in fabricate(resolved):
+            for instance in fabricate(resolved, workers=workers):
                 if cancelled():
                     raise Interrupted("fabrication was cancelled; nothing was kept")
                 incoming = batch.begin(instance.identity)
                 for buffer in instance.buffers:
                     incoming.write(buffer)
+                size += incoming.size_bytes
                 incoming.commit(environment=Environment.TEST)
-                size += sum(len(buffer) for buffer in instance.buffers)
                 done += 1
                 on_progress(Progress("fabricating", done, total))
         return Fabricated(resolved, done, size, time.perf_counter() - start)
 
     def write_files(
-        self, actor: Actor, resolved: ResolvedStudy, directory: Path, *, on_progress: OnProgress = ignore
+        self,
+        actor: Actor,
+        resolved: ResolvedStudy,
+        directory: Path,
+        *,
+        on_progress: OnProgress = ignore,
+        cancelled: Cancelled = never,
+        workers: int | None = None,
     ) -> Fabricated:
-        """Fabricate plain DICOM files into a folder instead of the local store."""
-        from dicomfab.fabricate.sinks import write_files
+        """Fabricate plain DICOM files into a folder instead of the local store.
+
+        Raises:
+            Conflict: a file of the study exists already, or the folder holds an incomplete study.
+            Interrupted: it was cancelled; the folder is marked as incomplete, see :meth:`resume_files`.
+        """
+        require(actor, Action.FABRICATE, Scope.SYSTEM)
+        return _written(resolved, directory, on_progress, cancelled, workers, resume=False)
+
+    def resume_files(
+        self,
+        actor: Actor,
+        directory: Path,
+        *,
+        on_progress: OnProgress = ignore,
+        cancelled: Cancelled = never,
+        workers: int | None = None,
+    ) -> Fabricated:
+        """Go on with a folder whose study is incomplete; what is there is kept.
+
+        Raises:
+            NotFound: nothing in the folder is incomplete.
+            Conflict: another version of the software began it.
+            Interrupted: it was cancelled again.
+        """
+        from dicomfab.fabricate.unfinished import pending
 
         require(actor, Action.FABRICATE, Scope.SYSTEM)
-        start = time.perf_counter()
-        files = write_files(resolved, directory, lambda done, of: on_progress(Progress("writing", done, of)))
-        size = sum(file.path.stat().st_size for file in files)
-        return Fabricated(resolved, len(files), size, time.perf_counter() - start, directory)
+        return _written(pending(directory), directory, on_progress, cancelled, workers, resume=True)
 
     def page(
         self,
@@ -175,6 +286,40 @@ class StudyService:
                 remedy="use the Study Instance UID: dicomfab study list",
             )
         return found[0].study_instance_uid
+
+    def derive_lossy(
+        self,
+        actor: Actor,
+        study_instance_uid: str,
+        transfer_syntax: str,
+        *,
+        quality: int | None = None,
+        again: bool = False,
+        on_progress: OnProgress = ignore,
+        cancelled: Cancelled = never,
+    ) -> Derived:
+        """Compress the images of a study with loss, as new series of the same study, all or nothing.
+
+        Args:
+            actor: who asks.
+            study_instance_uid: a local study; its environment is that of the new series.
+            transfer_syntax: name or UID of a lossy one.
+            quality: on its scale; its default if None.
+            again: also compress what is lossy already.
+            on_progress: told after each instance.
+            cancelled: asked before each instance.
+
+        Raises:
+            InvalidInput: transfer syntax or quality cannot be used, for no image of the study.
+            NotFound: no such study.
+            TranscodingFailed: an image is damaged.
+            Interrupted: it was cancelled.
+        """
+        from dicomfab.services.derivation import derive_study, request
+
+        require(actor, Action.FABRICATE, Scope.SYSTEM)
+        wanted = request(transfer_syntax, quality, again=again)
+        return derive_study(self.local, self.show(actor, study_instance_uid), wanted, on_progress, cancelled)
 
     def delete(self, actor: Actor, study_instance_uid: str) -> StudyDetail:
         """Remove a study and its files from the local store; returns what was removed."""
@@ -242,6 +387,31 @@ def _completed(patient: Patient | None, seed: int) -> Patient | None:
         birth_date=patient.birth_date or someone.birth_date,
         sex=patient.sex or someone.sex,
     )
+
+
+def _written(
+    resolved: ResolvedStudy,
+    directory: Path,
+    on_progress: OnProgress,
+    cancelled: Cancelled,
+    workers: int | None,
+    *,
+    resume: bool,
+) -> Fabricated:
+    from dicomfab.fabricate.sinks import write_files
+
+    def progress(done: int, of: int) -> None:
+        on_progress(Progress("writing", done, of))
+        if cancelled() and done < of:
+            raise Interrupted(
+                f"fabrication was cancelled after {done} of {of} instances",
+                remedy=f"go on with it: dicomfab study create --out {directory} --resume; or delete the folder",
+            )
+
+    start = time.perf_counter()
+    files = write_files(resolved, directory, progress, workers=workers, resume=resume)
+    size = sum(file.path.stat().st_size for file in files)
+    return Fabricated(resolved, len(files), size, time.perf_counter() - start, directory)
 
 
 def _working_hour(seed: int) -> str:

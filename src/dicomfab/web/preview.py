@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dicomfab.model.errors import NotFound
+from dicomfab.model.errors import NotFound, TranscodingFailed
 
 if TYPE_CHECKING:
     from dicomfab.archive.records import StoredInstance
@@ -29,47 +28,24 @@ def middle(instances: Sequence[StoredInstance]) -> StoredInstance:
 
 
 def png(path: Path) -> bytes:
-    """Decode, apply rescale and the first window (PS3.3 C.11.1, C.11.2), shrink.
+    """The middle frame as it is displayed at first, shrunk.
 
     Raises:
         NotFound: the instance has no picture that can be shown.
     """
-    import numpy as np
     import pydicom
-    from PIL import Image
-    from pydicom.pixels import apply_rescale, apply_windowing, pixel_array
+
+    from dicomfab.pixels import picture
 
     dataset = pydicom.dcmread(path)
     if "PixelData" not in dataset:
         raise _nothing("it has no pixel data")
+    middle_frame = int(dataset.get("NumberOfFrames") or 1) // 2
     try:
-        stored = pixel_array(dataset, index=0)
-    except (AttributeError, NotImplementedError, RuntimeError, ValueError) as error:
+        frame = picture.frame_of(dataset, middle_frame, str(dataset.file_meta.TransferSyntaxUID))
+        return picture.png(picture.seen(dataset, frame), longest=LONGEST_EDGE)
+    except (AttributeError, TranscodingFailed, RuntimeError, ValueError) as error:
         raise _nothing(str(error)) from error
-    if dataset.get("SamplesPerPixel", 1) == 3:
-        picture = stored
-    else:
-        shown = apply_windowing(apply_rescale(stored, dataset), dataset).astype(np.float32)
-        low, high = _limits(dataset, shown)
-        grey = np.clip((shown - low) / max(high - low, 1e-6), 0, 1)
-        if dataset.PhotometricInterpretation == "MONOCHROME1":
-            grey = 1 - grey
-        picture = (grey * 255).astype(np.uint8)
-    image = Image.fromarray(picture)
-    image.thumbnail((LONGEST_EDGE, LONGEST_EDGE))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _limits(dataset: Any, shown: Any) -> tuple[float, float]:
-    """The output range of the window, or the values' own range where there is no window."""
-    if "WindowWidth" not in dataset:
-        return float(shown.min()), float(shown.max())
-    slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
-    bits, is_signed = int(dataset.BitsStored), int(dataset.PixelRepresentation) == 1
-    smallest = -(2 ** (bits - 1)) if is_signed else 0
-    return smallest * slope + intercept, (smallest + 2**bits - 1) * slope + intercept
 
 
 def _number(path: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
@@ -14,6 +15,7 @@ from dicomfab.archive.records import StudyFilter, StudySort
 from dicomfab.fabricate.kinds import KINDS
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import InvalidInput
+from dicomfab.pixels.writable import WRITABLE
 from dicomfab.registry.fields import Capability
 from dicomfab.services.transfer import Watch
 from dicomfab.web import preview
@@ -73,9 +75,9 @@ def overview(
 
 
 @router.get("/new", dependencies=[permission(Action.FABRICATE)])
-def new(request: Request) -> Response:
-    """The form for a study to fabricate."""
-    return _form(request, StudyForm())
+def new(request: Request, actor: CurrentActor, application: CurrentApplication, recipe: str = "") -> Response:
+    """The form for a study to fabricate, with a recipe chosen if the address names one."""
+    return _form(request, application, actor, StudyForm(recipe=recipe))
 
 
 @router.post("/new", dependencies=[permission(Action.FABRICATE)])
@@ -87,9 +89,10 @@ def create(
 ) -> Response:
     """Start fabricating, or show the form again with what is wrong."""
     try:
-        resolved = application.studies.resolve_recipe(actor, form.recipe())
+        recipe = form.recipe(lambda name: application.recipes.named(actor, name).recipe.study())
+        resolved = application.studies.resolve_recipe(actor, recipe)
     except InvalidInput as error:
-        return _form(request, form, error)
+        return _form(request, application, actor, form, error)
     studies = application.studies
     task = application.tasks.start(
         actor,
@@ -160,8 +163,19 @@ def delete(study: str, actor: CurrentActor, application: CurrentApplication) -> 
     return RedirectResponse("/studies", status_code=303)
 
 
-def _form(request: Request, form: StudyForm, error: InvalidInput | None = None) -> Response:
-    context = {"form": form, "kinds": KINDS, "error": error, "wrong": error.field if error else ""}
+def _form(
+    request: Request, application: Application, actor: Actor, form: StudyForm, error: InvalidInput | None = None
+) -> Response:
+    recipes = [(one.name, one.recipe.title or one.name) for one in application.recipes.every(actor)]
+    by_modality = groupby(sorted(KINDS.items(), key=lambda row: row[1].modality), key=lambda row: row[1].modality)
+    context = {
+        "form": form,
+        "groups": [(modality, list(rows)) for modality, rows in by_modality],
+        "recipes": [("", "none"), *recipes],
+        "syntaxes": [("", "as usual"), *((one.name, one.title) for one in WRITABLE.values())],
+        "error": error,
+        "wrong": error.field if error else "",
+    }
     return page(request, "studies/form.html", context, status_code=400 if error else 200)
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, Field
 
 from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe, with_slices
 from dicomfab.model.errors import InvalidInput
@@ -12,6 +16,7 @@ from dicomfab.services.studies import patient_given
 class StudyForm(BaseModel):
     """Texts as typed; blank leaves a value to be invented."""
 
+    recipe_name: str = Field("", alias="recipe")
     kinds: list[str] = []
     patient_name: str = ""
     patient_id: str = ""
@@ -25,27 +30,34 @@ class StudyForm(BaseModel):
     transfer_syntax: str = ""
     seed: str = ""
 
-    def recipe(self) -> StudyRecipe:
+    def recipe(self, load: Callable[[str], StudyRecipe]) -> StudyRecipe:
         """The recipe asked for.
 
+        Args:
+            load: gives the recipe of a name.
+
         Raises:
-            InvalidInput: no kind was ticked, or a number is none.
+            InvalidInput: no kind was ticked and no recipe chosen, or both; or a number is none.
         """
-        if not self.kinds:
-            raise InvalidInput("kinds: tick at least one", field="kinds", value="")
+        if bool(self.kinds) == bool(self.recipe_name):
+            problem = "a recipe is chosen too; take one or the other" if self.kinds else "tick at least one"
+            raise InvalidInput(f"kinds: {problem}", field="kinds", value="")
+        asked = StudyRecipe(tuple(SeriesRecipe(kind) for kind in self.kinds)) if self.kinds else load(self.recipe_name)
         slices = _whole("slices", self.slices) if self.slices.strip() else None
-        return StudyRecipe(
-            series=tuple(with_slices(SeriesRecipe(kind), slices) for kind in self.kinds),
-            patient=patient_given(
+        series = (SeriesRecipe.parse(one) if isinstance(one, str) else one for one in asked.series)
+        given = {
+            "patient": patient_given(
                 self.patient_name.strip(), self.patient_id.strip(), _date(self.birth_date), self.sex.strip()
             ),
-            seed=_whole("seed", self.seed) if self.seed.strip() else None,
-            accession_number=self.accession_number.strip() or None,
-            study_date=_date(self.study_date) or None,
-            study_description=self.study_description.strip() or None,
-            style=self.style or None,
-            transfer_syntax=self.transfer_syntax or None,
-        )
+            "seed": _whole("seed", self.seed) if self.seed.strip() else None,
+            "accession_number": self.accession_number.strip() or None,
+            "study_date": _date(self.study_date) or None,
+            "study_description": self.study_description.strip() or None,
+            "style": self.style or None,
+            "transfer_syntax": self.transfer_syntax or None,
+        }
+        said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        return dataclasses.replace(asked, series=tuple(with_slices(one, slices) for one in series), **said)
 
 
 def _date(text: str) -> str:

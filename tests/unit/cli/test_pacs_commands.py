@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 import socket
 import subprocess
@@ -10,25 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from dicomfab import __version__
-from dicomfab.cli.main import run
 
 NEW = ["--name", "My PACS", "--host", "localhost", "--port", "4242", "--aec", "TESTPACS", "--environment", "test"]
 OTHER = ["--name", "Other", "--host", "other", "--port", "104", "--aec", "OTHER", "--environment", "prod"]
-
-
-@pytest.fixture
-def dicomfab(tmp_path, monkeypatch, capsys):
-    """Run one command; gives its exit code, standard output and standard error."""
-    monkeypatch.setenv("DICOMFAB_HOME", str(tmp_path / "home"))
-
-    def call(*words: str, stdin: str = "") -> SimpleNamespace:
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        with pytest.raises(SystemExit) as left:
-            run(list(words))
-        out, err = capsys.readouterr()
-        return SimpleNamespace(code=left.value.code or 0, out=out, err=err)
-
-    return call
 
 
 @pytest.fixture

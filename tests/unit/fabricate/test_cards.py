@@ -12,7 +12,7 @@ from dicomfab.fabricate.study import fabricate
 from tests.unit.fabricate.studies import read, study
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind, row in KINDS.items() if "card" in row.styles])
 def test_a_card_is_drawn_within_the_window_and_its_symbols_are_in_the_description(kind: str) -> None:
     made = study(kind if KINDS[kind].counted is None else f"{kind}:1", style="card")
     for instance in fabricate(made):
@@ -22,7 +22,7 @@ def test_a_card_is_drawn_within_the_window_and_its_symbols_are_in_the_descriptio
         assert ds.BurnedInAnnotation == "YES"
         pixels = ds.pixel_array
         assert pixels.shape[:2] == (ds.Rows, ds.Columns) or pixels.shape[1:3] == (ds.Rows, ds.Columns)
-        assert len(np.unique(pixels)) > 16
+        assert len(np.unique(pixels)) > (16 if ds.BitsStored > 1 else 1)
         assert int(pixels.max()) < 1 << ds.BitsStored
 
 

@@ -9,6 +9,7 @@ from pydicom import Dataset, dcmread
 from dicomfab.fabricate.encode.template import HeaderTemplate, encode_dataset
 from dicomfab.fabricate.study import fabricate, plans
 from dicomfab.model.study import Patient
+from dicomfab.pixels.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, NATIVE
 from tests.unit.fabricate.studies import encoded, study
 
 
@@ -18,17 +19,14 @@ def as_pydicom_writes(dataset: Dataset) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["ct-chest", "dx-chest", "text-card"])
+@pytest.mark.parametrize("kind", ["ct-chest", "dx-chest", "text-card", "pt-body"])
 @pytest.mark.parametrize("name", ["Müller^Jürgen", "山田^太郎"])
 def test_headers_are_what_pydicom_writes(kind: str, name: str) -> None:
     made = study(kind, slices=50, patient=Patient(name, "1"))
     for plan in plans(made, 1):
         template = HeaderTemplate(plan.dataset, tuple(plan.varying(0)), None)
         for index in range(plan.count):
-            expected = copy.deepcopy(plan.dataset)
-            for keyword, value in plan.varying(index).items():
-                setattr(expected, keyword, value.split("\\") if "\\" in value else value)
-            assert template.header(plan.varying(index)) == as_pydicom_writes(expected)
+            assert template.header(plan.varying(index)) == as_pydicom_writes(plan.attributes(index))
 
 
 def test_instances_are_what_pydicom_writes_pixels_included() -> None:
@@ -50,11 +48,28 @@ def test_odd_values_are_padded_by_their_representation() -> None:
     assert template.header({"SOPInstanceUID": "1.2.3", "InstanceNumber": "123"}).endswith(b"123 ")
 
 
-def test_only_text_can_vary() -> None:
+@pytest.mark.parametrize("syntax", [EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG])
+def test_numbers_can_vary_in_every_encoding(syntax: str) -> None:
     dataset = Dataset()
-    dataset.Rows = 5
-    with pytest.raises(ValueError, match="Rows"):
-        HeaderTemplate(dataset, ("Rows",), None)
+    dataset.InstanceNumber, dataset.Rows, dataset.PatientName = "1", 1, "A^B"
+    template = HeaderTemplate(dataset, ("Rows", "InstanceNumber"), None, encoding=NATIVE[syntax])
+    expected = copy.deepcopy(dataset)
+    expected.InstanceNumber, expected.Rows = "12", 515
+    file = io.BytesIO()
+    expected.save_as(
+        file,
+        implicit_vr=syntax == IMPLICIT_LITTLE,
+        little_endian=syntax != EXPLICIT_BIG,
+        enforce_file_format=False,
+    )
+    assert template.header({"InstanceNumber": "12", "Rows": "515"}) == file.getvalue()
+
+
+def test_only_text_and_numbers_can_vary() -> None:
+    dataset = Dataset()
+    dataset.EventTimeOffset = 5.0
+    with pytest.raises(ValueError, match="EventTimeOffset"):
+        HeaderTemplate(dataset, ("EventTimeOffset",), None)
 
 
 def test_pixel_data_follows_the_header() -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from dicomfab.app.build import Application
+from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
+from dicomfab.pixels.writable import WRITABLE
 from dicomfab.services.studies import Fabricated
 from tests.unit.web.conftest import ACTOR, Browser, ended
 
@@ -29,6 +33,7 @@ def test_a_study_is_created_by_a_task(browser: Browser, application: Application
     ("changes", "field"),
     [
         ({"kinds": []}, "kinds"),
+        ({"recipe": "text-cards"}, "kinds"),
         ({"kinds": ["mr-toe"]}, "kinds"),
         ({"seed": "-1"}, "seed"),
         ({"seed": "9" * 25}, "seed"),
@@ -119,3 +124,32 @@ def test_a_running_task_is_followed_and_cancelled(browser: Browser, application:
     assert last.error is not None
     assert last.error.heading == "Stopped"
     assert application.studies.page(ACTOR).total == 0
+
+
+def test_a_recipe_is_chosen_by_its_name_and_never_by_a_path(
+    browser: Browser, application: Application, tmp_path: Path
+) -> None:
+    file = tmp_path / "secret.yaml"
+    file.write_text("series: [text-card]\n")
+    assert 'value="text-cards" selected' in browser.get("/studies/new?recipe=text-cards").text
+    assert browser.post("/studies/new", {"recipe": str(file)}).status_code == 404
+    form = {"recipe": "text-cards", "seed": "3", "study_description": "BY RECIPE"}
+    last = ended(application, browser.post("/studies/new", form))
+    assert isinstance(last.result, Fabricated)
+    assert (last.result.instances, last.result.resolved.study_description) == (10, "BY RECIPE")
+
+
+@pytest.mark.parametrize("syntax", sorted(one.name for one in WRITABLE.values()))
+def test_the_preview_is_the_same_in_every_transfer_syntax(
+    browser: Browser, application: Application, syntax: str
+) -> None:
+    kind = "ct-chest:1" if syntax == "jpeg-extended" else "text-card:1"
+    pictures = []
+    for name in ("explicit", syntax):
+        recipe = StudyRecipe((SeriesRecipe.parse(kind),), seed=4, transfer_syntax=name)
+        made = application.studies.resolve_recipe(ACTOR, recipe)
+        application.studies.create(ACTOR, made)
+        shown = browser.get(f"/studies/{made.study_instance_uid}/preview.png")
+        assert shown.status_code == 200
+        pictures.append(np.asarray(Image.open(io.BytesIO(shown.content)), np.int16))
+    assert np.abs(pictures[0] - pictures[1]).mean() < (2 if WRITABLE[made.series[0].transfer_syntax].lossy else 1e-9)

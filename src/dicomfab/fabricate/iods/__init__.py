@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Protocol, cast
 
-from dicomfab.fabricate.iods.series import SeriesPlan
 from dicomfab.fabricate.kinds import KINDS
+from dicomfab.fabricate.plan import SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
 
 

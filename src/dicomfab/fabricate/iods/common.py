@@ -9,7 +9,7 @@ from pydicom.sequence import Sequence
 
 from dicomfab import __version__
 from dicomfab.fabricate.kinds import KINDS, Code
-from dicomfab.fabricate.people import age_string
+from dicomfab.fabricate.people import age_string, age_years, physique
 from dicomfab.fabricate.recipe import ResolvedStudy
 
 PRIVATE_GROUP: Final = 0x0099
@@ -48,7 +48,6 @@ def base(study: ResolvedStudy, sop_class_uid: str, modality: str, series_number:
     ds.SeriesInstanceUID = study.uid("series", series_number)
     ds.SeriesNumber = str(series_number)
     ds.SeriesDate, ds.SeriesTime = study.study_date, study.study_time
-    ds.InstanceCreationDate, ds.InstanceCreationTime = study.study_date, study.study_time
     ds.Manufacturer = "DICOM Fabricator"
     ds.ManufacturerModelName = "DICOM Fabricator"
     ds.InstitutionName = "SYNTHETIC DATA"
@@ -87,6 +86,9 @@ def _patient(ds: Dataset, study: ResolvedStudy) -> None:
     age = age_string(patient.birth_date, study.study_date)
     if age:
         ds.PatientAge = age
+    size_m, weight_kg = physique(study.body_seed, patient.sex, age_years(patient.birth_date, study.study_date))
+    ds.PatientSize = f"{size_m if patient.size_m is None else patient.size_m:.2f}"
+    ds.PatientWeight = f"{weight_kg if patient.weight_kg is None else patient.weight_kg:g}"
 
 
 def _study(ds: Dataset, study: ResolvedStudy) -> None:

@@ -1,4 +1,4 @@
-"""Digital X-Ray Image, for presentation (PS3.3 A.26): the chest, PA and lateral, one series each."""
+"""Digital X-Ray Image (PS3.3 A.26): the chest, PA and lateral for presentation, or PA for processing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from dicomfab.fabricate.anatomy.thorax import Arms, build_thorax
-from dicomfab.fabricate.iods.common import CHEST, base, burned_in, clock, coded, instance_uid
-from dicomfab.fabricate.iods.series import SeriesPlan
+from dicomfab.fabricate.iods import xray
+from dicomfab.fabricate.iods.common import CHEST, base, clock, coded
 from dicomfab.fabricate.kinds import Code
+from dicomfab.fabricate.plan import SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
 from dicomfab.fabricate.render import dx
+from dicomfab.fabricate.render.projection import RAW_BITS
 
-SOP_CLASS_UID: Final = "1.2.840.10008.5.1.4.1.1.1.1"
+FOR_PRESENTATION_UID: Final = "1.2.840.10008.5.1.4.1.1.1.1"
+FOR_PROCESSING_UID: Final = "1.2.840.10008.5.1.4.1.1.1.1.1"
+_BITS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,49 +49,52 @@ class _Projection:
     delay_s: int
 
 
-_PROJECTIONS: Final = (
-    _Projection(dx.PA, "hips", "CHEST PA", ("272479007", "SCT", "postero-anterior"), "PA", ("L", "F"), 2, 20),
-    _Projection(dx.LATERAL, "up", "CHEST LATERAL", ("399173006", "SCT", "left lateral"), "LL", ("P", "F"), 6, 95),
-)
+_PA: Final = _Projection(dx.PA, "hips", "CHEST PA", xray.PA, "PA", ("L", "F"), 2, 20)
+_LATERAL: Final = _Projection(dx.LATERAL, "up", "CHEST LATERAL", xray.LEFT_LATERAL, "LL", ("P", "F"), 6, 95)
 
 
 def plan(study: ResolvedStudy, series: ResolvedSeries, series_number: int, workers: int) -> Iterator[SeriesPlan]:
-    """Two series of one instance each, as most systems send them."""
-    for number, projection in enumerate(_PROJECTIONS, start=series_number):
+    """Series of one instance each, as most systems send them."""
+    processing = series.kind == "dx-processing"
+    for number, projection in enumerate((_PA,) if processing else (_PA, _LATERAL), start=series_number):
         yield SeriesPlan(
-            dataset=_dataset(study, number, projection),
+            dataset=_dataset(study, number, projection, processing),
             count=1,
             pixel_bytes=projection.view.rows * projection.view.columns * 2,
-            varying=partial(_varying, study, number),
-            pixels=partial(_pixels, study, projection, workers),
+            varying=xray.identified(study, number),
+            pixels=partial(_pixels, study, projection, processing, workers),
         )
 
 
-def _varying(study: ResolvedStudy, series_number: int, index: int) -> dict[str, str]:
-    return {"SOPInstanceUID": instance_uid(study, series_number, index + 1), "InstanceNumber": str(index + 1)}
+def _pixels(study: ResolvedStudy, projection: _Projection, processing: bool, workers: int) -> Iterator[memoryview]:
+    thorax = build_thorax(study.body_seed, study.patient.sex, projection.arms)
+    render = dx.raw if processing else dx.radiograph
+    yield render(thorax.scene, projection.view, study.seed, workers).data.cast("B")
 
 
-def _pixels(study: ResolvedStudy, projection: _Projection, workers: int) -> Iterator[memoryview]:
-    thorax = build_thorax(study.seed, study.patient.sex, projection.arms)
-    yield dx.radiograph(thorax.scene, projection.view, study.seed, workers).data.cast("B")
-
-
-def _dataset(study: ResolvedStudy, series_number: int, projection: _Projection) -> Dataset:
-    ds = base(study, SOP_CLASS_UID, "DX", series_number)
-    time = clock(study.study_time, projection.delay_s)
-    ds.SeriesTime = ds.AcquisitionTime = ds.ContentTime = time
-    ds.AcquisitionDate = ds.ContentDate = study.study_date
-    ds.SeriesDescription = projection.description
+def _dataset(study: ResolvedStudy, series_number: int, projection: _Projection, processing: bool) -> Dataset:
+    ds = base(study, FOR_PROCESSING_UID if processing else FOR_PRESENTATION_UID, "DX", series_number)
+    xray.timed(ds, study.study_date, clock(study.study_time, projection.delay_s))
+    ds.SeriesDescription = f"{projection.description} RAW" if processing else projection.description
     ds.ProtocolName = projection.description
-    ds.PresentationIntentType = "FOR PRESENTATION"
+    ds.PresentationIntentType = "FOR PROCESSING" if processing else "FOR PRESENTATION"
     ds.BodyPartExamined = "CHEST"
     ds.ImageLaterality = "U"
     ds.AnatomicRegionSequence = coded(CHEST)
     ds.AcquisitionContextSequence = Sequence()
     _positioning(ds, projection)
     _detector(ds)
-    _acquisition(ds, projection)
-    _image(ds, projection)
+    xray.technique(ds, xray.Technique(125, 250, projection.exposure_mas))
+    ds.ImageAndFluoroscopyAreaDoseProduct = f"{projection.exposure_mas * 0.4:g}"
+    ds.ExposureInuAs = str(projection.exposure_mas * 1000)
+    ds.FocalSpots = "1.2"
+    ds.FilterMaterial = "ALUMINUM"
+    ds.AcquisitionNumber = "1"
+    ds.InstanceNumber = "1"
+    if processing:
+        _raw_image(ds, projection.view)
+    else:
+        _image(ds, projection.view)
     return ds
 
 
@@ -96,7 +103,7 @@ def _positioning(ds: Dataset, projection: _Projection) -> None:
     ds.ViewCodeSequence[0].ViewModifierCodeSequence = Sequence()
     ds.ViewPosition = projection.view_position
     ds.PatientOrientation = list(projection.orientation)
-    ds.PatientOrientationCodeSequence = coded(("10904000", "SCT", "erect"))
+    ds.PatientOrientationCodeSequence = coded(xray.ERECT)
     ds.PositionerType = "NONE"
     ds.DistanceSourceToDetector = "1800"
 
@@ -111,33 +118,22 @@ def _detector(ds: Dataset) -> None:
     ds.Grid = ["FIXED", "FOCUSED"]
 
 
-def _acquisition(ds: Dataset, projection: _Projection) -> None:
-    ds.KVP = "125"
-    ds.ExposureTime = str(projection.exposure_mas * 4)
-    ds.XRayTubeCurrent = "250"
-    ds.Exposure = str(projection.exposure_mas)
-    ds.ExposureInuAs = str(projection.exposure_mas * 1000)
-    ds.FocalSpots = "1.2"
-    ds.FilterMaterial = "ALUMINUM"
-    ds.ImageAndFluoroscopyAreaDoseProduct = f"{projection.exposure_mas * 0.4:g}"
-
-
-def _image(ds: Dataset, projection: _Projection) -> None:
-    """General Image, DX Image, Image Pixel and VOI LUT."""
-    view = projection.view
+def _image(ds: Dataset, view: dx.View) -> None:
+    """General Image, DX Image, Image Pixel and VOI LUT of a picture that is ready."""
     ds.ImageType = ["DERIVED", "PRIMARY", ""]
-    ds.AcquisitionNumber = "1"
-    ds.InstanceNumber = "1"
-    ds.SamplesPerPixel = 1
-    ds.PhotometricInterpretation = "MONOCHROME2"
-    ds.Rows, ds.Columns = view.rows, view.columns
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 12, 11
-    ds.PixelRepresentation = 0
+    xray.stored(ds, view.rows, view.columns, _BITS, "MONOCHROME2")
     ds.PixelIntensityRelationship = "LOG"
     ds.PixelIntensityRelationshipSign = -1
     ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = "0", "1", "US"
     ds.PresentationLUTShape = "IDENTITY"
-    ds.WindowCenter, ds.WindowWidth = "2048", "4096"
-    ds.WindowCenterWidthExplanation = "NORMAL"
-    ds.LossyImageCompression = "00"
-    burned_in(ds, identifies_patient=False)
+    xray.window(ds, _BITS)
+
+
+def _raw_image(ds: Dataset, view: dx.View) -> None:
+    """The same of what the detector counted: more radiation, larger values, shown dark."""
+    ds.ImageType = ["ORIGINAL", "PRIMARY", ""]
+    xray.stored(ds, view.rows, view.columns, RAW_BITS, "MONOCHROME1")
+    ds.PixelIntensityRelationship = "LIN"
+    ds.PixelIntensityRelationshipSign = 1
+    ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = "0", "1", "US"
+    ds.PresentationLUTShape = "INVERSE"

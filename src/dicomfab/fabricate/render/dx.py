@@ -1,28 +1,38 @@
-"""Chest radiographs: the ray sums of a body, with scatter, quantum noise and the processing of a digital detector."""
+"""Radiographs of the chest and the knee: which rays, and how a radiography system processes them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomfab.fabricate.anatomy.scene import Grid, Scene
-from dicomfab.fabricate.anatomy.tissue import attenuation_table
-from dicomfab.fabricate.render import noise
-from dicomfab.fabricate.render.batches import in_order
-from dicomfab.fabricate.render.kernels import ray_sums
+from dicomfab.fabricate.anatomy.scene import Scene
+from dicomfab.fabricate.anatomy.tissue import LABEL_COUNT, Tissue, attenuation_table
 from dicomfab.fabricate.render.marks import SYNTHETIC, stamp, text_mask
+from dicomfab.fabricate.render.noise import TILE, texture
+from dicomfab.fabricate.render.projection import (
+    Beam,
+    Detector,
+    Floats,
+    Processing,
+    Raw,
+    enlarged,
+    exposed,
+    path_sums,
+    presented,
+)
 from dicomfab.fabricate.seeds import derive
 
 PIXEL_MM: Final = 0.175
 MAX_VALUE: Final = 4095
-_FINE_MM: Final = 2 * PIXEL_MM  # rays are this far apart; the detector interpolates between them
-_STEP_MM: Final = 2.0  # along a ray
-_BATCH: Final = 24
+_STRUTS: Final = 0.008  # attenuation for the square root of a mm of marrow
+_DETECTOR: Final = Detector(quanta=12000.0, scatter=0.10, glare=0.0015, reach=14)
 
-Floats = NDArray[np.float32]
+_CHEST_LOOK: Final = Processing(
+    coarse=0.72, fine=1.6, coarse_radius=16, percentiles=(6.0, 99.6), ends=(100.0, 3700.0), contrast=1.6
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +40,68 @@ class View:
     """A projection.
 
     Args:
-        name: ``pa`` (seen with the patient's left on the image's right) or ``lateral`` (left side at the detector,
-            patient facing the image's left).
-        rows: of the image, at 0.175 mm.
-        columns: of the image.
-        top_z_mm: patient z of the upper edge.
-        centre_y_mm: patient y of the image's middle column, for the lateral view.
+        name: what the noise is drawn for.
+        beam: the rays.
+        marker: lead letter, and its row and column; its place is outside the body.
+        processing: for presentation.
+        spongy: the fine structure of spongy bone is resolved.
     """
 
-    name: Literal["pa", "lateral"]
-    rows: int
-    columns: int
-    top_z_mm: float
-    centre_y_mm: float = 0.0
+    name: str
+    beam: Beam
+    marker: tuple[str, int, int] | None = None
+    processing: Processing = _CHEST_LOOK
+    spongy: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Of the image."""
+        return self.beam.rows
+
+    @property
+    def columns(self) -> int:
+        """Of the image."""
+        return self.beam.columns
 
 
-PA: Final = View("pa", rows=2000, columns=2400, top_z_mm=182.0)
-LATERAL: Final = View("lateral", rows=2400, columns=2000, top_z_mm=215.0, centre_y_mm=10.0)
+#: Seen with the patient's left on the image's right.
+PA: Final = View("pa", Beam("y", 2000, 2400, PIXEL_MM, -210.0, 182.0, -160.0, 160.0, step_mm=2.5), ("R", 330, 40))
+#: Left side at the detector, patient facing the image's left.
+LATERAL: Final = View("lateral", Beam("x", 2400, 2000, PIXEL_MM, -165.0, 215.0, -230.0, 230.0, step_mm=2.5))
+
+_KNEE_LOOK: Final = Processing(coarse=0.7, fine=1.5, coarse_radius=20, percentiles=(30.0, 99.8), contrast=1.2)
+_KNEE: Final = Beam("y", 2400, 1904, 0.1, -95.2, 122.0, -100.0, 100.0, step_mm=1.25)
+#: Of either knee, from the front: the patient's left on the image's right.
+KNEE_AP: Final = View("knee-ap", _KNEE, processing=_KNEE_LOOK, spongy=True)
+#: Front of the knee on the image's left.
+KNEE_LATERAL: Final = View("knee-lateral", replace(_KNEE, along="x"), processing=_KNEE_LOOK, spongy=True)
+
+
+def raw(scene: Scene, view: View, seed: int, workers: int) -> Raw:
+    """What the detector counts, without any mark.
+
+    Returns:
+        (rows, columns), 14 bits, proportional to the intensity.
+    """
+    path = path_sums(scene, view.beam, attenuation_table(), workers)
+    if view.spongy:
+        path += _trabeculae(scene, view, seed, workers)
+    return exposed(path, _DETECTOR, view.beam.ray_pixels, derive(seed, "dx-noise", view.name), workers)
+
+
+def _trabeculae(scene: Scene, view: View, seed: int, workers: int) -> Floats:
+    """Attenuation of the struts in marrow; they run along the leg, and many in a row even each other out."""
+    table = np.zeros(LABEL_COUNT, np.int32)
+    table[[Tissue.YELLOW_MARROW, Tissue.BONE_BRUISE]] = 1_000_000
+    coarse = replace(view.beam, ray_pixels=4 * view.beam.ray_pixels, step_mm=2.0)
+    marrow_mm = enlarged(path_sums(scene, coarse, table, workers), 4)
+    draw = derive(seed, "trabeculae", view.name)
+    tile = texture()[draw & 1, :, :TILE]
+    fine = np.mean([np.roll(tile, step, axis=0) for step in range(7)], axis=0, dtype=np.float32)
+    fine = np.roll(fine, (draw >> 9 & 511, draw >> 18 & 511), axis=(0, 1))
+    rows, columns = marrow_mm.shape
+    whole = np.tile(fine, (rows // TILE + 1, columns // TILE + 1))[:rows, :columns]
+    return np.asarray(np.sqrt(marrow_mm) * whole * np.float32(_STRUTS), np.float32)
 
 
 def radiograph(scene: Scene, view: View, seed: int, workers: int) -> NDArray[np.uint16]:
@@ -55,104 +110,9 @@ def radiograph(scene: Scene, view: View, seed: int, workers: int) -> NDArray[np.
     Returns:
         (rows, columns), 12 bits, dense tissue bright (MONOCHROME2).
     """
-    thickness = _upsampled(_projection(scene, view, workers))
-    rng = np.random.default_rng(derive(seed, "dx-noise", view.name))
-    signal = _detected(thickness, rng)
-    pixels = _presented(signal)
-    mark = text_mask(SYNTHETIC, 40)
-    stamp(pixels, mark, 24, 24, MAX_VALUE)
-    if view.name == "pa":
-        stamp(pixels, text_mask("R", 96), 330, 40, MAX_VALUE)
+    pixels = presented(raw(scene, view, seed, workers), view.processing, workers)
+    stamp(pixels, text_mask(SYNTHETIC, 40), 24, 24, MAX_VALUE)
+    if view.marker:
+        letter, row, column = view.marker
+        stamp(pixels, text_mask(letter, 96), row, column, MAX_VALUE)
     return pixels
-
-
-def _projection(scene: Scene, view: View, workers: int) -> Floats:
-    """Attenuation along each ray, on the fine grid: half the rows and columns of the image."""
-    rows, columns = view.rows // 2, view.columns // 2
-    along_x = view.name == "lateral"
-    depth_mm = 460.0 if along_x else 320.0
-    steps = int(depth_mm / _STEP_MM)
-    shift = view.centre_y_mm if along_x else 0.0
-    left = shift + (_FINE_MM - columns * _FINE_MM) / 2
-    table = (attenuation_table() * _STEP_MM).astype(np.int32)
-
-    def batch(first: int, end: int) -> NDArray[np.int32]:
-        z = view.top_z_mm - (first + 0.5) * _FINE_MM
-        origin, spacing = (left, -depth_mm / 2, z), (_FINE_MM, _STEP_MM, -_FINE_MM)
-        if along_x:
-            origin, spacing = (origin[1], origin[0], z), (spacing[1], spacing[0], spacing[2])
-        grid = Grid(origin, spacing, (end - first, steps, columns), jitter=first, swap_xy=along_x)
-        sums = np.empty((end - first, columns), np.int32)
-        ray_sums(scene.voxels(grid), table, sums)
-        return sums
-
-    return np.concatenate(list(in_order(batch, rows, _BATCH, workers))).astype(np.float32) * np.float32(1e-6)
-
-
-def _upsampled(fine: Floats) -> Floats:
-    """Twice the rows and columns, each new value between its neighbours (and so slightly blurred)."""
-    for axis in (0, 1):
-        edge = np.pad(fine, [(1, 1) if axis == n else (0, 0) for n in (0, 1)], mode="edge")
-        before, here, after = (np.take(edge, range(k, k + fine.shape[axis]), axis) for k in (0, 1, 2))
-        pair = np.stack([before * 0.25 + here * 0.75, here * 0.75 + after * 0.25], axis=axis + 1)
-        shape = [size * 2 if axis == n else size for n, size in enumerate(fine.shape)]
-        fine = pair.reshape(shape).astype(np.float32)
-    return fine
-
-
-def _detected(thickness: Floats, rng: np.random.Generator) -> Floats:
-    """The logarithm of what reaches the detector: primary beam, scatter behind the grid, quantum noise."""
-    primary = np.exp(-thickness)
-    scatter = _enlarged(_blurred(_reduced(primary), 14), primary.shape) * np.float32(0.10) + np.float32(0.0015)
-    counts = (primary + scatter) * np.float32(9000.0)
-    rows, columns = counts.shape
-    tiles = noise.scanner_noise()
-    grain = np.tile(
-        tiles[rng.integers(len(tiles)), :, : noise.TILE], (-(-rows // noise.TILE), -(-columns // noise.TILE))
-    )
-    turn = rng.integers(noise.TILE, size=2)
-    grain = np.roll(grain, turn, axis=(0, 1))[:rows, :columns]
-    counts += grain * np.sqrt(counts)
-    return np.asarray(-np.log(np.maximum(counts, np.float32(1.0))))
-
-
-def _presented(signal: Floats) -> NDArray[np.uint16]:
-    """Processing for presentation: large differences are compressed, edges enhanced, then 12 bits."""
-    small = _reduced(signal)
-    coarse = _enlarged(_blurred(small, 12), signal.shape)
-    fine = _enlarged(_blurred(small, 2), signal.shape)
-    middle = np.float32(np.median(small))
-    image = middle + (coarse - middle) * np.float32(0.62) + (fine - coarse) + (signal - fine) * np.float32(1.35)
-    low, high = np.percentile(image[::8, ::8], (4.0, 99.7))
-    scaled = (image - np.float32(low)) * np.float32(3750.0 / (high - low)) + np.float32(150.0)
-    return np.asarray(np.clip(scaled, 0, MAX_VALUE), np.uint16)
-
-
-def _reduced(image: Floats) -> Floats:
-    """Means over 8 x 8 pixels."""
-    rows, columns = (size // 8 for size in image.shape)
-    means: Floats = image[: rows * 8, : columns * 8].reshape(rows, 8, columns, 8).mean(axis=(1, 3), dtype=np.float32)
-    return means
-
-
-def _enlarged(small: Floats, shape: tuple[int, ...]) -> Floats:
-    """Bilinear, to the shape of the full image."""
-    for _ in range(3):
-        small = _upsampled(small)
-    return np.pad(small, [(0, full - size) for full, size in zip(shape, small.shape, strict=True)], mode="edge")
-
-
-def _blurred(image: Floats, radius: int) -> Floats:
-    """Three box blurs in each direction, close to a Gaussian."""
-    result = image.astype(np.float64)
-    for axis in (0, 1):
-        for _ in range(3):
-            pads = [(radius + 1, radius) if axis == n else (0, 0) for n in (0, 1)]
-            sums = np.cumsum(np.pad(result, pads, mode="edge"), axis=axis)
-            count = result.shape[axis]
-            low, high = (
-                np.take(sums, range(count), axis),
-                np.take(sums, range(2 * radius + 1, count + 2 * radius + 1), axis),
-            )
-            result = (high - low) / (2 * radius + 1)
-    return result.astype(np.float32)

@@ -9,6 +9,59 @@ from dicomfab.fabricate.jit import kernel
 
 
 @kernel
+def _occupied(words: NDArray[np.uint64]) -> tuple[int, int]:
+    """Where the part of a row that is not air begins and ends, in words of eight labels; equal if there is none."""
+    first, last = 0, words.size
+    while first < last and words[first] == 0:
+        first += 1
+    while last > first and words[last - 1] == 0:
+        last -= 1
+    return first, last
+
+
+@kernel
+def _ct_row(
+    row: NDArray[np.uint8],
+    hu: NDArray[np.float32],
+    gain: NDArray[np.float32],
+    texture_a: NDArray[np.float32],
+    texture_b: NDArray[np.float32],
+    mix: NDArray[np.float32],
+    line: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    """Tissue means and texture of a row, blurred along it; ``line`` is scratch, two longer than the row."""
+    side, middle = np.float32(0.23), np.float32(0.54)
+    part_a, part_b = mix[0], mix[1]
+    words = row.view(np.uint64)
+    first, last = _occupied(words)
+    out[:] = hu[0]
+    if first == last:  # nothing but air
+        return
+    low, high = max(first * 8 - 1, 0), min(last * 8 + 1, row.size)
+    line[low] = line[low + 1] = line[high] = line[high + 1] = hu[0]
+    for word in range(first, last):
+        start = word * 8
+        label = row[start]
+        mean, strength = hu[label], gain[label]
+        # Most of a row is of one tissue for long; then nothing has to be looked up for each voxel.
+        if words[word] == np.uint64(label) * np.uint64(0x0101010101010101):
+            for i in range(start, start + 8):
+                line[i + 1] = mean + strength * (part_a * texture_a[i] + part_b * texture_b[i])
+        else:
+            for i in range(start, start + 8):
+                line[i + 1] = hu[row[i]] + gain[row[i]] * (part_a * texture_a[i] + part_b * texture_b[i])
+    if low == 0:
+        line[0] = line[1]
+    if high == row.size:
+        line[high + 1] = line[high]
+    before, here, after = line[low:high], line[low + 1 : high + 1], line[low + 2 : high + 2]
+    result = out[low:high]
+    for i in range(result.size):
+        result[i] = side * (before[i] + after[i]) + middle * here[i]
+
+
+@kernel
 def ct_slice(
     labels: NDArray[np.uint8],
     hu: NDArray[np.float32],
@@ -16,56 +69,42 @@ def ct_slice(
     texture_a: NDArray[np.float32],
     texture_b: NDArray[np.float32],
     mix: NDArray[np.float32],
-    noise: NDArray[np.float32],
+    grain: NDArray[np.int8],
     shift: NDArray[np.int64],
-    noise_hu: float,
-    scratch: NDArray[np.float32],
+    grain_hu: float,
     out: NDArray[np.uint16],
 ) -> None:
     """One axial slice: tissue means and texture, the scanner's point spread, its noise, and 12 stored bits.
 
     Args:
-        labels: (y, x).
+        labels: (y, x), 0 for air; rows are whole multiples of eight.
         hu: mean CT number per label.
         gain: texture strength per label.
         texture_a: periodic tile of 512 rows and twice its 512 columns.
         texture_b: another; between them structure changes from slice to slice.
         mix: weights of the two.
-        noise: another such tile.
+        grain: another such tile, the noise.
         shift: rows and columns, 0 to 511, by which the texture and then the noise are moved.
-        noise_hu: standard deviation of the noise.
-        scratch: (y, x).
+        grain_hu: what 1 in the noise tile means.
         out: (y, x), CT number + 1024, 0 to 4095.
     """
     rows, columns = labels.shape
     side, middle = np.float32(0.23), np.float32(0.54)
-    line = np.empty(columns + 2, np.float32)
-    for j in range(rows):
-        start = shift[1]
-        ta = texture_a[(j + shift[0]) % texture_a.shape[0], start : start + columns]
-        tb = texture_b[(j + shift[0]) % texture_b.shape[0], start : start + columns]
-        row, result = labels[j], scratch[j]
-        highest = np.uint8(0)
-        for i in range(columns):
-            highest = max(highest, row[i])
-        if highest == 0:  # nothing but air, as in most rows beside the body
-            result[:] = hu[0]
+    strength, lift = np.float32(grain_hu), np.float32(1024.5)
+    line, ring = np.empty(columns + 2, np.float32), np.empty((3, columns), np.float32)
+    for j in range(rows + 1):  # each row is finished when the one below it is known
+        here = min(j, rows - 1)
+        t = (here + shift[0]) % texture_a.shape[0]
+        ta, tb = texture_a[t, shift[1] : shift[1] + columns], texture_b[t, shift[1] : shift[1] + columns]
+        _ct_row(labels[here], hu, gain, ta, tb, mix, line, ring[j % 3])
+        if j == 0:
             continue
+        above, at, below = ring[max(j - 2, 0) % 3], ring[(j - 1) % 3], ring[j % 3]
+        speck = grain[(j - 1 + shift[2]) % grain.shape[0], shift[3] : shift[3] + columns]
+        stored = out[j - 1]
         for i in range(columns):
-            line[i + 1] = hu[row[i]] + gain[row[i]] * (mix[0] * ta[i] + mix[1] * tb[i])
-        line[0], line[columns + 1] = line[1], line[columns]
-        left, here, right = line[:columns], line[1 : columns + 1], line[2:]
-        for i in range(columns):
-            result[i] = side * (left[i] + right[i]) + middle * here[i]
-    strength, lift = np.float32(noise_hu), np.float32(1024.5)
-    for j in range(rows):
-        above, here, below = scratch[max(j - 1, 0)], scratch[j], scratch[min(j + 1, rows - 1)]
-        grain = noise[(j + shift[2]) % noise.shape[0], shift[3] : shift[3] + columns]
-        stored = out[j]
-        for i in range(columns):
-            value = side * (above[i] + below[i]) + middle * here[i] + strength * grain[i] + lift
-            value = value if value > np.float32(0) else np.float32(0)
-            value = value if value < np.float32(4095) else np.float32(4095)
+            value = side * (above[i] + below[i]) + middle * at[i] + strength * np.float32(speck[i]) + lift
+            value = min(max(value, np.float32(0)), np.float32(4095))
             stored[i] = np.uint16(np.int32(value))
 
 

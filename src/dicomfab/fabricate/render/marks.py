@@ -36,3 +36,22 @@ def stamp(pixels: NDArray[np.uint16], mask: NDArray[np.float32], row: int, colum
     left = column if column >= 0 else pixels.shape[1] + column - width
     part = pixels[top : top + height, left : left + width]
     part[...] = (part * (1 - mask) + value * mask).astype(pixels.dtype)
+
+
+def blend(pixels: NDArray[np.uint8], mask: NDArray[np.float32], row: int, column: int, colour: tuple[int, ...]) -> None:
+    """Blend a mask into a picture at a place; negative places count from the far edge.
+
+    Args:
+        pixels: (rows, columns), or (rows, columns, 3).
+        mask: coverage; what lies outside the picture is cut off.
+        row: of the mask's upper edge.
+        column: of its left edge.
+        colour: one value for each sample.
+    """
+    top = row if row >= 0 else pixels.shape[0] + row - mask.shape[0]
+    left = column if column >= 0 else pixels.shape[1] + column - mask.shape[1]
+    part = pixels[top : top + mask.shape[0], left : left + mask.shape[1]]
+    cover = mask[: part.shape[0], : part.shape[1]]
+    for sample, value in enumerate(colour):
+        plane = part[..., sample] if part.ndim == 3 else part
+        plane[...] = np.rint(plane * (1 - cover) + value * cover).astype(np.uint8)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TILE = 512
+GRAIN = 28.0  # a standard deviation, in the bytes of scanner_grain
 
 
 @cache
@@ -18,6 +19,18 @@ def scanner_noise() -> NDArray[np.float32]:
     """CT noise, unit variance, with the ramp-shaped power spectrum of filtered back projection: (8, 512, 1024)."""
     frequency = _frequencies()
     return _bank(8, 101, frequency * np.exp(-((frequency / 0.27) ** 4)))
+
+
+@cache
+def scanner_grain() -> NDArray[np.int8]:
+    """The same CT noise in bytes, 28 to a standard deviation, so that it stays in the processor's cache."""
+    return np.asarray(np.clip(np.rint(scanner_noise() * np.float32(GRAIN)), -127, 127), np.int8)
+
+
+@cache
+def receiver_noise() -> NDArray[np.float32]:
+    """MR noise, unit variance, white within the frequencies that are acquired: (6, 512, 1024)."""
+    return _bank(6, 303, np.exp(-((_frequencies() / 0.36) ** 8)))
 
 
 @cache

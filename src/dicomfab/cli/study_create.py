@@ -1,0 +1,180 @@
+"""``dicomfab study create``: fabricate studies from options or a recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dicomfab.cli import output
+from dicomfab.cli.progress import shown
+from dicomfab.cli.session import actor, application
+from dicomfab.model.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from dicomfab.fabricate.recipe import ResolvedStudy, StudyRecipe
+    from dicomfab.model.study import Patient
+    from dicomfab.services.studies import Fabricated
+
+
+def create(
+    recipe: Annotated[
+        str, typer.Option(help="A recipe by name (see: dicomfab recipe list), or a YAML or JSON file.")
+    ] = "",
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help="A kind, or KIND:COUNT (see: dicomfab recipe kinds); again for more in one study."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many studies.")] = 1,
+    patient: Annotated[str, typer.Option(help="Patient ID of a registered patient (see: dicomfab patient list).")] = "",
+    patient_name: Annotated[str, typer.Option(help="FAMILY^GIVEN; invented if not given.")] = "",
+    patient_id: Annotated[str, typer.Option(help="Invented if not given.")] = "",
+    birth_date: Annotated[str, typer.Option(help="YYYYMMDD or YYYY-MM-DD.")] = "",
+    sex: Annotated[str, typer.Option(help="M, F or O.")] = "",
+    accession: Annotated[str, typer.Option(help="Accession number; invented if not given.")] = "",
+    accession_pattern: Annotated[
+        str, typer.Option(help="Take a new accession number of a pattern, such as SYN{10digits}; never one twice.")
+    ] = "",
+    patient_id_pattern: Annotated[str, typer.Option(help="The same for the Patient ID of an invented patient.")] = "",
+    study_date: Annotated[str, typer.Option(help="YYYYMMDD or YYYY-MM-DD; today if not given.")] = "",
+    description: Annotated[str, typer.Option(help="Study description.")] = "",
+    slices: Annotated[int | None, typer.Option(min=1, help="Slices of each kind that has slices.")] = None,
+    style: Annotated[str, typer.Option(help="image, or card for text cards instead of a body.")] = "",
+    transfer_syntax: Annotated[str, typer.Option(help="Name or UID; explicit VR little endian if not given.")] = "",
+    seed: Annotated[int | None, typer.Option(min=0, help="Same seed, options and date: same bytes.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write plain files into this folder instead.")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Write where the lesions are, and how large, into this JSON file.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads; the bytes do not depend on it. By default one per processor.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the folder of --out where it was broken off.")
+    ] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Fabricate studies: valid, synthetic, marked as such.
+
+    The patient is given or invented; the seed is given or drawn, and printed either way. What an option says goes
+    before what the recipe says.
+    """
+    from dicomfab.services.studies import patient_given
+
+    if resume:
+        _resume(out, workers, as_json=as_json)
+        return
+    wanted = _recipe(recipe, kind, slices)
+    given: dict[str, Any] = {
+        "patient": _registered(patient)
+        or patient_given(patient_name, patient_id, birth_date.replace("-", ""), sex.upper()),
+        "seed": seed,
+        "accession_number": accession or None,
+        "accession_pattern": accession_pattern or None,
+        "patient_id_pattern": patient_id_pattern or None,
+        "study_date": study_date.replace("-", "") or None,
+        "study_description": description or None,
+        "style": style or None,
+        "transfer_syntax": transfer_syntax or None,
+    }
+    wanted = dataclasses.replace(wanted, **{name: value for name, value in given.items() if value is not None})
+    made: list[Fabricated] = []
+    for number, resolved in enumerate(application().studies.resolve_several(actor(), wanted, count), 1):
+        folder = out / f"study-{number:0{len(str(count))}d}" if out and count > 1 else out
+        what = f"study {number} of {count}" if count > 1 else "study"
+        made.append(_make(resolved, folder, what, workers, quiet=as_json))
+        if not as_json:
+            _print_made(made[-1])
+    if truth is not None:
+        _write_truth(truth, [one.resolved for one in made])
+    if as_json:
+        output.print_json(_made_dict(made[0]) if count == 1 else {"studies": [_made_dict(one) for one in made]})
+
+
+def _registered(patient_id: str) -> Patient | None:
+    if not patient_id:
+        return None
+    return application().patients.resolve_reference(actor(), patient_id).data.patient
+
+
+def _recipe(reference: str, kinds: list[str] | None, slices: int | None) -> StudyRecipe:
+    from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe, with_slices
+
+    if not reference:
+        return StudyRecipe(tuple(with_slices(SeriesRecipe.parse(one), slices) for one in kinds or ["ct-chest"]))
+    if kinds:
+        raise InvalidInput(
+            "kind: a recipe is given too",
+            field="kind",
+            value=", ".join(kinds),
+            cause="the recipe says what the study holds",
+            remedy="leave --kind or --recipe out",
+        )
+    found = application().recipes.load(actor(), reference).recipe.study()
+    series = (SeriesRecipe.parse(one) if isinstance(one, str) else one for one in found.series)
+    return dataclasses.replace(found, series=tuple(with_slices(one, slices) for one in series))
+
+
+def _write_truth(file: Path, studies: list[ResolvedStudy]) -> None:
+    import json
+
+    from dicomfab.fabricate.truth import truth
+
+    file.write_text(json.dumps({"studies": [truth(one) for one in studies]}, indent=1) + "\n", "utf-8")
+
+
+def _make(resolved: ResolvedStudy, folder: Path | None, what: str, workers: int | None, *, quiet: bool) -> Fabricated:
+    service = application().studies
+    with shown(what, quiet=quiet) as view:
+        if folder is None:
+            return service.create(
+                actor(), resolved, on_progress=view.on_progress, cancelled=view.cancelled, workers=workers
+            )
+        return service.write_files(
+            actor(), resolved, folder, on_progress=view.on_progress, cancelled=view.cancelled, workers=workers
+        )
+
+
+def _resume(out: Path | None, workers: int | None, *, as_json: bool) -> None:
+    if out is None:
+        raise InvalidInput(
+            "out: --resume needs the folder", field="out", value="", remedy="name it: --out FOLDER --resume"
+        )
+    with shown("study", quiet=as_json) as view:
+        made = application().studies.resume_files(
+            actor(), out, on_progress=view.on_progress, cancelled=view.cancelled, workers=workers
+        )
+    if as_json:
+        output.print_json(_made_dict(made))
+    else:
+        _print_made(made)
+
+
+def _print_made(made: Fabricated) -> None:
+    resolved = made.resolved
+    where = made.directory if made.directory is not None else "local store"
+    size = f"{made.size_bytes / 1e6:.1f} MB"
+    output.print_text(f"Fabricated {output.counted(made.instances, 'instance')} ({size}) in {made.seconds:.1f} s")
+    output.print_text(f"  study      {resolved.study_instance_uid}")
+    output.print_text(f"  patient    {resolved.patient.name}  {resolved.patient.patient_id}")
+    output.print_text(f"  accession  {resolved.accession_number}")
+    output.print_text(f"  seed       {resolved.seed}")
+    output.print_text(f"  kept in    {where}")
+    if made.directory is None:
+        output.print_text(f"Send it:     dicomfab study send {resolved.accession_number} --to SERVER")
+
+
+def _made_dict(made: Fabricated) -> dict[str, Any]:
+    resolved = made.resolved
+    return {
+        "study_instance_uid": resolved.study_instance_uid,
+        "patient": dataclasses.asdict(resolved.patient),
+        "accession_number": resolved.accession_number,
+        "seed": resolved.seed,
+        "instances": made.instances,
+        "size_bytes": made.size_bytes,
+        "seconds": round(made.seconds, 3),
+        "directory": str(made.directory) if made.directory is not None else None,
+    }

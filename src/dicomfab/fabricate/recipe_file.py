@@ -1,0 +1,235 @@
+"""Recipes as files: YAML (or JSON, which is YAML too) checked against a schema that is published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dicomfab.fabricate.kinds import KINDS
+from dicomfab.fabricate.recipe import STYLES, SeriesRecipe, StudyRecipe
+from dicomfab.model.errors import InvalidInput, NotFound
+from dicomfab.model.study import Patient
+
+SCHEMA_ID: Final = "https://dicom-fabricator.example/recipe.schema.json"
+MAX_CHARS: Final = 1 << 20
+
+_STRICT: Final = ConfigDict(extra="forbid", frozen=True)
+_SYNTAX_HELP: Final = "Transfer syntax, by name or UID."
+
+
+class SeriesEntry(BaseModel):
+    """One kind of series."""
+
+    model_config = _STRICT
+
+    kind: str = Field(description="What to make.", json_schema_extra={"enum": [*sorted(KINDS)]})
+    count: int | None = Field(default=None, ge=1, description="How many slices, frames or images; the kind says which.")
+    transfer_syntax: str | None = Field(default=None, description=_SYNTAX_HELP)
+    quality: int | None = Field(default=None, ge=1, description="Of a lossy transfer syntax, on its own scale.")
+    style: str | None = Field(
+        default=None, description="A body, or cards of text.", json_schema_extra={"enum": [*STYLES]}
+    )
+    description: str | None = Field(default=None, max_length=64, description="SeriesDescription (0008,103E).")
+
+
+class PatientEntry(BaseModel):
+    """The patient; what is left out is invented."""
+
+    model_config = _STRICT
+
+    id: str = Field(default="", max_length=64, description="PatientID (0010,0020).")
+    name: str = Field(default="", description="PatientName (0010,0010), FAMILY^GIVEN.")
+    birth_date: str = Field(default="", description="YYYYMMDD or YYYY-MM-DD.")
+    sex: str = Field(default="", description="PatientSex (0010,0040).", json_schema_extra={"enum": ["", "F", "M", "O"]})
+
+
+class RecipeFile(BaseModel):
+    """A recipe for one study, to be used again and again; what is left out is invented or left to the kind."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"$id": SCHEMA_ID, "title": "DICOM Fabricator recipe"}
+    )
+
+    title: str = Field(default="", max_length=100, description="What people call it.")
+    about: str = Field(default="", max_length=1000, description="What it is good for.")
+    series: tuple[SeriesEntry | str, ...] = Field(
+        min_length=1, max_length=200, description="What the study holds, in order: entries, or kinds as KIND[:COUNT]."
+    )
+    patient: PatientEntry | None = None
+    seed: int | None = Field(default=None, ge=0, lt=2**63, description="Same recipe, seed and date: same bytes.")
+    accession_number: str | None = Field(default=None, max_length=16, description="AccessionNumber (0008,0050).")
+    accession_pattern: str | None = Field(
+        default=None, description="Where accession numbers come from, such as SYN{10digits}; never one twice."
+    )
+    patient_id_pattern: str | None = Field(default=None, description="The same for the IDs of patients who have none.")
+    study_date: str | None = Field(default=None, description="YYYYMMDD or YYYY-MM-DD; today if left out.")
+    study_time: str | None = Field(default=None, description="HHMMSS.")
+    study_description: str | None = Field(default=None, max_length=64, description="StudyDescription (0008,1030).")
+    study_id: str | None = Field(default=None, max_length=16, description="StudyID (0020,0010).")
+    referring_physician: str = Field(default="", description="ReferringPhysicianName (0008,0090), FAMILY^GIVEN.")
+    transfer_syntax: str | None = Field(default=None, description=f"{_SYNTAX_HELP} Of entries that name none.")
+    style: str | None = Field(
+        default=None, description="Of entries that name none.", json_schema_extra={"enum": [*STYLES]}
+    )
+
+    def study(self) -> StudyRecipe:
+        """The recipe, still to be resolved, which checks the values themselves.
+
+        Raises:
+            InvalidInput: an entry in its short form that is none.
+        """
+        return StudyRecipe(
+            series=tuple(
+                SeriesRecipe.parse(one) if isinstance(one, str) else SeriesRecipe(**one.model_dump())
+                for one in self.series
+            ),
+            patient=self._patient(),
+            seed=self.seed,
+            accession_number=self.accession_number,
+            study_date=self.study_date and self.study_date.replace("-", ""),
+            study_time=self.study_time,
+            study_description=self.study_description,
+            referring_physician=self.referring_physician,
+            study_id=self.study_id,
+            transfer_syntax=self.transfer_syntax,
+            style=self.style,
+            accession_pattern=self.accession_pattern,
+            patient_id_pattern=self.patient_id_pattern,
+        )
+
+    def _patient(self) -> Patient | None:
+        given = self.patient
+        if given is None or given == PatientEntry():
+            return None
+        return Patient(given.name.strip(), given.id.strip(), given.birth_date.replace("-", ""), given.sex)
+
+    def text(self) -> str:
+        """As YAML; :func:`read` takes it back."""
+        values = self.model_dump(mode="json", exclude_defaults=True)
+        return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100))
+
+
+def read(text: str, *, source: str) -> RecipeFile:
+    """Read a recipe.
+
+    Args:
+        text: YAML or JSON.
+        source: what to call it in messages, such as the name of its file.
+
+    Raises:
+        InvalidInput: no YAML, or not what the schema says; names the field and its line.
+    """
+    if len(text) > MAX_CHARS:
+        raise _refused(source, "", f"has {len(text)} characters", f"{MAX_CHARS} are the most that is read")
+    try:
+        # The base loader keeps every value as it is written: 00123 stays 00123, and a date stays a text.
+        tree = yaml.compose(text, Loader=yaml.BaseLoader)
+        values = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 (it makes nothing but texts, lists and mappings)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "nests too deep"
+        raise _refused(source, place, "is not YAML", str(problem)) from None
+    if not isinstance(values, Mapping):
+        raise _refused(
+            source, "", "is not a recipe", "a recipe is a list of names and values, with 'series' among them"
+        )
+    _no_name_twice(source, tree)
+    try:
+        return RecipeFile.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = [part for part in first["loc"] if part not in ("SeriesEntry", "str")]
+        name = ".".join(str(part) for part in path)
+        raise InvalidInput(
+            f"{source}, line {_line(tree, path)}: {name or 'recipe'}: {_said(first)}",
+            field=str(path[-1]) if path else "recipe",
+            value=first.get("input"),
+            cause=f"names that can be used here: {', '.join(_names(path))}",
+            remedy="correct the recipe; its schema: dicomfab recipe schema",
+        ) from None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a recipe."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **RecipeFile.model_json_schema()}
+
+
+def shipped() -> dict[str, RecipeFile]:
+    """The recipes that come with the package, by name."""
+    folder = resources.files("dicomfab.fabricate") / "recipes"
+    files = sorted((one for one in folder.iterdir() if one.name.endswith(".yaml")), key=lambda one: one.name)
+    return {one.name.removesuffix(".yaml"): read(one.read_text("utf-8"), source=one.name) for one in files}
+
+
+def shipped_recipe(name: str) -> RecipeFile:
+    """One of them.
+
+    Raises:
+        NotFound: there is none of this name.
+    """
+    found = shipped().get(name)
+    if found is None:
+        raise NotFound(
+            f"there is no recipe {name!r}",
+            cause="it is neither a file, nor a saved recipe, nor one that comes with the software",
+            remedy="see what there is: dicomfab recipe list",
+        )
+    return found
+
+
+def _no_name_twice(source: str, node: yaml.Node | None) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                place = f"line {key.start_mark.line + 1}"
+                raise _refused(source, place, f"has {key.value!r} twice", "the second would silently replace the first")
+            seen.add(key.value)
+            _no_name_twice(source, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _no_name_twice(source, value)
+
+
+def _line(node: yaml.Node | None, path: list[int | str]) -> int:
+    """The line that the last part of a path that exists stands in."""
+    line = node.start_mark.line if node else 0
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == part), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line
+    return line + 1
+
+
+def _said(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "is not a name that a recipe knows"
+    if error["type"] == "missing":
+        return "is missing"
+    return f"{error['input']!r} cannot be used: {error['msg']}"
+
+
+def _names(path: list[int | str]) -> list[str]:
+    model: type[BaseModel] = RecipeFile
+    if path[:1] == ["series"] and len(path) > 2:
+        model = SeriesEntry
+    elif path[:1] == ["patient"] and len(path) > 1:
+        model = PatientEntry
+    return list(model.model_fields)
+
+
+def _refused(source: str, place: str, problem: str, cause: str) -> InvalidInput:
+    where = f"{source}, {place}" if place else source
+    return InvalidInput(
+        f"recipe: {where} {problem}", field="recipe", value=source, cause=cause, remedy="correct the recipe"
+    )
