@@ -102,8 +102,15 @@ class StudyService:
         from dicomfab.fabricate.patterns import Purpose, parse
 
         source = self.identifiers
-        if source is None:
+        if not (recipe.accession_pattern or recipe.patient_id_pattern):
             return recipe
+        if source is None:
+            raise InvalidInput(
+                "accession_pattern: nothing here gives out identifiers",
+                field="accession_pattern",
+                value=recipe.accession_pattern,
+                remedy="give accession number and Patient ID themselves",
+            )
         if recipe.accession_pattern and recipe.accession_number is None:
             pattern = parse(recipe.accession_pattern, Purpose.ACCESSION, field="accession_pattern")
             recipe = replace(recipe, accession_number=source.next_accession(actor, pattern).value)

@@ -61,6 +61,12 @@ class _Encoder:
         self._syntax = syntax
         self._description = description
         self._dataset = _with_coding(plan.dataset, syntax)
+        # Reading an element of a data set takes longer than making a header.
+        self._sop_class_uid = str(plan.dataset.SOPClassUID)
+        self._study_instance_uid = str(plan.dataset.StudyInstanceUID)
+        self._series_instance_uid = str(plan.dataset.SeriesInstanceUID)
+        self._series_number = int(plan.dataset.SeriesNumber)
+        self._modality = str(plan.dataset.Modality)
         self._padding = b""
         varying = (*plan.varying(0), *([_RATIO] if syntax.lossy else []))
         if syntax.encapsulated:
@@ -90,14 +96,14 @@ class _Encoder:
                 yield self._instance(index, left)
 
     def _instance(self, index: int, frames: Iterable[Buffer]) -> FabricatedInstance:
-        values, dataset = self._plan.varying(index), self._dataset
+        values = self._plan.varying(index)
         return FabricatedInstance(
-            identity=InstanceIdentity(dataset.SOPClassUID, values["SOPInstanceUID"], self._syntax.uid),
-            study_instance_uid=dataset.StudyInstanceUID,
-            series_instance_uid=dataset.SeriesInstanceUID,
-            series_number=int(dataset.SeriesNumber),
+            identity=InstanceIdentity(self._sop_class_uid, values["SOPInstanceUID"], self._syntax.uid),
+            study_instance_uid=self._study_instance_uid,
+            series_instance_uid=self._series_instance_uid,
+            series_number=self._series_number,
             instance_number=int(values["InstanceNumber"]),
-            modality=dataset.Modality,
+            modality=self._modality,
             buffers=self._buffers(values, frames),
         )
 
