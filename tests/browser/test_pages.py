@@ -230,8 +230,8 @@ def test_a_signal_ends_running_work_and_open_streams(page: Page, tmp_path: Path,
 
 def _start_endless_work(page: Page, web: str) -> None:
     page.goto(f"{web}/studies/new")
-    page.get_by_label("CT of the chest").check()
-    page.get_by_label("Slices").fill("10000")
+    page.locator("#kind-ct-chest").check()
+    page.get_by_label("Slices", exact=True).fill("10000")
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("progressbar", name="Fabricating")).to_be_visible()
 

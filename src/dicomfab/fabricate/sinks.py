@@ -8,6 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from dicomfab.fabricate import unfinished
 from dicomfab.fabricate.recipe import ResolvedStudy
 from dicomfab.fabricate.study import FabricatedInstance, count, fabricate
@@ -83,7 +85,9 @@ def write_files(
             remedy="name a folder, or one that does not exist yet",
         )
     directory.mkdir(parents=True, exist_ok=True)
-    if not resume:
+    if resume:
+        _forget_parts(directory)
+    else:
         unfinished.begin(directory, study)
     total = count(study)
     written: list[InstanceFile] = []
@@ -100,6 +104,14 @@ def write_files(
         raise
     unfinished.finish(directory)
     return written
+
+
+def _forget_parts(directory: Path) -> None:
+    """Remove what processes that are gone left of files that they had not finished."""
+    for part in directory.glob(".*.part"):
+        process = part.name.split(".")[-2]
+        if process.isdigit() and not psutil.pid_exists(int(process)):
+            part.unlink(missing_ok=True)
 
 
 def _there(instance: FabricatedInstance, path: Path) -> InstanceFile | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
@@ -167,10 +166,9 @@ def _form(
     request: Request, application: Application, actor: Actor, form: StudyForm, error: InvalidInput | None = None
 ) -> Response:
     recipes = [(one.name, one.recipe.title or one.name) for one in application.recipes.every(actor)]
-    by_modality = groupby(sorted(KINDS.items(), key=lambda row: row[1].modality), key=lambda row: row[1].modality)
     context = {
         "form": form,
-        "groups": [(modality, list(rows)) for modality, rows in by_modality],
+        "kinds": sorted(KINDS.items(), key=lambda row: row[1].modality),
         "recipes": [("", "none"), *recipes],
         "syntaxes": [("", "as usual"), *((one.name, one.title) for one in WRITABLE.values())],
         "error": error,

@@ -143,6 +143,7 @@ def test_a_folder_that_was_broken_off_is_gone_on_with(dicomfab, cards, tmp_path)
     assert refused.code == 2
     assert "--resume" in refused.err
     foreign.unlink()
+    (broken / f".OT_001_00002.dcm.{2**22 + 1}.part").write_bytes(b"half")  # of a process that was killed
     assert dicomfab("study", "create", "--out", str(broken), "--resume").code == 0
     assert {file.name: file.read_bytes() for file in broken.iterdir()} == {
         file.name: file.read_bytes() for file in whole.iterdir()
