@@ -50,7 +50,7 @@ format: setup-dev  ## Format the code
 	$(BIN)/ruff format .
 
 bench: setup-dev  ## Benchmarks; ratios are gates, absolute times are only reported
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@failed=0; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || failed=1; done; exit $$failed
 
 fuzz: setup-dev  ## Fuzz what reads a peer's bytes, FUZZ_SECONDS (60) for each target; what breaks it lands in fuzz/found
 	@$(BIN)/uv --quiet pip install --python $(BIN)/python --require-hashes -r requirements/fuzz.txt
