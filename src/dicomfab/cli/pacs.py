@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dicomfab.cli import output
 from dicomfab.cli import pacs_options as options
+from dicomfab.cli.files import read_text
 from dicomfab.cli.session import actor, application
-from dicomfab.model.errors import InvalidInput, NotFound, PeerError
+from dicomfab.model.errors import PeerError
 
 if TYPE_CHECKING:
     from dicomfab.registry.seed_json import ImportReport
@@ -223,7 +223,7 @@ def import_file(
     target = None if into is None else service.resolve(actor(), into).id
     report = service.import_json(
         actor(),
-        _read(file),
+        read_text(file, remedy="save it as UTF-8"),
         source="standard input" if file == "-" else file,
         into=target,
         confirm_environment=change_environment,
@@ -254,25 +254,6 @@ def _chosen(service: PacsService, labels: list[str], *, all_servers: bool) -> li
     if all_servers:
         return [server.id for server in service.servers(actor()) if server.is_active]
     return list(dict.fromkeys(service.resolve(actor(), label).id for label in labels))
-
-
-def _read(file: str) -> str:
-    try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise NotFound(
-            f"{file}: {error.strerror}", cause="the file is not there or may not be read", remedy="check the path"
-        ) from error
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(
-            f"{file}: byte {error.start} is not UTF-8",
-            field="(file)",
-            source=file,
-            cause="JSON is written in UTF-8; the file is in another encoding or no text at all",
-            remedy="save it as UTF-8",
-        ) from error
 
 
 def _print_server(verb: str, server: PacsServer, *, as_json: bool) -> None:

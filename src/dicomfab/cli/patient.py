@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer import Option
 
 from dicomfab.cli import output
+from dicomfab.cli.files import read_text
 from dicomfab.cli.session import actor, application
-from dicomfab.model.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from dicomfab.fabricate.patterns import Pattern
@@ -192,7 +191,7 @@ def import_file(
     the file has; nobody is ever removed.
     """
     source = "standard input" if file == "-" else file
-    report = application().patients.import_csv(actor(), _read(file), source=source)
+    report = application().patients.import_csv(actor(), read_text(file, remedy="save it as 'CSV UTF-8'"), source=source)
     if as_json:
         output.print_json(
             {
@@ -229,25 +228,6 @@ def _pattern(text: str | None, start: int | None, increment: int | None, prefix:
         return None
     whole = DEFAULT if text is None else text
     return parse(whole, Purpose.PATIENT_ID, start=start, increment=increment, prefix=prefix, suffix=suffix)
-
-
-def _read(file: str) -> str:
-    try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise NotFound(
-            f"{file}: {error.strerror}", cause="the file is not there or may not be read", remedy="check the path"
-        ) from error
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(
-            f"{file}: byte {error.start} is not UTF-8",
-            field="(file)",
-            source=file,
-            cause="the file is in another encoding or no text at all",
-            remedy="save it as 'CSV UTF-8'",
-        ) from error
 
 
 def _print_registered(made: Registered, *, as_json: bool) -> None:

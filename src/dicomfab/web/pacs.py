@@ -15,8 +15,7 @@ from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.errors import status_of
 from dicomfab.web.server_form import FormData, ServerForm, routing_from
 from dicomfab.web.templating import page
-
-_LARGEST_IMPORT_BYTES = 4 << 20
+from dicomfab.web.uploads import text_of
 
 router = APIRouter(prefix="/pacs")
 
@@ -154,30 +153,13 @@ def import_file(
 ) -> Response:
     """Apply a JSON file as a whole or not at all."""
     try:
-        text = _text(file)
+        text = text_of(file, most_mb=4, remedy="choose a JSON file, such as one exported here")
         report = application.pacs.import_json(
             actor, text, source=file.filename or "file", confirm_environment=change_environment
         )
     except DicomFabError as error:
         return page(request, "pacs/import.html", {"error": error, "report": None}, status_code=status_of(error))
     return page(request, "pacs/import.html", {"error": None, "report": report})
-
-
-def _text(file: UploadFile) -> str:
-    content = file.file.read(_LARGEST_IMPORT_BYTES + 1)
-    problem = ""
-    if not file.filename or not content:
-        problem = "no file was chosen, or it is empty"
-    elif len(content) > _LARGEST_IMPORT_BYTES:
-        problem = "the file is larger than 4 MB"
-    if not problem:
-        try:
-            return content.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            problem = "the file is not UTF-8 text"
-    raise InvalidInput(
-        f"file: {problem}", field="file", value=file.filename, remedy="choose a JSON file, such as one exported here"
-    )
 
 
 def _row(service: PacsService, actor: Actor, server_id: str) -> ServerOverview:

@@ -17,9 +17,10 @@ from dicomfab.storage.patients import PatientSort, StoredPatient
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.errors import status_of
 from dicomfab.web.templating import page
+from dicomfab.web.uploads import text_of
 
 PAGE_SIZE = 25
-_LARGEST_IMPORT_BYTES = 16 << 20
+_CSV = "choose a CSV file, such as one exported here; in a spreadsheet, save as 'CSV UTF-8'"
 _NEWEST_FIRST = "/patients?sort=changed&order=desc"
 
 router = APIRouter(prefix="/patients")
@@ -215,26 +216,12 @@ def import_file(
 ) -> Response:
     """Apply a CSV file as a whole or not at all."""
     try:
-        report = application.patients.import_csv(actor, _text(file), source=file.filename or "file")
+        report = application.patients.import_csv(
+            actor, text_of(file, most_mb=16, remedy=_CSV), source=file.filename or "file"
+        )
     except DicomFabError as error:
         return page(request, "patients/import.html", {"error": error, "report": None}, status_code=status_of(error))
     return page(request, "patients/import.html", {"error": None, "report": report})
-
-
-def _text(file: UploadFile) -> str:
-    content = file.file.read(_LARGEST_IMPORT_BYTES + 1)
-    problem = ""
-    if not file.filename or not content:
-        problem = "no file was chosen, or it is empty"
-    elif len(content) > _LARGEST_IMPORT_BYTES:
-        problem = "the file is larger than 16 MB"
-    if not problem:
-        try:
-            return content.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            problem = "the file is not UTF-8 text"
-    remedy = "choose a CSV file, such as one exported here; in a spreadsheet, save as 'CSV UTF-8'"
-    raise InvalidInput(f"file: {problem}", field="file", value=file.filename, remedy=remedy)
 
 
 def _whole(name: str, text: str) -> int | None:
