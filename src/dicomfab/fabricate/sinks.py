@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -40,15 +41,20 @@ def write_file(instance: FabricatedInstance, path: Path) -> InstanceFile:
     """
     identity = instance.identity
     header = file_header(identity.sop_class_uid, identity.sop_instance_uid, identity.transfer_syntax_uid)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = os.path.join(path.parent, f".{path.name}.{os.getpid()}.part")
     try:
-        with open(part, "xb", buffering=0) as file:
-            _write_all(file.fileno(), chain((header,), instance.buffers))
+        # As few calls of the system as can be: after each, this thread may wait for one that renders.
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            _write_all(descriptor, chain((header,), instance.buffers))
+        finally:
+            os.close(descriptor)
         os.link(part, path)
     except FileExistsError:
         raise _exists(path) from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(part)
     return InstanceFile(path, identity, len(header))
 
 

@@ -28,6 +28,15 @@ _UPPER = ([0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2])  # of a symmetric matrix
 
 Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 Packed = tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]
+Painted = tuple[
+    NDArray[np.uint8],
+    NDArray[np.float64],
+    NDArray[np.uint8],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float32],
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +282,7 @@ class Scene:
             jitter[:, 1] = (steps * 0.7548776662466927 % 1 - 0.5) * along
         order = [1, 0, 2] if grid.swap_xy else [0, 1, 2]
         origin, spacing = np.array(grid.origin)[order], np.array(grid.spacing)[order]
-        paint(*self.pack(grid.swap_xy), _CURVE, fields(), origin, spacing, jitter, out)
+        paint(*self.painted(grid.swap_xy), origin, spacing, jitter, out)
         return out
 
     def label_at(self, x: float, y: float, z: float) -> Tissue:
@@ -284,6 +293,10 @@ class Scene:
         self._shapes.append(shapes)
         self._labels.append((kind, tissue, *only))
         self._packed.clear()
+
+    def painted(self, swap_xy: bool = False) -> Painted:
+        """What :func:`~dicomfab.fabricate.anatomy.paint.paint` wants to know of the scene, in its order."""
+        return (*self.pack(swap_xy), _CURVE, fields())
 
     def pack(self, swap_xy: bool = False) -> Packed:
         """The shapes as the kernel wants them, with x and y exchanged if asked."""

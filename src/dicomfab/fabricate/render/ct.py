@@ -13,8 +13,8 @@ from dicomfab.fabricate.anatomy.scene import Scene
 from dicomfab.fabricate.anatomy.tissue import hu_table, texture_table
 from dicomfab.fabricate.render import noise
 from dicomfab.fabricate.render.batches import in_order
-from dicomfab.fabricate.render.kernels import ct_slice
-from dicomfab.fabricate.render.marks import SYNTHETIC, stamp, text_mask
+from dicomfab.fabricate.render.kernels import ct_stack
+from dicomfab.fabricate.render.marks import SYNTHETIC, text_mask
 from dicomfab.fabricate.render.planes import Stack
 from dicomfab.fabricate.seeds import derive
 
@@ -42,23 +42,30 @@ def slices(
         (512, 512) stored values: CT number + 1024, 12 bits.
     """
     tables = hu_table(contrast=contrast), texture_table()
-    grain, tissue = noise.scanner_grain(), noise.texture()
+    grain, tissue = noise.scanner_grain(), noise.texture_grain()
     mark = text_mask(SYNTHETIC, 14)
+    body, spacing = scene.painted(), np.array(stack.grid(0).spacing)
     still = derive(seed, "texture")
 
     def batch(first: int, end: int) -> NDArray[np.uint16]:
         out = np.empty((end - first, MATRIX, MATRIX), np.uint16)
-        labels = np.empty((1, MATRIX, MATRIX), np.uint8)
-        for n in range(end - first):
-            # One plane at a time stays in the processor's cache.
-            scene.voxels(stack.grid(first + n), labels)
-            draw = derive(seed, "ct-noise", first + n)
-            shift = np.array([still >> 9 & 511, still & 511, draw >> 9 & 511, draw & 511])
-            angle = 2 * math.pi * stack.location_mm(first + n) / _TEXTURE_PERIOD_MM
-            mix = np.array([math.cos(angle), math.sin(angle)], np.float32)
-            tile = grain[(draw >> 20) % len(grain)]
-            ct_slice(labels[0], *tables, tissue[0], tissue[1], mix, tile, shift, noise_hu / noise.GRAIN, out[n])
-            stamp(out[n], mark, 8, 8, _MARK_VALUE)
+        draws = [derive(seed, "ct-noise", index) for index in range(first, end)]
+        angles = [2 * math.pi * stack.location_mm(index) / _TEXTURE_PERIOD_MM for index in range(first, end)]
+        ct_stack(
+            body,
+            np.array([stack.position_mm(index) for index in range(first, end)]),
+            spacing,
+            *tables,
+            tissue,
+            (np.column_stack([np.cos(angles), np.sin(angles)]) / noise.GRAIN).astype(np.float32),
+            grain,
+            np.array([(draw >> 20) % len(grain) for draw in draws]),
+            np.array([(still >> 9 & 511, still & 511, draw >> 9 & 511, draw & 511) for draw in draws]),
+            noise_hu / noise.GRAIN,
+            mark,
+            (8, 8, _MARK_VALUE),
+            out,
+        )
         return out
 
     for rendered in in_order(batch, stack.count, _BATCH, workers):

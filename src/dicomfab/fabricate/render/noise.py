@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TILE = 512
-GRAIN = 28.0  # a standard deviation, in the bytes of scanner_grain
+GRAIN = 28.0  # a standard deviation, in the bytes of scanner_grain and texture_grain
 
 
 @cache
@@ -24,7 +24,7 @@ def scanner_noise() -> NDArray[np.float32]:
 @cache
 def scanner_grain() -> NDArray[np.int8]:
     """The same CT noise in bytes, 28 to a standard deviation, so that it stays in the processor's cache."""
-    return np.asarray(np.clip(np.rint(scanner_noise() * np.float32(GRAIN)), -127, 127), np.int8)
+    return _bytes(scanner_noise())
 
 
 @cache
@@ -39,6 +39,16 @@ def texture() -> NDArray[np.float32]:
     frequency = _frequencies()
     fine, coarse = np.exp(-((frequency / 0.11) ** 2)), np.exp(-((frequency / 0.03) ** 2))
     return _bank(2, 202, 0.35 * fine + coarse)
+
+
+@cache
+def texture_grain() -> NDArray[np.int8]:
+    """The same tissue structure in bytes, 28 to a standard deviation."""
+    return _bytes(texture())
+
+
+def _bytes(bank: NDArray[np.float32]) -> NDArray[np.int8]:
+    return np.asarray(np.clip(np.rint(bank * np.float32(GRAIN)), -127, 127), np.int8)
 
 
 def _frequencies() -> NDArray[np.float64]:

@@ -45,7 +45,7 @@ def coronal(scene: Scene, seed: int, count: int, workers: int) -> Iterator[NDArr
         (424, 512) stored values: CT number + 1024, 12 bits.
     """
     tables = hu_table(), texture_table()
-    grain, tissue = noise.scanner_grain(), noise.texture()
+    grain, tissue = noise.scanner_grain(), noise.texture_grain()
     mark = text_mask(SYNTHETIC, 14)
     rows = ROWS - _BAND
     corner = -(COLUMNS - 1) * PIXEL_MM / 2, (rows - 1) * PIXEL_MM / 2
@@ -55,7 +55,7 @@ def coronal(scene: Scene, seed: int, count: int, workers: int) -> Iterator[NDArr
         labels = np.ascontiguousarray(scene.voxels(grid)[:, 0])
         draw = derive(seed, "reformat", index)
         shift = np.array([draw & 511, draw >> 9 & 511, draw >> 18 & 511, draw >> 27 & 511])
-        mix = np.array([0.8, 0.6], np.float32)
+        mix = np.array([0.8, 0.6], np.float32) / np.float32(noise.GRAIN)
         out = np.zeros((ROWS, COLUMNS), np.uint16)
         tile = grain[(draw >> 40) % len(grain)]
         ct_slice(labels, *tables, tissue[0], tissue[1], mix, tile, shift, _NOISE_HU / noise.GRAIN, out)
