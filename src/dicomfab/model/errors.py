@@ -20,6 +20,7 @@
     │   ├── ContextRejected         no usable presentation context (PS3.8 9.3.3.2)
     │   └── StatusFailure           a DIMSE response with a failure status (PS3.7 annex C)
     └── LocalFailure            us: this machine, this installation
+        ├── DiskFull                work waits until there is space again
         ├── PortInUse
         ├── SetupMissing
         ├── TranscodingFailed       an instance that cannot be written in another transfer syntax
@@ -273,6 +274,12 @@ class LocalFailure(DicomFabError):
     """Something on this machine is in the way."""
 
     fault = Fault.US
+
+
+class DiskFull(LocalFailure):
+    """No space left on a disk of this machine; what was complete is kept, and the work can go on."""
+
+    heading = "Disk full"
 
 
 class PortInUse(LocalFailure):

@@ -1,0 +1,151 @@
+"""What an executor is given to do a job with."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from dicomfab.model.actor import Actor, Role
+from dicomfab.model.errors import DicomFabError
+from dicomfab.model.job import ItemOutcome, ItemState, Job, JobEvent, JobItem, NewItem, Wish
+from dicomfab.services.progress import OnProgress, Progress, ignore
+from dicomfab.storage.job_queue import LEASE_S, Claim, JobQueue, LeaseLost
+from dicomfab.storage.jobs import JobRepository
+
+log = logging.getLogger(__name__)
+
+RENEWAL_S: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How an executor's work ended, if it came to an end.
+
+    Args:
+        event: succeeded, to be doubted, or failed.
+        report: what was found out, as JSON values.
+        error: why it failed.
+    """
+
+    event: JobEvent
+    report: Mapping[str, Any] = field(default_factory=dict)
+    error: DicomFabError | None = None
+
+
+class JobRun:
+    """A job while it is done: its items, what is noted of them, and whether to go on.
+
+    Args:
+        job: as it was claimed.
+        claim: on it.
+        queue: where the claim is kept.
+        ledger: where the items are read.
+        on_progress: told after everything that is noted.
+        told_to_stop: whether the worker is to end.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        claim: Claim,
+        queue: JobQueue,
+        ledger: JobRepository,
+        *,
+        on_progress: OnProgress = ignore,
+        told_to_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.job = job
+        self.wish = Wish.NONE
+        self._claim = claim
+        self._queue = queue
+        self._ledger = ledger
+        self._on_progress = on_progress
+        self._told_to_stop = told_to_stop
+        self._stage = ""
+        self._counted = job.counts.done + job.counts.failed
+        self._total = job.counts.total
+        self._renewed = time.monotonic()
+        self._lost = False
+        self._ended = threading.Event()
+
+    @property
+    def actor(self) -> Actor:
+        """As whom the job runs."""
+        return Actor(self.job.owner, frozenset(Role(role) for role in self.job.roles), self.job.door)
+
+    def stopped(self) -> bool:
+        """Whether to stop before the next item: it was asked for, the worker is to end, or the job is another's."""
+        if time.monotonic() - self._renewed > LEASE_S:
+            self._lost = True
+        return self._lost or self.wish is not Wish.NONE or self._told_to_stop()
+
+    def open_items(self) -> list[JobItem]:
+        """The items that are still to be dealt with, in order; some may have been begun by a worker that is gone."""
+        return self._ledger.items(self.job.id, (ItemState.PENDING, ItemState.UNDER_WAY))
+
+    def items(self, states: Sequence[ItemState] = ()) -> list[JobItem]:
+        """The items in some states, or all."""
+        return self._ledger.items(self.job.id, states)
+
+    def add_items(self, items: Sequence[NewItem]) -> None:
+        """Note items that the work itself found.
+
+        Raises:
+            LeaseLost: the job is another worker's.
+        """
+        self._queue.add_items(self._claim, items)
+        self._total = self._ledger.find(self.job.id).counts.total
+
+    def note(self, outcomes: Sequence[ItemOutcome], *, begin: Sequence[int] = ()) -> None:
+        """Note how items ended, and mark those that are begun next, in one transaction.
+
+        Raises:
+            LeaseLost: the job is another worker's; nothing was noted.
+        """
+        if self._lost:
+            raise LeaseLost(f"job {self.job.id}")
+        self._heed(self._queue.advance(self._claim, outcomes, begin))
+        self._counted += sum(outcome.state in (ItemState.DONE, ItemState.FAILED) for outcome in outcomes)
+        self._on_progress(Progress(self._stage, self._counted, self._total))
+
+    def progress(self, progress: Progress) -> None:
+        """Show how far something is that is not noted item by item."""
+        self._stage = progress.stage
+        self._on_progress(progress)
+
+    def stage(self, text: str) -> None:
+        """Say what is going on."""
+        self.progress(Progress(text, self._counted, self._total))
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the job while the block runs."""
+        thread = threading.Thread(target=self._renew, name=f"lease-{self.job.id}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            thread.join()
+
+    def _renew(self) -> None:
+        while not self._ended.wait(RENEWAL_S):
+            try:
+                self._heed(self._queue.renew(self._claim, self._stage))
+            except LeaseLost:
+                self._lost = True
+                return
+            except DicomFabError as error:  # the database is out of reach: it may come back before the lease ends
+                log.warning("job %d: the lease could not be renewed: %s", self.job.id, error.heading)
+
+    def _heed(self, wish: Wish) -> None:
+        self.wish = wish
+        self._renewed = time.monotonic()
+
+
+Executor: TypeAlias = Callable[[JobRun], Result]

@@ -1,0 +1,210 @@
+"""Do jobs: take them from the queue, keep them, and write down how they ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from dicomfab.dimse.failures import log_failure
+from dicomfab.model.errors import DicomFabError, DiskFull, LocalFailure
+from dicomfab.model.job import Job, JobEvent, JobKind, Wish, WorkerInfo
+from dicomfab.services.jobs.run import Executor, JobRun, Result
+from dicomfab.services.progress import OnProgress, ignore
+from dicomfab.storage.job_queue import Claim, JobQueue, LeaseLost
+from dicomfab.storage.jobs import JobRepository
+
+log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS: Final = 8
+FIRST_PAUSE_S: Final = 2.0
+LONGEST_PAUSE_S: Final = 300.0
+SEEN_EVERY_S: Final = 3.0
+ALIVE_S: Final = 10.0
+_POLL_S: Final = 0.5
+
+
+class Worker:
+    """Does the jobs of an installation, on threads of this process.
+
+    Args:
+        queue: where jobs are taken from.
+        ledger: where they are read.
+        executors: what does each kind.
+        limit: how many jobs of a queue may run at once.
+        store_id: of the local store that this process reaches.
+        now: the moment, with time zone.
+    """
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        ledger: JobRepository,
+        executors: Mapping[JobKind, Executor],
+        *,
+        limit: Callable[[str], int],
+        store_id: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._queue = queue
+        self._ledger = ledger
+        self._executors = executors
+        self._limit = limit
+        self._store_id = store_id
+        self._now = now
+        self._stop = threading.Event()
+        self._running = 0
+        self._counting = threading.Lock()
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+
+    def stop(self) -> None:
+        """Have every job stop before its next item and wait for another worker; from any thread, or a signal."""
+        self._stop.set()
+
+    def serve(self, *, threads: int = 4, queues: Sequence[str] = (), idle_exit_s: float | None = None) -> None:
+        """Do jobs until told to stop.
+
+        Args:
+            threads: jobs at once.
+            queues: only of these, if any are named.
+            idle_exit_s: end when nothing has been there to do for so long; never if ``None``.
+        """
+        started = self._now()
+        pool = [
+            threading.Thread(target=self._take_turns, args=(queues,), name=f"job-{number}") for number in range(threads)
+        ]
+        for thread in pool:
+            thread.start()
+        idle_since = time.monotonic()
+        try:
+            while not self._stop.is_set():
+                self._queue.see(self._info(started))
+                if self._running or self._is_expected():
+                    idle_since = time.monotonic()
+                if idle_exit_s is not None and time.monotonic() - idle_since >= idle_exit_s:
+                    break
+                self._stop.wait(SEEN_EVERY_S if idle_exit_s is None else min(SEEN_EVERY_S, idle_exit_s))
+        finally:
+            self._stop.set()
+            for thread in pool:
+                thread.join()
+            self._queue.forget(self.name)
+
+    def run_one(
+        self, job_id: int, *, on_progress: OnProgress = ignore, cancelled: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Do one job in this thread, if it can be had.
+
+        Args:
+            job_id: the job.
+            on_progress: told of every step.
+            cancelled: asked now and then; true cancels the job.
+
+        Returns:
+            False if another worker has it, or it has to wait.
+        """
+        taken = self._queue.claim(self.name, store_id=self._store_id, limit=self._limit, only=job_id)
+        if taken is None:
+            return False
+        self._do(*taken, on_progress=on_progress, cancelled=cancelled)
+        return True
+
+    def _take_turns(self, queues: Sequence[str]) -> None:
+        while not self._stop.is_set():
+            try:
+                taken = self._queue.claim(self.name, store_id=self._store_id, limit=self._limit, queues=queues)
+            except DicomFabError as error:
+                log.warning("no job could be taken: %s", error.heading)
+                taken = None
+            if taken is None:
+                self._stop.wait(_POLL_S)
+                continue
+            with self._counting:
+                self._running += 1
+            try:
+                self._do(*taken)
+            finally:
+                with self._counting:
+                    self._running -= 1
+
+    def _do(
+        self,
+        job: Job,
+        claim: Claim,
+        *,
+        on_progress: OnProgress = ignore,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        run = JobRun(
+            job,
+            claim,
+            self._queue,
+            self._ledger,
+            on_progress=on_progress,
+            told_to_stop=lambda: self._stop.is_set() or cancelled(),
+        )
+        with run.kept():
+            try:
+                result = self._result(run)
+                self._finish(run, claim, result, cancelled=cancelled())
+            except LeaseLost:
+                log.warning("job %d went on in another worker: this one was cut off for too long", job.id)
+
+    def _result(self, run: JobRun) -> Result | DicomFabError:
+        try:
+            return self._executors[run.job.kind](run)
+        except DicomFabError as error:
+            return error
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 (a job's outermost door; it would be done again for ever)
+            log_failure(log, f"job {run.job.id} ({run.job.kind})", error)
+            return LocalFailure(
+                "an unexpected error occurred", cause="a fault in this program", remedy="see the log, and report it"
+            )
+
+    def _finish(self, run: JobRun, claim: Claim, result: Result | DicomFabError, *, cancelled: bool) -> None:
+        report = None if isinstance(result, DicomFabError) else result.report
+        error = result if isinstance(result, DicomFabError) else result.error
+        event, not_before = self._event(run, result, cancelled=cancelled)
+        self._queue.finish(claim, event, report=report, error=error.as_dict() if error else None, not_before=not_before)
+
+    def _event(
+        self, run: JobRun, result: Result | DicomFabError, *, cancelled: bool
+    ) -> tuple[JobEvent, datetime | None]:
+        is_complete = isinstance(result, Result) and not run.stopped()
+        if cancelled or (run.wish is Wish.CANCEL and not is_complete):
+            return JobEvent.CANCEL, None
+        if run.wish is Wish.PAUSE or isinstance(result, DiskFull):
+            return JobEvent.PAUSE, None
+        if self._stop.is_set() and not is_complete:
+            return JobEvent.LOSE, None
+        if isinstance(result, Result):
+            return result.event, None
+        attempts = run.job.attempts if run.job.counts.open == len(run.open_items()) else 0
+        if result.transient and attempts + 1 < MAX_ATTEMPTS:
+            return JobEvent.POSTPONE, self._now() + timedelta(seconds=pause_s(attempts))
+        return JobEvent.FAIL, None
+
+    def _is_expected(self) -> bool:
+        return self._queue.next_due(self._store_id) is not None
+
+    def _info(self, started: datetime) -> WorkerInfo:
+        return WorkerInfo(self.name, socket.gethostname(), os.getpid(), self._store_id, started, self._now())
+
+
+def pause_s(attempts: int, draw: Callable[[], float] = random.random) -> float:
+    """How long to wait after failures in a row: doubled each time, and spread, so that jobs do not come back at once.
+
+    Args:
+        attempts: that failed before this one.
+        draw: a number from 0 to 1.
+    """
+    longest: float = min(FIRST_PAUSE_S * 2**attempts, LONGEST_PAUSE_S)
+    return longest * (0.5 + 0.5 * draw())

@@ -1,0 +1,287 @@
+"""The queue: how workers take jobs of the ledger, keep them by a lease, and write down what they did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import bindparam as bind
+
+from dicomfab.model.job import ARROWS, ItemOutcome, ItemState, Job, JobEvent, JobState, NewItem, Wish, WorkerInfo
+from dicomfab.storage.database import Database
+from dicomfab.storage.job_rows import change, changing, found_job, item_row, job_of, moved
+from dicomfab.storage.tables import job, job_item, worker
+
+LEASE_S: Final = 15.0
+
+
+class LeaseLost(Exception):
+    """Another worker has the job, or may have it: whoever held it stops and writes nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a worker that has taken a job holds.
+
+    Args:
+        job_id: the job.
+        fence: proves that it is still this worker's.
+    """
+
+    job_id: int
+    fence: int
+
+
+class JobQueue:
+    """Jobs of one installation, for those who do them.
+
+    Args:
+        database: where they are kept.
+        now: the moment, with time zone.
+    """
+
+    def __init__(self, database: Database, *, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    def claim(
+        self,
+        name: str,
+        *,
+        store_id: str,
+        limit: Callable[[str], int],
+        queues: Sequence[str] = (),
+        only: int | None = None,
+    ) -> tuple[Job, Claim] | None:
+        """Take the next job: of the highest priority, then the oldest, whose queue has room.
+
+        Jobs whose worker has not renewed its lease are taken back first.
+
+        Args:
+            name: of the worker.
+            store_id: of the local store that it can reach; jobs that need another are left.
+            limit: how many jobs of a queue may run at once.
+            queues: take only of these, if any are named.
+            only: take this job or none.
+        """
+        now = self._now()
+        with changing(self._database) as connection:
+            _take_back(connection, now)
+            waiting = [
+                job.c.state == str(JobState.QUEUED),
+                job.c.not_before <= now,
+                job.c.store_id.in_(("", store_id)),
+            ]
+            if queues:
+                waiting.append(job.c.queue.in_(queues))
+            if only is not None:
+                waiting.append(job.c.id == only)
+            at_work = select(job.c.queue, func.count()).where(job.c.state == str(JobState.RUNNING))
+            running = [(queue, count) for queue, count in connection.execute(at_work.group_by(job.c.queue))]
+            full = [queue for queue, count in running if count >= limit(queue)]
+            query = select(job).where(*waiting, job.c.queue.not_in(full)).order_by(job.c.priority, job.c.id).limit(1)
+            row = connection.execute(query).first()
+            if row is None:
+                return None
+            found = job_of(row)
+            fence = found.fence + 1
+            change(
+                connection,
+                job.c.id == found.id,
+                {
+                    "state": str(ARROWS[found.state, JobEvent.CLAIM]),
+                    "worker": name,
+                    "fence": fence,
+                    "lease_until": now + timedelta(seconds=LEASE_S),
+                    "started_at": now,
+                    "ended_at": None,
+                    "done_at_start": found.counts.done + found.counts.failed,
+                    "wish": "",
+                    "error": {},
+                },
+            )
+            return found_job(connection, found.id), Claim(found.id, fence)
+
+    def next_due(self, store_id: str) -> datetime | None:
+        """When the first of the waiting jobs is due, or a lease ends; ``None`` if nothing waits or runs."""
+        waits = and_(job.c.state == str(JobState.QUEUED), job.c.store_id.in_(("", store_id)))
+        runs = job.c.state == str(JobState.RUNNING)
+        due = case((runs, job.c.lease_until), else_=job.c.not_before)
+        with self._database.read() as connection:
+            found: datetime | None = connection.execute(select(func.min(due)).where(or_(waits, runs))).scalar()
+            return found
+
+    def renew(self, claim: Claim, stage: str) -> Wish:
+        """Keep the job for another while.
+
+        Args:
+            claim: on the job.
+            stage: what is going on, for people.
+
+        Returns:
+            What the job is asked to do.
+
+        Raises:
+            LeaseLost: it is another worker's.
+        """
+        until = self._now() + timedelta(seconds=LEASE_S)
+        with changing(self._database) as connection:
+            found = _held(connection, claim)
+            values: dict[str, Any] = {"lease_until": until}
+            if stage != found.stage:
+                values["stage"] = stage
+                change(connection, job.c.id == claim.job_id, values)
+            else:  # nothing that a watcher wants to see
+                connection.execute(update(job).where(job.c.id == claim.job_id).values(values))
+            return found.wish
+
+    def add_items(self, claim: Claim, items: Sequence[NewItem]) -> None:
+        """Add items that the work itself found; those whose keys are there already are left as they are."""
+        now = self._now()
+        with changing(self._database) as connection:
+            found = _held(connection, claim)
+            there = set(connection.execute(select(job_item.c.key).where(job_item.c.job_id == claim.job_id)).scalars())
+            new = [item for item in items if item.key not in there]
+            rows = [item_row(claim.job_id, found.counts.total + n, item, now) for n, item in enumerate(new, start=1)]
+            if rows:
+                connection.execute(insert(job_item), rows)
+            held = sum(item.state is ItemState.HELD for item in new)
+            values = {"total": job.c.total + len(rows), "held": job.c.held + held}
+            change(connection, job.c.id == claim.job_id, values)
+
+    def advance(self, claim: Claim, outcomes: Sequence[ItemOutcome], begin: Sequence[int] = ()) -> Wish:
+        """Note how items ended and which are begun next, in one transaction.
+
+        An item that is begun was marked before anything of it is sent: whoever goes on after a crash knows which
+        items may have arrived, does them again under the same UIDs, and counts them as resent.
+
+        Returns:
+            What the job is asked to do.
+
+        Raises:
+            LeaseLost: the job is another worker's; nothing was noted.
+        """
+        now = self._now()
+        with changing(self._database) as connection:
+            found = _held(connection, claim)
+            resent = _begin(connection, claim.job_id, begin, now)
+            _end(connection, claim.job_id, outcomes, now)
+            ended = [outcome.state for outcome in outcomes]
+            values = {
+                "done": job.c.done + ended.count(ItemState.DONE),
+                "failed": job.c.failed + ended.count(ItemState.FAILED),
+                "held": job.c.held + ended.count(ItemState.HELD),
+                "resent": job.c.resent + resent,
+                "size_bytes": job.c.size_bytes + sum(outcome.size_bytes for outcome in outcomes),
+                "lease_until": now + timedelta(seconds=LEASE_S),
+            }
+            if ended:
+                values["attempts"] = 0  # it got on: what failed before has passed
+            change(connection, job.c.id == claim.job_id, values)
+            return found.wish
+
+    def finish(
+        self,
+        claim: Claim,
+        event: JobEvent,
+        *,
+        report: Mapping[str, Any] | None = None,
+        error: Mapping[str, Any] | None = None,
+        not_before: datetime | None = None,
+    ) -> Job:
+        """Let go of a job.
+
+        Args:
+            claim: on the job.
+            event: how it ended.
+            report: what was found out; that of the run before stays if none is given.
+            error: why it failed or waits.
+            not_before: when to try again, for :attr:`~dicomfab.model.job.JobEvent.POSTPONE`.
+
+        Raises:
+            LeaseLost: it is another worker's.
+        """
+        with changing(self._database) as connection:
+            found = _held(connection, claim)
+            values = moved(found, event, self._now())
+            values |= {"lease_until": None, "wish": "", "stage": ""}
+            if report is not None:
+                values["report"] = dict(report)
+            if error is not None:
+                values["error"] = dict(error)
+            if event is JobEvent.POSTPONE:
+                values |= {"attempts": found.attempts + 1, "not_before": not_before or self._now()}
+            change(connection, job.c.id == claim.job_id, values)
+            return found_job(connection, claim.job_id)
+
+    def see(self, info: WorkerInfo) -> None:
+        """Note that a worker is alive."""
+        with changing(self._database) as connection:
+            values = asdict(info)
+            changed = connection.execute(update(worker).where(worker.c.name == info.name).values(values)).rowcount
+            if not changed:
+                connection.execute(insert(worker).values(values))
+
+    def forget(self, name: str) -> None:
+        """A worker has ended."""
+        with changing(self._database) as connection:
+            connection.execute(delete(worker).where(worker.c.name == name))
+
+    def workers(self, seen_since: datetime) -> list[WorkerInfo]:
+        """The workers that were alive after a moment."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(worker).where(worker.c.seen_at >= seen_since).order_by(worker.c.name))
+            return [WorkerInfo(**row._mapping) for row in rows]
+
+
+def _take_back(connection: Connection, now: datetime) -> None:
+    """Jobs whose worker is gone wait again."""
+    lost = and_(job.c.state == str(JobState.RUNNING), job.c.lease_until < now)
+    change(connection, lost, {"state": str(ARROWS[JobState.RUNNING, JobEvent.LOSE]), "lease_until": None})
+
+
+def _held(connection: Connection, claim: Claim) -> Job:
+    """The job, if it is still this worker's."""
+    found = found_job(connection, claim.job_id)
+    if found.fence != claim.fence or found.state is not JobState.RUNNING:
+        raise LeaseLost(f"job {claim.job_id}")
+    return found
+
+
+def _begin(connection: Connection, job_id: int, numbers: Sequence[int], now: datetime) -> int:
+    """Mark items as under way; returns how many of them were so already."""
+    if not numbers:
+        return 0
+    mine = and_(job_item.c.job_id == job_id, job_item.c.number.in_(numbers))
+    again = and_(mine, job_item.c.state == str(ItemState.UNDER_WAY))
+    resent = connection.execute(update(job_item).where(again).values(resent=job_item.c.resent + 1)).rowcount
+    values = {"state": str(ItemState.UNDER_WAY), "attempts": job_item.c.attempts + 1, "changed_at": now}
+    connection.execute(update(job_item).where(mine).values(values))
+    return resent
+
+
+def _end(connection: Connection, job_id: int, outcomes: Sequence[ItemOutcome], now: datetime) -> None:
+    if not outcomes:
+        return
+    rows = [
+        {
+            "n": outcome.number,
+            "state_": str(outcome.state),
+            "status_": outcome.status,
+            "detail_": dict(outcome.detail),
+            "size_": outcome.size_bytes,
+        }
+        for outcome in outcomes
+    ]
+    connection.execute(
+        update(job_item)
+        .where(job_item.c.job_id == job_id, job_item.c.number == bind("n"))
+        .values(
+            state=bind("state_"), status=bind("status_"), detail=bind("detail_"), size_bytes=bind("size_"),
+            changed_at=now,
+        ),
+        rows,
+    )  # fmt: skip
