@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from dicomfab.archive.archive import Archive
     from dicomfab.dimse.peer import Peer
     from dicomfab.dimse.trace import TraceBook
+    from dicomfab.services.jobs.service import JobService
+    from dicomfab.services.jobs.worker import Worker
     from dicomfab.services.pacs import EchoAnswer, PacsService
     from dicomfab.services.patients import PatientService
     from dicomfab.services.query import QueryService
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from dicomfab.services.transfer import TransferService
     from dicomfab.services.validation import ValidationService
     from dicomfab.storage.database import Database
+    from dicomfab.storage.job_queue import JobQueue
+    from dicomfab.storage.jobs import JobRepository
     from dicomfab.storage.registry import RegistryRepository
 
 T = TypeVar("T")
@@ -128,6 +132,54 @@ class Application:
         from dicomfab.services.validation import ValidationService
 
         return ValidationService(self.studies)
+
+    @cached_property
+    def store_id(self) -> str:
+        """The identity of the local store: work on it waits for a worker that reaches it."""
+        from dicomfab.app.workers import store_id
+
+        return store_id(self.settings)
+
+    @cached_property
+    def jobs(self) -> JobService:
+        """Use cases on jobs."""
+        from dicomfab.services.jobs.service import JobService
+
+        return JobService(
+            self._ledger,
+            self.local_archive,
+            lambda: self.store_id,
+            self.registry.load,
+            now=_now,
+            list_workers=self._queue.workers,
+        )
+
+    @cached_property
+    def worker(self) -> Worker:
+        """Does jobs in this process: for a worker, or for a command that waits for its own job."""
+        from dicomfab.app.workers import executors, limits
+        from dicomfab.services.jobs.worker import Worker
+
+        return Worker(
+            self._queue,
+            self._ledger,
+            executors(self),
+            limit=limits(self.registry),
+            store_id=self.store_id,
+            now=_now,
+        )
+
+    @cached_property
+    def _ledger(self) -> JobRepository:
+        from dicomfab.storage.jobs import JobRepository
+
+        return JobRepository(self.database, now=_now)
+
+    @cached_property
+    def _queue(self) -> JobQueue:
+        from dicomfab.storage.job_queue import JobQueue
+
+        return JobQueue(self.database, now=_now)
 
     @cached_property
     def tasks(self) -> TaskRunner:

@@ -11,7 +11,7 @@ import typer
 
 from dicomfab.cli import output
 from dicomfab.cli.progress import shown
-from dicomfab.cli.report import EXIT_CODES
+from dicomfab.cli.report import VERDICT_EXIT_CODES
 from dicomfab.cli.session import actor, application
 from dicomfab.model.study import Patient
 
@@ -70,7 +70,7 @@ def demo(as_json: output.Json = False) -> None:
         output.print_json([dataclasses.asdict(row) for row in rows])
     else:
         _print(rows, servers)
-    sys.exit(max(EXIT_CODES[verdict] for row in rows for verdict in (row.sent, row.moved)))
+    sys.exit(max(VERDICT_EXIT_CODES[verdict] for row in rows for verdict in (row.sent, row.moved)))
 
 
 def _fabricate(built: Application, kind: str, accession: str, *, quiet: bool) -> tuple[str, int]:

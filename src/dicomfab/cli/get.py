@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import typer
 
-from dicomfab.cli import output, report
-from dicomfab.cli.progress import shown
+from dicomfab.cli import output
+from dicomfab.cli.carry_out import ATTEMPTS, Detach, Priority, finish
 from dicomfab.cli.session import actor, application
-from dicomfab.cli.transfer_options import From, Study
+from dicomfab.cli.transfer_options import From, Studies
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def get(study: Study, source: From, _trace: output.Trace = False, as_json: output.Json = False) -> None:
-    """Fetch a study from a PACS server into the local store (C-GET), and prove that it is whole.
+def get(
+    studies: Studies,
+    source: From,
+    detach: Detach = False,
+    priority: Priority = 5,
+    _trace: output.Trace = False,
+    as_json: output.Json = False,
+) -> None:
+    """Fetch studies from a PACS server into the local store (C-GET), and prove that they are whole.
 
     The local study carries the environment of the server that it came from.
     """
-    from dicomfab.services.transfer import Watch
+    from dicomfab.services.jobs.service import Options
 
     built = application()
     asking = actor()
     at = built.pacs.resolve(asking, source)
-    study_uid = built.queries.identify(asking, at, study)
-    with shown(f"get from {at.name}", quiet=as_json) as view:
-        done = built.transfers.get(asking, study_uid, at, watch=Watch(view.on_progress, view.cancelled))
-    report.finish(done, as_json=as_json)
+    job = built.jobs.get(
+        asking,
+        [built.queries.identify(asking, at, study) for study in studies],
+        at,
+        options=Options(priority=priority, max_attempts=ATTEMPTS[detach]),
+    )
+    finish(job, f"get from {at.name}", detach=detach, as_json=as_json)

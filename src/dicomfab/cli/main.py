@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "get": ("dicomfab.cli.get", "Fetch a study from a PACS server into the local store (C-GET)."),
     "pacs": ("dicomfab.cli.pacs", "PACS servers: list, add, edit, test, C-MOVE routes, import, export."),
     "lab": ("dicomfab.cli.lab", "The four test PACS servers: start, status, stop, restart, clean, configure."),
+    "jobs": ("dicomfab.cli.jobs", "Jobs: list, show, watch, cancel, pause, resume, retry."),
+    "worker": ("dicomfab.cli.worker", "Do jobs until stopped."),
     "serve": ("dicomfab.cli.serve", "The web interface, on this computer only."),
     "demo": ("dicomfab.cli.demo", "The main job before your eyes: fabricate, send, find, move, verify."),
 }

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,12 +82,8 @@ def _bar(title: str) -> Iterator[Callable[[Progress], None]]:
         yield draw
 
 
-def counters_text(counters: Suboperations) -> str:
+def counters_text(counters: Suboperations | Mapping[str, int | None]) -> str:
     """The four sub-operation counters; what the peer did not send is said to be unreported."""
-    named = (
-        ("remaining", counters.remaining),
-        ("completed", counters.completed),
-        ("failed", counters.failed),
-        ("warning", counters.warning),
-    )
-    return "  ".join(f"{name} {'unreported' if value is None else value}" for name, value in named)
+    names = ("remaining", "completed", "failed", "warning")
+    values = counters if isinstance(counters, Mapping) else {name: getattr(counters, name) for name in names}
+    return "  ".join(f"{name} {'unreported' if values[name] is None else values[name]}" for name in names)

@@ -5,66 +5,106 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from dicomfab.cli import output
 from dicomfab.cli.progress import counters_text
+from dicomfab.model.errors import Recorded
+from dicomfab.model.job import Job, JobState
 
 if TYPE_CHECKING:
-    from dicomfab.services.transfer import TransferReport
+    from dicomfab.services.jobs.service import JobService
 
-EXIT_CODES = {"verified": 0, "mismatch": 6, "unverified": 7}
-_SHOWN_FAILURES = 10
+EXIT_CODES: Final = {JobState.SUCCEEDED: 0, JobState.UNVERIFIED: 7, JobState.CANCELLED: 130}
+#: The same for a verdict alone.
+VERDICT_EXIT_CODES: Final = {"verified": 0, "mismatch": 6, "unverified": 7}
+_SHOWN_FAILURES: Final = 10
 
 
-def finish(report: TransferReport, *, as_json: bool) -> None:
-    """Print the report and leave."""
+def finish(job: Job, *, as_json: bool) -> NoReturn:
+    """Print what a job has found out, and leave.
+
+    Raises:
+        Recorded: it failed before there was anything to report.
+    """
+    studies = job.report.get("studies", [])
+    if job.error and not studies:
+        raise Recorded(job.error)
     if as_json:
-        output.print_json(report_dict(report))
+        output.print_json({**studies[0], "job": job_dict(job)} if len(studies) == 1 else job_dict(job))
     else:
-        _print(report)
-    if report.cancelled:
-        sys.exit(130)
-    sys.exit(report.error.exit_code if report.error is not None else EXIT_CODES[str(report.verdict.kind)])
+        for study in studies:
+            _print(study)
+        if job.state is JobState.CANCELLED:
+            done = f"{job.counts.done} of {job.counts.total} items were done"
+            output.print_text(f"Stopped on request: {done}. Go on with it: dicomfab jobs retry {job.id}")
+    sys.exit(exit_code(job))
 
 
-def report_dict(report: TransferReport) -> dict[str, Any]:
-    """The report as plain values; a counter that was not reported is null."""
-    plain = dataclasses.asdict(dataclasses.replace(report, error=None))
-    plain["error"] = report.error.as_dict() if report.error is not None else None
-    plain["verdict"]["kind"] = str(report.verdict.kind)
-    plain["verdict"]["arrived"] = report.verdict.arrived
+def exit_code(job: Job) -> int:
+    """How a command ends that waited for a job."""
+    if job.state in EXIT_CODES:
+        return EXIT_CODES[job.state]
+    return Recorded(job.error).exit_code if job.error else 1
+
+
+def job_dict(job: Job, service: JobService | None = None) -> dict[str, Any]:
+    """A job as plain values."""
+    counts = job.counts
+    plain: dict[str, Any] = {
+        "id": job.id,
+        "kind": str(job.kind),
+        "title": job.title,
+        "state": str(job.state),
+        "asked_to": str(job.wish),
+        "owner": job.owner,
+        "environment": job.environment,
+        "queue": job.queue,
+        "priority": job.priority,
+        "items": counts.total,
+        "done": counts.done,
+        "failed": counts.failed,
+        "held": counts.held,
+        "resent": counts.resent,
+        "size_bytes": counts.size_bytes,
+        "stage": job.stage,
+        "attempts": job.attempts,
+        "created_at": job.created_at.isoformat(),
+        "started_at": job.started_at.isoformat() if job.started_at else None,
+        "ended_at": job.ended_at.isoformat() if job.ended_at else None,
+        "error": dict(job.error) or None,
+        **job.report,
+    }
+    if service is not None:
+        now = service.now()
+        plain |= {"items_per_s": job.rate(now), "seconds_left": job.seconds_left(now)}
     return plain
 
 
-def _print(report: TransferReport) -> None:
+def _print(report: Mapping[str, Any]) -> None:
     from dicomfab.dimse.explain import uid_name
 
-    verdict = report.verdict
-    accepted = "unreported" if report.accepted is None else str(report.accepted)
-    rate = f"{report.instances / report.seconds:.0f} instances/s" if report.seconds > 0 else ""
-    output.print_text(f"{report.operation}: {report.source} -> {report.destination}")
-    output.print_text(f"  study      {report.study_instance_uid}")
-    output.print_text(
-        f"  instances  {report.instances}, accepted by the peer {accepted}, {report.seconds:.1f} s, {rate}"
-    )
-    if report.suboperations is not None:
-        output.print_text(f"  counters   {counters_text(report.suboperations)}")
-    if report.resent:
-        output.print_text(f"  resent     {report.resent} (no response came at first)")
-    for syntax, count in report.transcoded.items():
+    verdict, seconds = report["verdict"], report["seconds"]
+    accepted = "unreported" if report["accepted"] is None else str(report["accepted"])
+    rate = f"{report['instances'] / seconds:.0f} instances/s" if seconds > 0 else ""
+    output.print_text(f"{report['operation']}: {report['source']} -> {report['destination']}")
+    output.print_text(f"  study      {report['study_instance_uid']}")
+    output.print_text(f"  instances  {report['instances']}, accepted by the peer {accepted}, {seconds:.1f} s, {rate}")
+    if report["suboperations"] is not None:
+        output.print_text(f"  counters   {counters_text(report['suboperations'])}")
+    if report["resent"]:
+        output.print_text(f"  resent     {report['resent']} (no response came at first, or the sender was killed)")
+    for syntax, count in report["transcoded"].items():
         output.print_text(f"  converted  {count} to {uid_name(syntax)}, which the peer takes; same decoded pixels")
-    for failed in report.failed[:_SHOWN_FAILURES]:
-        output.print_text(f"  failed     {failed.sop_instance_uid}: {failed.reason}")
-    if len(report.failed) > _SHOWN_FAILURES:
-        output.print_text(f"  failed     and {len(report.failed) - _SHOWN_FAILURES} more (see --json)")
-    if report.cancelled:
-        output.print_text("  stopped    on request, before the end")
-    if report.error is not None:
-        output.print_text(f"  broken off {report.error}")
-    already = f", {verdict.before} of them before this transfer" if verdict.before else ""
-    line = output.verdict_text(verdict.kind == "verified", f"  {str(verdict.kind).upper()}")
-    line.append(f"   {verdict.why}{already}", style="not bold default")
+    for failed in report["failed"][:_SHOWN_FAILURES]:
+        output.print_text(f"  failed     {failed['sop_instance_uid']}: {failed['reason']}")
+    if len(report["failed"]) > _SHOWN_FAILURES:
+        output.print_text(f"  failed     and {len(report['failed']) - _SHOWN_FAILURES} more (see --json)")
+    if report["error"] is not None:
+        output.print_text(f"  broken off {Recorded(report['error'])}")
+    already = f", {verdict['before']} of them before this transfer" if verdict["before"] else ""
+    line = output.verdict_text(verdict["kind"] == "verified", f"  {verdict['kind'].upper()}")
+    line.append(f"   {verdict['why']}{already}", style="not bold default")
     output.print_styled(line)

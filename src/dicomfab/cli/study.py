@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dicomfab.cli import output, report
+from dicomfab.cli import output
+from dicomfab.cli.carry_out import ATTEMPTS, Detach, Priority, finish
 from dicomfab.cli.progress import shown
 from dicomfab.cli.session import actor, application
 from dicomfab.cli.study_create import create
@@ -67,33 +68,33 @@ def show(study: Study, as_json: output.Json = False) -> None:
 
 @app.command()
 def send(
-    study: Study,
+    studies: Annotated[list[str], typer.Argument(help="Study Instance UIDs, accession numbers, or 'latest'.")],
     destination: To,
     yes_production: YesProduction = False,
     wait: Wait = 30.0,
+    detach: Detach = False,
+    priority: Priority = 5,
     no_transcode: Annotated[
         bool, typer.Option("--no-transcode", help="Send as encoded, or not at all: convert nothing for the server.")
     ] = False,
     _trace: output.Trace = False,
     as_json: output.Json = False,
 ) -> None:
-    """Send a local study to a PACS server (C-STORE), and prove that it is there."""
-    from dicomfab.services.transfer import Watch
+    """Send local studies to a PACS server (C-STORE), and prove that they are there."""
+    from dicomfab.services.jobs.service import Options
 
     built = application()
-    study_uid = built.studies.resolve_reference(actor(), study)
+    uids = [built.studies.resolve_reference(actor(), one) for one in studies]
     server = built.pacs.resolve(actor(), destination)
-    with shown(f"send to {server.name}", quiet=as_json) as view:
-        watch = Watch(view.on_progress, view.cancelled, wait)
-        done = built.transfers.send(
-            actor(),
-            study_uid,
-            server,
-            confirm_production=yes_production,
-            transcode=not no_transcode,
-            watch=watch,
-        )
-    report.finish(done, as_json=as_json)
+    job = built.jobs.send(
+        actor(),
+        uids,
+        server,
+        confirm_production=yes_production,
+        transcode=not no_transcode,
+        options=Options(wait, priority, ATTEMPTS[detach]),
+    )
+    finish(job, f"send to {server.name}", detach=detach, as_json=as_json)
 
 
 @app.command()

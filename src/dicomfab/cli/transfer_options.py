@@ -6,8 +6,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-Study: TypeAlias = Annotated[
-    str, typer.Argument(help="Study Instance UID, or an accession number that the source knows once.")
+Studies: TypeAlias = Annotated[
+    list[str], typer.Argument(help="Study Instance UIDs, or accession numbers that the source knows once.")
 ]
 From: TypeAlias = Annotated[str, typer.Option("--from", help="Id or name of the server that holds the study.")]
 To: TypeAlias = Annotated[str, typer.Option("--to", help="Id or name of the server to send to.")]

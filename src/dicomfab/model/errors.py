@@ -23,6 +23,7 @@
         ├── DiskFull                work waits until there is space again
         ├── PortInUse
         ├── SetupMissing
+        ├── TransferIncomplete      not everything arrived, whatever was answered
         ├── TranscodingFailed       an instance that cannot be written in another transfer syntax
         └── Interrupted             the user, or a shutdown, stopped it
 
@@ -33,6 +34,7 @@ Two questions are answered by the class and its attributes: whose fault (``fault
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
@@ -56,7 +58,7 @@ class DicomFabError(Exception):
     heading: str = "Failed"
     fault: ClassVar[Fault] = Fault.US
     transient: bool = False
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(self, what: str, *, cause: str = "", remedy: str = "") -> None:
         super().__init__(what)
@@ -300,8 +302,36 @@ class TranscodingFailed(LocalFailure):
     heading = "Transcoding failed"
 
 
+class TransferIncomplete(LocalFailure):
+    """What should be at the destination is not all there, or was refused."""
+
+    heading = "Not all arrived"
+    fault = Fault.PEER
+    exit_code = 6
+
+
 class Interrupted(LocalFailure):
     """Stopped by the user or by a shutdown; what was done is stated."""
 
     heading = "Stopped"
     exit_code = 130
+
+
+class Recorded(DicomFabError):
+    """A failure of work that ran elsewhere or earlier, as it was written down.
+
+    Args:
+        values: what :meth:`DicomFabError.as_dict` gave.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(str(values["what"]), cause=str(values["cause"]), remedy=str(values["remedy"]))
+        self.heading = str(values["heading"])
+        self.transient = bool(values["transient"])
+        kind = globals().get(str(values["error"]))
+        self.exit_code = getattr(kind, "exit_code", 1)
+        self._values = dict(values)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it was written down."""
+        return dict(self._values)

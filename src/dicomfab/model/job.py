@@ -155,6 +155,7 @@ class ItemOutcome:
         state: done or failed (or pending: it was begun, but nothing was done).
         status, detail: as of :class:`JobItem`.
         size_bytes: what was transferred.
+        resent: how often it was sent again in this run, since no response came.
     """
 
     number: int
@@ -162,6 +163,7 @@ class ItemOutcome:
     status: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict)
     size_bytes: int = 0
+    resent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,7 @@ class NewJob:
         request: parameters of the kind, as JSON values.
         store_id: of the local store that it reads or writes; empty if it needs none.
         priority: 1 (first) to 9.
+        max_attempts: how often in a row it is begun when it ends with a failure that may pass.
         not_before: with time zone; at once if none.
         schedule: number of the schedule that made it, if one did.
     """
@@ -208,6 +211,7 @@ class NewJob:
     request: Mapping[str, Any]
     store_id: str = ""
     priority: int = 5
+    max_attempts: int = 1
     not_before: datetime | None = None
     schedule: int | None = None
 
@@ -218,8 +222,8 @@ class Job:
 
     Args:
         id: number of the job in this installation.
-        kind, title, owner, roles, door, environment, queue, request, store_id, priority, not_before, schedule: as of
-            :class:`NewJob`.
+        kind, title, owner, roles, door, environment, queue, request, store_id, priority, max_attempts, not_before,
+            schedule: as of :class:`NewJob`.
         state: where it stands.
         wish: what it has been asked to do at its next item.
         created_at, started_at, ended_at: with time zone; when it was begun for the last time.
@@ -245,6 +249,7 @@ class Job:
     request: Mapping[str, Any]
     store_id: str
     priority: int
+    max_attempts: int
     schedule: int | None
     state: JobState
     wish: Wish

@@ -19,7 +19,7 @@ from dicomfab.dimse.scu.store import StoreOutcome
 from dicomfab.dimse.sop_classes import storage_sop_classes
 from dicomfab.dimse.status import CANCEL
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import ConfirmationRequired, NotFound, PeerError
+from dicomfab.model.errors import ConfirmationRequired, DicomFabError, NotFound, PeerError
 from dicomfab.model.query import Level, QueryModel
 from dicomfab.model.values import Environment, uid
 from dicomfab.registry.fields import Capability
@@ -79,7 +79,7 @@ class TransferReport:
     seconds: float
     size_bytes: int | None = None
     cancelled: bool = False
-    error: PeerError | None = None
+    error: DicomFabError | None = None
     transcoded: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -91,11 +91,31 @@ class Watch:
         on_progress: told after every response.
         cancelled: asked before every instance or after every response.
         verify_wait_s: how long the destination may take to list what it received.
+        on_outcome: told of every instance that was sent; not of those that are to be sent again later.
+        comes_again: whoever sends tries again later: what the destination refuses for a reason that may pass (its
+            disk is full) ends the sending with that error instead of counting as refused.
     """
 
     on_progress: OnProgress = ignore
     cancelled: Cancelled = never
     verify_wait_s: float = DEFAULT_WAIT_S
+    on_outcome: Callable[[StoreOutcome], None] = lambda _outcome: None
+    comes_again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What attempts before this one did of a study.
+
+    Args:
+        accepted: SOP instance UIDs that the peer took.
+        failed: those that it refused, with its reasons.
+        resent: instances that were sent more than once.
+    """
+
+    accepted: frozenset[str] = frozenset()
+    failed: Mapping[str, str] = field(default_factory=dict)
+    resent: int = 0
 
 
 @dataclass(slots=True)
@@ -117,6 +137,7 @@ class TransferService:
         confirm_production: bool = False,
         transcode: bool = True,
         watch: Watch | None = None,
+        earlier: Earlier | None = None,
     ) -> TransferReport:
         """C-STORE a local study to a server, then compare what the server lists (PS3.4 annex B).
 
@@ -128,6 +149,7 @@ class TransferService:
             transcode: whether instances that the destination does not take as they are may be converted to a transfer
                 syntax with the same decoded pixels.
             watch: progress, cancel, wait.
+            earlier: goes on with a study that was partly sent before.
 
         Raises:
             AccessDenied: STORE at the destination, or EXPORT of the study's own environment, is not allowed.
@@ -139,16 +161,20 @@ class TransferService:
         watch = watch or Watch()
         study = self.local.study(study_instance_uid)
         require(actor, Action.EXPORT, study.summary.environment)
-        _may_write(actor, destination, confirm_production)
+        may_write(actor, destination, confirm_production)
         peer = peer_for(destination, Capability.STORE)
         instances = self.local.instances(study_instance_uid)
         expected = frozenset(i.identity.sop_instance_uid for i in instances)
+        done = earlier or Earlier()
+        to_send = [i for i in instances if i.identity.sop_instance_uid not in done.accepted | done.failed.keys()]
         listing = self._listing(destination, study_instance_uid)
-        before = held_before(listing)
+        before = held_before(listing) if earlier is None else None
         start = time.perf_counter()
-        outcomes, error = self._send_all(peer, instances, watch, transcode=transcode)
-        accepted = sum(outcome.accepted for outcome in outcomes)
+        outcomes, error = self._send_all(peer, to_send, watch, transcode=transcode)
         seconds = time.perf_counter() - start
+        accepted = len(done.accepted & expected) + sum(outcome.accepted for outcome in outcomes)
+        failed = {uid_: done.failed[uid_] for uid_ in sorted(done.failed.keys() & expected)}
+        failed |= {o.instance.identity.sop_instance_uid: o.error.what for o in outcomes if o.error}
         verdict = verify(
             expected,
             before,
@@ -165,35 +191,42 @@ class TransferService:
             destination=destination.name,
             instances=len(instances),
             accepted=accepted,
-            failed=tuple(
-                FailedInstance(o.instance.identity.sop_instance_uid, o.error.what) for o in outcomes if o.error
-            ),
-            resent=sum(outcome.resent for outcome in outcomes),
+            failed=tuple(FailedInstance(*item) for item in failed.items()),
+            resent=done.resent + sum(outcome.resent for outcome in outcomes),
             suboperations=None,
-            verdict=doubted(verdict, sum(outcome.error is not None for outcome in outcomes)),
+            verdict=doubted(verdict, len(failed)),
             seconds=seconds,
-            size_bytes=sum(i.size_bytes for i, o in zip(instances, outcomes, strict=False) if o.accepted),
-            cancelled=error is None and len(outcomes) < len(instances),
+            size_bytes=sum(i.size_bytes for i, o in zip(to_send, outcomes, strict=False) if o.accepted),
+            cancelled=error is None and len(outcomes) < len(to_send),
             error=error,
             transcoded=Counter(outcome.transcoded_to for outcome in outcomes if outcome.transcoded_to),
         )
 
     def _send_all(
         self, peer: Peer, instances: Sequence[StoredInstance], watch: Watch, *, transcode: bool
-    ) -> tuple[list[StoreOutcome], PeerError | None]:
+    ) -> tuple[list[StoreOutcome], DicomFabError | None]:
         """Every outcome in order, and what broke the sending off half-way; raises if not even one was sent."""
         outcomes: list[StoreOutcome] = []
+        files = [instance.file for instance in instances]
+        for_later: DicomFabError | None = None
+
+        def stopped() -> bool:
+            return for_later is not None or watch.cancelled()
+
         watch.on_progress(Progress("sending", 0, len(instances)))
         try:
-            files = [i.file for i in instances]
-            for outcome in self.store(peer, files, cancelled=watch.cancelled, transcode=transcode):
+            for outcome in self.store(peer, files, cancelled=stopped, transcode=transcode):
+                if for_later is None and watch.comes_again and outcome.error is not None and outcome.error.transient:
+                    for_later = outcome.error
+                    continue
                 outcomes.append(outcome)
+                watch.on_outcome(outcome)
                 watch.on_progress(Progress("sending", len(outcomes), len(instances)))
         except PeerError as error:
             if not outcomes:
                 raise
             return outcomes, error
-        return outcomes, None
+        return outcomes, for_later
 
     def move(
         self,
@@ -226,7 +259,7 @@ class TransferService:
         """
         watch = watch or Watch()
         require(actor, Action.STORE, source.environment)
-        _may_write(actor, destination, confirm_production)
+        may_write(actor, destination, confirm_production)
         peer = peer_for(source, Capability.MOVE)
         expected = self._held_by_source(source, study_instance_uid)
         listing = self._listing(destination, study_instance_uid)
@@ -301,7 +334,13 @@ class TransferService:
         return held
 
 
-def _may_write(actor: Actor, destination: PacsServer, confirmed: bool) -> None:
+def may_write(actor: Actor, destination: PacsServer, confirmed: bool) -> None:
+    """Whether the actor may send to a server, and means it.
+
+    Raises:
+        AccessDenied: the role does not allow it.
+        ConfirmationRequired: it is production, and that was not confirmed.
+    """
     require(actor, Action.STORE, destination.environment)
     if destination.environment is Environment.PROD and not confirmed:
         raise ConfirmationRequired(

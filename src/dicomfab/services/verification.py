@@ -72,7 +72,7 @@ def doubted(verdict: Verdict, failed: int) -> Verdict:
 
 def verify(
     expected: frozenset[str],
-    before: frozenset[str] | DicomFabError,
+    before: frozenset[str] | DicomFabError | None,
     listing: Listing,
     *,
     wait_s: float,
@@ -85,7 +85,7 @@ def verify(
 
     Args:
         expected: SOP instance UIDs that should be there.
-        before: the answer of :func:`held_before`.
+        before: the answer of :func:`held_before`; ``None`` if nobody asked at the right time.
         listing: asks the destination again.
         wait_s: how long the destination may take to index what it received.
         on_progress: told after each poll.
@@ -94,7 +94,7 @@ def verify(
         pause: sleeps between polls.
     """
     start, interval_s = clock(), _FIRST_PAUSE_S
-    known_before = None if isinstance(before, DicomFabError) else len(expected & before)
+    known_before = len(expected & before) if isinstance(before, frozenset) else None
     while True:
         try:
             held = listing()

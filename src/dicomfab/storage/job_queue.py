@@ -40,12 +40,17 @@ class JobQueue:
 
     Args:
         database: where they are kept.
-        now: the moment, with time zone.
+        now: the moment, with time zone. The database's clock if left out, so that workers whose own clocks differ
+            measure leases alike.
+        lease_s: for how long a job is a worker's that does not renew its claim.
     """
 
-    def __init__(self, database: Database, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, *, now: Callable[[], datetime] | None = None, lease_s: float = LEASE_S
+    ) -> None:
         self._database = database
-        self._now = now
+        self._now = now or database.now
+        self._lease = timedelta(seconds=lease_s)
 
     def claim(
         self,
@@ -95,7 +100,7 @@ class JobQueue:
                     "state": str(ARROWS[found.state, JobEvent.CLAIM]),
                     "worker": name,
                     "fence": fence,
-                    "lease_until": now + timedelta(seconds=LEASE_S),
+                    "lease_until": now + self._lease,
                     "started_at": now,
                     "ended_at": None,
                     "done_at_start": found.counts.done + found.counts.failed,
@@ -127,7 +132,7 @@ class JobQueue:
         Raises:
             LeaseLost: it is another worker's.
         """
-        until = self._now() + timedelta(seconds=LEASE_S)
+        until = self._now() + self._lease
         with changing(self._database) as connection:
             found = _held(connection, claim)
             values: dict[str, Any] = {"lease_until": until}
@@ -174,11 +179,11 @@ class JobQueue:
                 "done": job.c.done + ended.count(ItemState.DONE),
                 "failed": job.c.failed + ended.count(ItemState.FAILED),
                 "held": job.c.held + ended.count(ItemState.HELD),
-                "resent": job.c.resent + resent,
+                "resent": job.c.resent + resent + sum(outcome.resent for outcome in outcomes),
                 "size_bytes": job.c.size_bytes + sum(outcome.size_bytes for outcome in outcomes),
-                "lease_until": now + timedelta(seconds=LEASE_S),
+                "lease_until": now + self._lease,
             }
-            if ended:
+            if ItemState.DONE in ended:
                 values["attempts"] = 0  # it got on: what failed before has passed
             change(connection, job.c.id == claim.job_id, values)
             return found.wish
@@ -273,6 +278,7 @@ def _end(connection: Connection, job_id: int, outcomes: Sequence[ItemOutcome], n
             "status_": outcome.status,
             "detail_": dict(outcome.detail),
             "size_": outcome.size_bytes,
+            "resent_": outcome.resent,
         }
         for outcome in outcomes
     ]
@@ -281,6 +287,7 @@ def _end(connection: Connection, job_id: int, outcomes: Sequence[ItemOutcome], n
         .where(job_item.c.job_id == job_id, job_item.c.number == bind("n"))
         .values(
             state=bind("state_"), status=bind("status_"), detail=bind("detail_"), size_bytes=bind("size_"),
+            resent=job_item.c.resent + bind("resent_"),
             changed_at=now,
         ),
         rows,

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 from dicomfab.model.errors import NotFound
 from dicomfab.model.job import ARROWS, Counts, ItemState, Job, JobEvent, JobItem, JobKind, JobState, NewItem, Wish
 from dicomfab.storage.database import Database
-from dicomfab.storage.tables import job, job_item, revision
+from dicomfab.storage.tables import job, job_item
 
 _SUBJECT: Final = "jobs"
 
@@ -23,8 +23,7 @@ def changing(database: Database) -> Iterator[Connection]:
 
     So two workers never take one job, and no limit is passed.
     """
-    with database.write() as connection:
-        connection.execute(update(revision).where(revision.c.subject == _SUBJECT).values(number=revision.c.number + 1))
+    with database.changing(_SUBJECT) as connection:
         yield connection
 
 

@@ -54,12 +54,12 @@ class JobRepository:
 
     Args:
         database: where they are kept.
-        now: the moment, with time zone.
+        now: the moment, with time zone; the database's clock if left out.
     """
 
-    def __init__(self, database: Database, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, *, now: Callable[[], datetime] | None = None) -> None:
         self._database = database
-        self._now = now
+        self._now = now or database.now
 
     def submit(self, new: NewJob, items: Iterable[NewItem]) -> int:
         """Keep a job with its items, in one transaction: from then on it will be done, whatever process dies.

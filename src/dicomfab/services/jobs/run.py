@@ -19,20 +19,20 @@ from dicomfab.storage.jobs import JobRepository
 
 log = logging.getLogger(__name__)
 
-RENEWAL_S: Final = 3.0
+RENEWAL_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How an executor's work ended, if it came to an end.
+    """How an executor's work ended.
 
     Args:
-        event: succeeded, to be doubted, or failed.
+        event: succeeded, to be doubted, or failed; ``None`` if it was stopped before the end.
         report: what was found out, as JSON values.
         error: why it failed.
     """
 
-    event: JobEvent
+    event: JobEvent | None
     report: Mapping[str, Any] = field(default_factory=dict)
     error: DicomFabError | None = None
 
@@ -71,12 +71,18 @@ class JobRun:
         self._total = job.counts.total
         self._renewed = time.monotonic()
         self._lost = False
+        self._got_on = False
         self._ended = threading.Event()
 
     @property
     def actor(self) -> Actor:
         """As whom the job runs."""
         return Actor(self.job.owner, frozenset(Role(role) for role in self.job.roles), self.job.door)
+
+    @property
+    def failures_in_a_row(self) -> int:
+        """How often the work failed without getting on in between, if it fails now."""
+        return 1 if self._got_on else self.job.attempts + 1
 
     def stopped(self) -> bool:
         """Whether to stop before the next item: it was asked for, the worker is to end, or the job is another's."""
@@ -110,17 +116,20 @@ class JobRun:
         if self._lost:
             raise LeaseLost(f"job {self.job.id}")
         self._heed(self._queue.advance(self._claim, outcomes, begin))
+        self._got_on = self._got_on or any(outcome.state is ItemState.DONE for outcome in outcomes)
         self._counted += sum(outcome.state in (ItemState.DONE, ItemState.FAILED) for outcome in outcomes)
         self._on_progress(Progress(self._stage, self._counted, self._total))
 
     def progress(self, progress: Progress) -> None:
         """Show how far something is that is not noted item by item."""
-        self._stage = progress.stage
+        of = "" if progress.total is None else f" of {progress.total}"
+        self._stage = f"{progress.stage}: {progress.done}{of} instances" if progress.done else progress.stage
         self._on_progress(progress)
 
     def stage(self, text: str) -> None:
         """Say what is going on."""
-        self.progress(Progress(text, self._counted, self._total))
+        self._stage = text
+        self._on_progress(Progress(text, self._counted, self._total))
 
     @contextmanager
     def kept(self) -> Iterator[None]:

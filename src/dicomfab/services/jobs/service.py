@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from dicomfab.access.policy import Action, Scope, decide, visible
 from dicomfab.model.actor import Actor
@@ -14,11 +15,39 @@ from dicomfab.model.errors import AccessDenied, InvalidInput, NotFound
 from dicomfab.model.job import ARROWS, ItemState, Job, JobEvent, JobItem, JobState, NewItem, NewJob, WorkerInfo
 from dicomfab.services.jobs.worker import ALIVE_S
 from dicomfab.services.progress import Cancelled, never
+from dicomfab.services.verification import DEFAULT_WAIT_S
 from dicomfab.storage.jobs import JobFilter, JobPage, JobRepository
+
+if TYPE_CHECKING:
+    from dicomfab.archive.archive import Archive
+    from dicomfab.fabricate.recipe import ResolvedStudy
+    from dicomfab.registry.registry import Registry
+    from dicomfab.registry.server import PacsServer
 
 POLL_S: Final = 0.2
 #: What somebody may ask of a job.
 REQUESTS: Final = (JobEvent.PAUSE, JobEvent.RESUME, JobEvent.CANCEL, JobEvent.RETRY)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is alike for all transfers.
+
+    Args:
+        verify_wait_s: how long the destination may take to list what it received.
+        priority: 1 (first) to 9.
+        max_attempts: how often in a row it is begun when it ends with a failure that may pass; 1 for somebody who
+            waits, and would rather hear of it.
+    """
+
+    verify_wait_s: float = DEFAULT_WAIT_S
+    priority: int = 5
+    max_attempts: int = 1
+
+
+DEFAULTS: Final = Options()
+#: For work that nobody waits for.
+IN_THE_BACKGROUND: Final = Options(max_attempts=8)
 
 
 @dataclass(slots=True)
@@ -27,17 +56,95 @@ class JobService:
 
     Args:
         ledger: where they are kept.
+        local: the local store.
+        store_id: its identity.
+        registry: servers and routes.
         now: the moment, with time zone.
         list_workers: the workers seen since a moment.
     """
 
     ledger: JobRepository
+    local: Archive
+    store_id: Callable[[], str]
+    registry: Callable[[], Registry]
     now: Callable[[], datetime]
     list_workers: Callable[[datetime], list[WorkerInfo]]
 
-    def submit(self, new: NewJob, items: Iterable[NewItem]) -> Job:
-        """Keep a job; who calls this has checked what the actor may do."""
-        return self.ledger.find(self.ledger.submit(new, items))
+    def fabricate(
+        self, actor: Actor, studies: Sequence[ResolvedStudy], *, out: Path | None = None, priority: int = 5
+    ) -> Job:
+        """Submit studies to be made; see :func:`~dicomfab.services.jobs.fabricate.fabricate_job`."""
+        from dicomfab.services.jobs.fabricate import fabricate_job
+
+        made = fabricate_job(actor, studies, store_id=self.store_id(), out=out, priority=priority_of(priority))
+        return self._submit(*made)
+
+    def send(
+        self,
+        actor: Actor,
+        studies: Sequence[str],
+        destination: PacsServer,
+        *,
+        confirm_production: bool = False,
+        transcode: bool = True,
+        options: Options = DEFAULTS,
+    ) -> Job:
+        """Submit local studies to be sent; see :func:`~dicomfab.services.jobs.send.send_job`."""
+        from dicomfab.services.jobs.send import send_job
+
+        made = send_job(
+            actor,
+            self.local,
+            studies,
+            destination,
+            confirm_production=confirm_production,
+            transcode=transcode,
+            verify_wait_s=options.verify_wait_s,
+            store_id=self.store_id(),
+            priority=priority_of(options.priority),
+            max_attempts=options.max_attempts,
+        )
+        return self._submit(*made)
+
+    def move(
+        self,
+        actor: Actor,
+        studies: Sequence[str],
+        source: PacsServer,
+        destination: PacsServer,
+        *,
+        confirm_production: bool = False,
+        options: Options = DEFAULTS,
+    ) -> Job:
+        """Submit studies to be moved; see :func:`~dicomfab.services.jobs.retrieve.move_job`."""
+        from dicomfab.services.jobs.retrieve import move_job
+
+        made = move_job(
+            actor,
+            self.registry(),
+            studies,
+            source,
+            destination,
+            confirm_production=confirm_production,
+            verify_wait_s=options.verify_wait_s,
+            priority=priority_of(options.priority),
+            max_attempts=options.max_attempts,
+        )
+        return self._submit(*made)
+
+    def get(self, actor: Actor, studies: Sequence[str], source: PacsServer, *, options: Options = DEFAULTS) -> Job:
+        """Submit studies to be fetched; see :func:`~dicomfab.services.jobs.retrieve.get_job`."""
+        from dicomfab.services.jobs.retrieve import get_job
+
+        made = get_job(
+            actor,
+            studies,
+            source,
+            store_id=self.store_id(),
+            priority=priority_of(options.priority),
+            max_attempts=options.max_attempts,
+        )
+        return self._submit(*made)
 
     def show(self, actor: Actor, job_id: int) -> Job:
         """One job.
@@ -103,6 +210,9 @@ class JobService:
     def workers(self) -> list[WorkerInfo]:
         """The workers that are alive."""
         return self.list_workers(self.now() - timedelta(seconds=ALIVE_S))
+
+    def _submit(self, new: NewJob, items: Iterable[NewItem]) -> Job:
+        return self.ledger.find(self.ledger.submit(new, items))
 
     def _mine(self, actor: Actor, job_id: int) -> Job:
         found = self.show(actor, job_id)

@@ -22,7 +22,6 @@ from dicomfab.storage.jobs import JobRepository
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS: Final = 8
 FIRST_PAUSE_S: Final = 2.0
 LONGEST_PAUSE_S: Final = 300.0
 SEEN_EVERY_S: Final = 3.0
@@ -178,17 +177,16 @@ class Worker:
     def _event(
         self, run: JobRun, result: Result | DicomFabError, *, cancelled: bool
     ) -> tuple[JobEvent, datetime | None]:
-        is_complete = isinstance(result, Result) and not run.stopped()
-        if cancelled or (run.wish is Wish.CANCEL and not is_complete):
+        if isinstance(result, Result) and result.event is not None:
+            return result.event, None
+        if cancelled or run.wish is Wish.CANCEL:
             return JobEvent.CANCEL, None
         if run.wish is Wish.PAUSE or isinstance(result, DiskFull):
             return JobEvent.PAUSE, None
-        if self._stop.is_set() and not is_complete:
+        if isinstance(result, Result):  # this process is to end: another worker goes on at once
             return JobEvent.LOSE, None
-        if isinstance(result, Result):
-            return result.event, None
-        attempts = run.job.attempts if run.job.counts.open == len(run.open_items()) else 0
-        if result.transient and attempts + 1 < MAX_ATTEMPTS:
+        attempts = run.failures_in_a_row
+        if result.transient and attempts < run.job.max_attempts:
             return JobEvent.POSTPONE, self._now() + timedelta(seconds=pause_s(attempts))
         return JobEvent.FAIL, None
 
@@ -203,8 +201,8 @@ def pause_s(attempts: int, draw: Callable[[], float] = random.random) -> float:
     """How long to wait after failures in a row: doubled each time, and spread, so that jobs do not come back at once.
 
     Args:
-        attempts: that failed before this one.
+        attempts: that failed, 1 or more.
         draw: a number from 0 to 1.
     """
-    longest: float = min(FIRST_PAUSE_S * 2**attempts, LONGEST_PAUSE_S)
+    longest: float = min(FIRST_PAUSE_S * 2 ** (attempts - 1), LONGEST_PAUSE_S)
     return longest * (0.5 + 0.5 * draw())

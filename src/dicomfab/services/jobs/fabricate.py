@@ -1,0 +1,114 @@
+"""Fabricate jobs: an item for each study, resolved when submitted: the same bytes are made whenever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dicomfab.access.policy import Action, Scope, require
+from dicomfab.fabricate.kinds import KINDS
+from dicomfab.fabricate.recipe import ResolvedStudy
+from dicomfab.model.actor import Actor
+from dicomfab.model.errors import Interrupted
+from dicomfab.model.job import ItemOutcome, ItemState, JobEvent, JobKind, NewItem, NewJob
+from dicomfab.model.values import Environment
+from dicomfab.services.jobs.run import JobRun, Result
+from dicomfab.services.studies import Fabricated, StudyService
+
+LOCAL_QUEUE = "local"
+
+
+def fabricate_job(
+    actor: Actor, studies: Sequence[ResolvedStudy], *, store_id: str, out: Path | None = None, priority: int = 5
+) -> tuple[NewJob, Iterator[NewItem]]:
+    """A job that makes studies, to be submitted.
+
+    Args:
+        actor: needs FABRICATE.
+        studies: with nothing left open.
+        store_id: of the local store.
+        out: a folder for files instead of the local store; a folder below it for each study if there are several.
+        priority: 1 (first) to 9.
+
+    Raises:
+        AccessDenied: the actor may not fabricate.
+    """
+    require(actor, Action.FABRICATE, Scope.SYSTEM)
+    kinds = list(dict.fromkeys(KINDS[kind].title for study in studies for kind in study.kinds))
+    what = " and ".join(kinds) if len(kinds) < 4 else f"{len(kinds)} kinds of series"
+    several = f": {len(studies)} studies" if len(studies) > 1 else ""
+    job = NewJob(
+        kind=JobKind.FABRICATE,
+        title=f"Fabricate {what}{several}"[:200],
+        owner=actor.name,
+        roles=tuple(sorted(actor.roles)),
+        door=actor.door,
+        environment=str(Environment.TEST),
+        queue=LOCAL_QUEUE,
+        request={"out": "" if out is None else str(out.absolute())},
+        store_id=store_id,
+        priority=priority,
+    )
+    return job, (NewItem(one.study_instance_uid, _modalities(one), one.as_dict()) for one in studies)
+
+
+def _modalities(study: ResolvedStudy) -> str:
+    return "/".join(sorted({KINDS[kind].modality for kind in study.kinds}))
+
+
+@dataclass(frozen=True, slots=True)
+class FabricateExecutor:
+    """Does fabricate jobs.
+
+    Args:
+        studies: makes them.
+    """
+
+    studies: StudyService
+
+    def __call__(self, run: JobRun) -> Result:
+        """Make study after study; the local store takes each whole or not at all."""
+        several = run.job.counts.total > 1
+        for item in run.open_items():
+            if run.stopped():
+                return Result(None)
+            run.note([], begin=[item.number])
+            try:
+                made = self._made(run, ResolvedStudy.from_dict(dict(item.request)), several=several)
+            except Interrupted:
+                run.note([ItemOutcome(item.number, ItemState.PENDING)])
+                return Result(None)
+            run.note([ItemOutcome(item.number, ItemState.DONE, detail=made_dict(made), size_bytes=made.size_bytes)])
+        return Result(JobEvent.SUCCEED)
+
+    def _made(self, run: JobRun, resolved: ResolvedStudy, *, several: bool) -> Fabricated:
+        out = run.job.request["out"]
+        if not out:
+            return self.studies.create(run.actor, resolved, on_progress=run.progress, cancelled=run.stopped)
+        folder = Path(out, resolved.study_instance_uid) if several else Path(out)
+        make = self.studies.resume_files if _is_begun(folder) else None
+        if make is not None:
+            return make(run.actor, folder, on_progress=run.progress, cancelled=run.stopped)
+        return self.studies.write_files(run.actor, resolved, folder, on_progress=run.progress, cancelled=run.stopped)
+
+
+def _is_begun(folder: Path) -> bool:
+    from dicomfab.fabricate.unfinished import MARKER
+
+    return (folder / MARKER).exists()
+
+
+def made_dict(made: Fabricated) -> dict[str, Any]:
+    """What was made, as plain values."""
+    resolved = made.resolved
+    return {
+        "study_instance_uid": resolved.study_instance_uid,
+        "accession_number": resolved.accession_number,
+        "seed": resolved.seed,
+        "instances": made.instances,
+        "size_bytes": made.size_bytes,
+        "seconds": round(made.seconds, 3),
+        "directory": str(made.directory) if made.directory is not None else None,
+    }
