@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from dicomfab.archive.archive import Archive
     from dicomfab.dimse.peer import Peer
     from dicomfab.dimse.trace import TraceBook
+    from dicomfab.model.job import JobKind
+    from dicomfab.services.jobs.run import Executor
     from dicomfab.services.jobs.service import JobService
     from dicomfab.services.jobs.worker import Worker
     from dicomfab.services.pacs import EchoAnswer, PacsService
@@ -157,17 +159,32 @@ class Application:
     @cached_property
     def worker(self) -> Worker:
         """Does jobs in this process: for a worker, or for a command that waits for its own job."""
-        from dicomfab.app.workers import executors, limits
+        from dicomfab.app.workers import limits
         from dicomfab.services.jobs.worker import Worker
 
         return Worker(
             self._queue,
             self._ledger,
-            executors(self),
+            self._executors(),
             limit=limits(self.registry),
             store_id=self.store_id,
             now=_now,
         )
+
+    def _executors(self) -> Mapping[JobKind, Executor]:
+        """What does each kind of job."""
+        from dicomfab.model.job import JobKind
+        from dicomfab.services.jobs.fabricate import FabricateExecutor
+        from dicomfab.services.jobs.retrieve import RetrieveExecutor
+        from dicomfab.services.jobs.send import SendExecutor
+
+        retrieve = RetrieveExecutor(self.transfers, self.registry.load)
+        return {
+            JobKind.FABRICATE: FabricateExecutor(self.studies),
+            JobKind.SEND: SendExecutor(self.transfers, self.registry.load),
+            JobKind.MOVE: retrieve,
+            JobKind.GET: retrieve,
+        }
 
     @cached_property
     def _ledger(self) -> JobRepository:

@@ -1,4 +1,4 @@
-"""Worker processes: which executor does what, how many jobs a server bears, and a worker started when one is needed."""
+"""Worker processes: how many jobs a server bears, and a worker started when one is needed."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
-
-from dicomfab.model.job import JobKind
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from dicomfab.app.build import Application
     from dicomfab.app.settings import Settings
-    from dicomfab.services.jobs.run import Executor
+    from dicomfab.services.jobs.service import JobService
     from dicomfab.storage.registry import RegistryRepository
 
 IDLE_EXIT_S: Final = 60.0
@@ -23,19 +20,20 @@ _LOCAL_JOBS: Final = 2  # each renders on all processors
 _PACS: Final = "pacs:"
 
 
-def executors(application: Application) -> Mapping[JobKind, Executor]:
-    """What does each kind of job."""
-    from dicomfab.services.jobs.fabricate import FabricateExecutor
-    from dicomfab.services.jobs.retrieve import RetrieveExecutor
-    from dicomfab.services.jobs.send import SendExecutor
+class Installation(Protocol):
+    """What has jobs, and workers that do them."""
 
-    retrieve = RetrieveExecutor(application.transfers, application.registry.load)
-    return {
-        JobKind.FABRICATE: FabricateExecutor(application.studies),
-        JobKind.SEND: SendExecutor(application.transfers, application.registry.load),
-        JobKind.MOVE: retrieve,
-        JobKind.GET: retrieve,
-    }
+    @property
+    def settings(self) -> Settings:
+        """Where its state lives."""
+
+    @property
+    def store_id(self) -> str:
+        """The identity of its local store."""
+
+    @property
+    def jobs(self) -> JobService:
+        """Its jobs."""
 
 
 def limits(registry: RegistryRepository) -> Callable[[str], int]:
@@ -46,7 +44,7 @@ def limits(registry: RegistryRepository) -> Callable[[str], int]:
             return _LOCAL_JOBS
         servers = {server.id: server for server in registry.load().servers}
         server = servers.get(queue.removeprefix(_PACS))
-        return 1 if server is None else getattr(server, "max_associations", 2)
+        return 1 if server is None else server.max_associations
 
     return limit
 
@@ -66,7 +64,7 @@ def store_id(settings: Settings) -> str:
     return file.read_text("ascii").strip()
 
 
-def ensure_worker(application: Application) -> bool:
+def ensure_worker(application: Installation) -> bool:
     """See to it that a worker is there to do what was submitted; it ends by itself when there is nothing to do.
 
     Returns:

@@ -61,8 +61,7 @@ def _always(instances: int) -> Callable[[int], int]:
     return lambda _count: instances
 
 
-_PET_BODY: Final[Code] = ("44139-4", "LN", "PET whole body")
-_NM_VIEWS: Final[Code] = ("49118-3", "LN", "NM Unspecified body region Views")
+_PET_BODY: Final[Code] = ("44139-4", "LN", "PT Whole body")
 
 KINDS: Final[dict[str, Kind]] = {
     "ct-chest": Kind(
@@ -170,13 +169,13 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "cr-knee": Kind(
         "Knee X-ray, AP and lateral, computed radiography", "XR KNEE AP AND LATERAL", "CR", "cr", None, _always(2),
-        ("24806-2", "LN", "XR Knee 2 Views"),
+        ("36709-4", "LN", "XR Knee AP and Lateral"),
         region="knee",
     ),
     "xa-cine": Kind(
         "Coronary angiography, one run", "XA CORONARY ANGIOGRAPHY", "XA", "xa", Counted("frames", 30, 1000),
         _always(1),
-        ("18745-0", "LN", "Cardiac catheterization study"),
+        ("37174-0", "LN", "RFA Coronary arteries Views W contrast IA"),
         region="chest",
     ),
     "rf-swallow": Kind(
@@ -208,21 +207,24 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "nm-bone": Kind(
         "Bone scan, whole body, anterior and posterior", "NM BONE SCAN WHOLE BODY", "NM", "nm", None,
-        _always(1), _NM_VIEWS,
+        _always(1),
+        ("39818-0", "LN", "NM Whole body Bone Views"),
         region="whole",
     ),
     "nm-static": Kind(
-        "Static kidney scan (DMSA), posterior and anterior", "NM RENAL DMSA", "NM", "nm", None, _always(1), _NM_VIEWS,
+        "Static kidney scan (DMSA), posterior and anterior", "NM RENAL DMSA", "NM", "nm", None, _always(1),
+        ("41771-7", "LN", "NM Kidney Views W Tc-99m DMSA IV"),
         region="whole",
     ),
     "nm-tomo": Kind(
         "Bone SPECT, reconstructed", "NM BONE SPECT", "NM", "nm_tomo", Counted("slices", 100, 500), _always(1),
-        _NM_VIEWS,
+        ("39879-2", "LN", "SPECT Bone"),
         region="whole",
     ),
     "nm-gated": Kind(
         "Gated myocardial perfusion SPECT, short axis", "NM MYOCARDIAL PERFUSION GATED", "NM", "nm_tomo",
-        Counted("slices", 18, 64), _always(1), _NM_VIEWS,
+        Counted("slices", 18, 64), _always(1),
+        ("39916-2", "LN", "SPECT Heart gated"),
         region="chest",
     ),
     "text-card": Kind(

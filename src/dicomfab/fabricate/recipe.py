@@ -20,7 +20,7 @@ from dicomfab.pixels.syntaxes import EXPLICIT_LITTLE
 from dicomfab.pixels.writable import Writable, writable
 
 # Part of every UID and recipe hash: raise it whenever the same recipe would give other bytes.
-RENDERER_VERSION: Final = "3"
+RENDERER_VERSION: Final = "4"
 MAX_SERIES: Final = 200
 STYLES: Final = ("image", "card")
 

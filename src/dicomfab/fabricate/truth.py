@@ -1,24 +1,59 @@
-"""What is to be found in a study: every lesion with place, size and value, because we put it there."""
+"""What is to be found in a study: every lesion with place, size and value, because we put it there.
+
+The lesions of the voxel body are listed under ``regions``, in millimetres of the patient. Pictures have no such
+coordinates; what they show is listed under ``series``, one entry for each of them, in their own pixels::
+
+    {"kind": "vl-photo",
+     "series_instance_uid": "2.25...",
+     "frame_of_reference_uid": "",
+     "lesions": [
+       {"kind": "pigmented lesion",
+        "size_mm": [9.8, 8.1],
+        "images": [
+          {"sop_instance_uid": "2.25...", "instance_number": 1, "frames": [1],
+           "centre": [600.0, 812.5], "box": [511.2, 704.9, 690.3, 917.1], "pixel_mm": 0.05}]}]}
+
+- ``size_mm``: largest extent; across and down for a pigmented lesion and an adenoma, and the diameter of the head of a
+  polyp, three times.
+- ``images``: every instance that shows the lesion, and no other; ``frames`` are frame numbers, from 1.
+- ``centre``: row and column; ``box``: first row, first column, last row, last column. They count from 0, the middle of
+  the first pixel, as in an array; add 1 for what DICOM calls a position. Of a whole slide they are those of the total
+  pixel matrix, not of a frame.
+- ``pixel_mm``: from pixel to pixel; ``null`` for a polyp, as an endoscope has no scale. In a photograph it is the ruler
+  that says it, no attribute.
+- ``pixels``, of a polyp: how many show it; a fold may hide some of it, and ``centre`` is the middle of the rest.
+- ``crypts``, of an adenoma: row, column and radius of each of its crypts in the base level's total pixel matrix; it is
+  nothing but them. ``centre_slide_mm``: X and Y of its middle in the slide's coordinates.
+
+A series of text cards shows none, and neither does a slide that is too small for a crypt.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from dicomfab.fabricate.recipe import ResolvedStudy
+import numpy as np
+from numpy.typing import NDArray
+
+from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
 
 if TYPE_CHECKING:
     from dicomfab.fabricate.anatomy.body import Body, Region
+    from dicomfab.fabricate.render.slide import Level
+
+Lesions = list[dict[str, Any]]
 
 
 def truth(study: ResolvedStudy) -> dict[str, Any]:
     """The ground truth of a study, ready for JSON.
 
     Returns:
-        UIDs and identifiers of the study; ``kinds``; and ``regions``, each with the ``frame_of_reference_uid`` that the
+        UIDs and identifiers of the study; ``kinds``; ``regions``, each with the ``frame_of_reference_uid`` that the
         instances have whose coordinates these are (empty for projections and compressed breasts), and its
         ``lesions``: see :func:`dicomfab.fabricate.anatomy.body.truth`, with ``hu``, the CT number after contrast, and
-        ``suv`` of FDG.
+        ``suv`` of FDG; and ``series``: see this module.
     """
     from dicomfab.fabricate.kinds import KINDS
 
@@ -30,6 +65,7 @@ def truth(study: ResolvedStudy) -> dict[str, Any]:
         "seed": study.seed,
         "kinds": list(study.kinds),
         "regions": [_region(study, cast("Region", region)) for region in shown if region],
+        "series": list(_pictures(study)),
     }
 
 
@@ -50,14 +86,131 @@ def _region(study: ResolvedStudy, region: Region) -> dict[str, Any]:
     }
 
 
-def _lesions(body: Body) -> list[dict[str, Any]]:
+def _lesions(body: Body) -> Lesions:
     from dicomfab.fabricate.anatomy.body import truth as places
     from dicomfab.fabricate.anatomy.tissue import LOOKS
     from dicomfab.fabricate.render.pet import uptake
 
     suv = uptake(body)
-    listed = cast(list[dict[str, Any]], places(body)["lesions"])
+    listed = cast(Lesions, places(body)["lesions"])
     return [
         {**place, "hu": LOOKS[lesion.tissue].hu, "suv": round(suv[lesion], 2) if lesion in suv else None}
         for place, lesion in zip(listed, body.lesions, strict=True)
     ]
+
+
+def _pictures(study: ResolvedStudy) -> Iterator[dict[str, Any]]:
+    """What pictures show, series by series."""
+    if not any(kind in _PICTURES for kind in study.kinds):
+        return
+    for number, series in _numbered(study):
+        if series.kind in _PICTURES and series.style != "card":
+            slide = series.kind == "wsi"
+            yield {
+                "kind": series.kind,
+                "series_instance_uid": study.uid("series", number),
+                "frame_of_reference_uid": study.uid("frame-of-reference", "slide", number) if slide else "",
+                "lesions": _PICTURES[series.kind](study, series, number),
+            }
+
+
+def _numbered(study: ResolvedStudy) -> Iterator[tuple[int, ResolvedSeries]]:
+    """The entries of a study with SeriesNumber of the first series that each becomes."""
+    from dicomfab.fabricate.iods import family
+
+    number = 1
+    for series in study.series:
+        yield number, series
+        for plan in family(series.kind).plan(study, series, number, 1):
+            number = int(plan.dataset.SeriesNumber) + 1
+
+
+def _image(
+    study: ResolvedStudy, number: int, instance: int, frames: Sequence[int], box: NDArray[np.floating]
+) -> dict[str, Any]:
+    """An instance that shows a lesion, and where; the centre is that of the box."""
+    from dicomfab.fabricate.iods.common import instance_uid
+
+    return {
+        "sop_instance_uid": instance_uid(study, number, instance),
+        "instance_number": instance,
+        "frames": list(frames),
+        "centre": [round(float(value), 2) for value in (box[:2] + box[2:]) / 2],
+        "box": [round(float(value), 2) for value in box],
+        "pixel_mm": None,
+    }
+
+
+def _polyp(study: ResolvedStudy, series: ResolvedSeries, number: int) -> Lesions:
+    from dicomfab.fabricate.render import endoscopy
+
+    images = []
+    for index in range(series.count):
+        places = np.argwhere(endoscopy.seen(study.body_seed, index, series.count))
+        if len(places):
+            box = np.concatenate([places.min(axis=0), places.max(axis=0)]).astype(np.float64)
+            middle = [round(float(value), 2) for value in places.mean(axis=0)]
+            image = _image(study, number, index + 1, (1,), box)
+            images.append({**image, "centre": middle, "pixels": len(places)})
+    diameter_mm = round(2 * endoscopy.Polyp.of(study.body_seed).radius_mm, 3)
+    return [{"kind": "polyp", "size_mm": [diameter_mm] * 3, "images": images}]
+
+
+def _mole(study: ResolvedStudy, series: ResolvedSeries, number: int) -> Lesions:
+    from dicomfab.fabricate.render import photo
+
+    outline = photo.Mole.of(study.body_seed).outline()
+    images = []
+    for index in range(series.count):
+        row, column, pixel_mm = photo.framing(study.seed, index)
+        places = outline[:, ::-1] / pixel_mm + (row, column)
+        places = places.clip((0, 0), (photo.SKIN_ROWS - 1, photo.COLUMNS - 1))
+        image = _image(study, number, index + 1, (1,), np.concatenate([places.min(axis=0), places.max(axis=0)]))
+        images.append({**image, "centre": [round(row, 2), round(column, 2)], "pixel_mm": pixel_mm})
+    size = np.ptp(outline, axis=0)
+    return [{"kind": "pigmented lesion", "size_mm": [round(float(value), 3) for value in size], "images": images}]
+
+
+def _adenoma(study: ResolvedStudy, series: ResolvedSeries, number: int) -> Lesions:
+    from dicomfab.fabricate.render import slide
+
+    base = series.count * slide.TILE
+    crypts = slide.adenoma_crypts(base, study.seed)
+    if not len(crypts):
+        return []
+    low, high = crypts[:, :2] - crypts[:, 2:], crypts[:, :2] + crypts[:, 2:]
+    box = np.concatenate([low.min(axis=0), high.max(axis=0)])
+    images = []
+    for instance, level in enumerate(slide.levels(base), start=1):
+        # The centre of a pixel of a reduced level lies between those that it is the mean of.
+        own = (box + 0.5) / level.reduction - 0.5
+        image = _image(study, number, instance, _tiles(level, low, high), own)
+        images.append({**image, "pixel_mm": level.pixel_um / 1000})
+    x, y = slide.slide_mm(base, *((box[:2] + box[2:]) / 2))
+    return [
+        {
+            "kind": "adenoma",
+            "size_mm": [round(float(box[n + 2] - box[n]) * slide.BASE_UM / 1000, 4) for n in (1, 0)],
+            "centre_slide_mm": [round(x, 4), round(y, 4)],
+            "crypts": [[round(float(value), 1) for value in crypt] for crypt in crypts],
+            "images": images,
+        }
+    ]
+
+
+def _tiles(level: Level, low: NDArray[np.floating], high: NDArray[np.floating]) -> list[int]:
+    """The frames of a level on which crypts lie, from 1; the squares around them are given in pixels of the base."""
+    width = level.tile * level.reduction
+    first, last = ((edge + 0.5) // width for edge in (low, high))
+    found = set()
+    for (top, left), (bottom, right) in zip(first.astype(int).tolist(), last.astype(int).tolist(), strict=True):
+        for row in range(max(top, 0), min(bottom, level.across - 1) + 1):
+            found |= {row * level.across + column + 1 for column in range(left, min(right, level.across - 1) + 1)}
+    return sorted(found)
+
+
+_PICTURES: Final[dict[str, Callable[[ResolvedStudy, ResolvedSeries, int], Lesions]]] = {
+    "es-endoscopy": _polyp,
+    "vl-photo": _mole,
+    "wsi": _adenoma,
+}

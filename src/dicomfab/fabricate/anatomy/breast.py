@@ -192,8 +192,16 @@ def _gland(scene: Scene, pressed: Pressed, seed: int) -> None:
 def _armpit(scene: Scene, pressed: Pressed) -> None:
     """The pectoral muscle, and a lymph node in front of it."""
     x, w, d, t = pressed.middle_mm, pressed.half_mm, pressed.depth_mm, pressed.thickness_mm
-    scene.ellipsoid((x + w * 1.15, 3, -t * 0.12), (w * 1.08, d * 0.44, t * 0.3), Tissue.MUSCLE, _INSIDE)
-    node = np.array((x + w * 0.62, -d * 0.52, t * 0.1))
+    # A triangle from the upper corner at the chest wall down to the height of the nipple, its free border convex.
+    top, low = np.array((x + w, -d * 0.62)), np.array((x - w * 0.08, 4.0))
+    chord = low - top
+    length = float(np.hypot(*chord))
+    bulge = 0.08 * length
+    radius = (length**2 / 4 + bulge**2) / (2 * bulge)
+    out = np.array((-chord[1], chord[0])) / length
+    middle = (top + low) / 2 + out * (bulge - radius)
+    scene.ellipsoid((*middle, -t * 0.12), (radius, radius, t * 0.62), Tissue.MUSCLE, _INSIDE)
+    node = np.array((x + w * 0.52, -d * 0.58, t * 0.1))
     scene.ellipsoid(node, (6.5, 4.0, 4.5), Tissue.LYMPH_NODE, _INSIDE)
     scene.ellipsoid(node + (1, 1.6, 0), (3.6, 2.2, 4.0), Tissue.FAT, (Tissue.LYMPH_NODE,) * 2)
 

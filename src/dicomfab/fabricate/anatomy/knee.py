@@ -23,14 +23,17 @@ _CONDYLES: Final = ((-24.0, 7.0, 24.0), (23.0, 6.0, 24.0))
 _CONDYLE_RADII: Final = np.array((17.5, 30.0, 21.5))
 # z, centre x, centre y, half width, half depth.
 _TIBIA: Final = (
-    (-95, 0, 1, 13, 13), (-70, 0, 2, 18, 17), (-45, 0, 3, 25, 21), (-28, 0, 4, 35, 26), (-18, 0, 4, 39, 27.5),
-    (-9, 0, 4, 39, 27.5), (-3.6, 0, 4, 33, 22),
+    (-95, -2, -4, 15.2, 15.2), (-70, -1.4, -1.5, 18.8, 18), (-45, -0.4, 1.5, 25.5, 22), (-28, 0, 4, 35, 26),
+    (-18, 0, 4, 39, 27.5), (-9, 0, 4, 39, 27.5), (-4, 0, 4, 37.5, 26), (-1.2, 0, 4, 34, 23),
 )  # fmt: skip
 _FEMUR: Final = (
     (26, 0, 0, 33, 15), (38, 0, 1, 36, 20), (52, 1, 2, 30, 20), (70, 3, 2, 22, 18), (95, 6, 2, 17, 16.5),
     (125, 14, 1, 15, 15),
 )  # fmt: skip
 _CORTEX_MM: Final = 1.4
+# Two shallow bowls in the top of the shinbone, 3 mm deep.
+_BOWLS: Final = ((-20.5, 4.0, 15.8), (20.5, 4.0, 15.8))
+_BOWL_RADII: Final = np.array((29.0, 70.0, 20.0))
 
 
 def affected(seed: int) -> Side:
@@ -48,6 +51,7 @@ def joint(knee: Scene, effusion: float) -> None:
     _soft(knee, effusion)
     _cartilage(knee)
     _ends_of_bones(knee)
+    _plateau(knee)
     _menisci(knee)
     _ligaments(knee)
 
@@ -101,9 +105,6 @@ def _ends_of_bones(knee: Scene) -> None:
         knee.ellipsoid((0, -44, 26), (21.5 - shrink, 9.8 - shrink, 21 - shrink), tissue)
         knee.ellipsoid((36, 20, -28), (10 - shrink, 10 - shrink, 12 - shrink), tissue)
         knee.path([(36, 20, -32), (34, 19, -58)], np.array((8, 5.5)) - shrink, tissue)
-    for spine_x in (-4.2, 4.2):
-        knee.capsules((spine_x, 2, -6), (spine_x, 1, 0), (5, 1.8), Tissue.COMPACT_BONE)
-        knee.capsules((spine_x, 2, -8), (spine_x, 1, -2), (4, 1.2), Tissue.YELLOW_MARROW)
     bone = (Tissue.HYALINE_CARTILAGE, Tissue.YELLOW_MARROW)
     for grow, tissue in ((1.3, Tissue.COMPACT_BONE), (0.0, Tissue.INNER_FAT)):
         above = ((-_FAR, -4.0, -0.5), (_FAR, _FAR, _FAR))
@@ -114,6 +115,24 @@ def _ends_of_bones(knee: Scene) -> None:
             )
     for grow, tissue in ((1.2, Tissue.HYALINE_CARTILAGE), (0.0, Tissue.COMPACT_BONE), (-1.3, Tissue.YELLOW_MARROW)):
         knee.ellipsoid((0, -44.5 + max(grow, 0) * 2, 26), (20 + grow, 9.3 + grow, 20 + grow), tissue)
+
+
+def _plateau(knee: Scene) -> None:
+    """The joint surface of the shinbone: two bowls with cartilage in them, and two spines between them."""
+    top = ((-_FAR, -_FAR, -_FAR), (_FAR, _FAR, -0.4))
+    bones = ((Tissue.COMPACT_BONE, Tissue.COMPACT_BONE), (Tissue.YELLOW_MARROW, Tissue.YELLOW_MARROW))
+    cartilage = (Tissue.HYALINE_CARTILAGE, Tissue.HYALINE_CARTILAGE)
+    for grow, tissue, replaced in (
+        (1.3, Tissue.COMPACT_BONE, bones[1:]), (0.0, Tissue.HYALINE_CARTILAGE, bones),
+        (-2.0, Tissue.SYNOVIAL_FLUID, (cartilage,)),
+    ):  # fmt: skip
+        for only in replaced:
+            for bowl in _BOWLS:
+                knee.ellipsoid(bowl, _BOWL_RADII + grow, tissue, only, box=top)
+    for x, height in ((-5.2, 9.5), (5.2, 8.0)):
+        for only in ((Tissue.FAT, Tissue.INNER_FAT), cartilage, (Tissue.SYNOVIAL_FLUID, Tissue.SYNOVIAL_FLUID)):
+            knee.ellipsoid((x, 2, -4), (5.0, 8.0, height), Tissue.COMPACT_BONE, only)
+        knee.ellipsoid((x, 2, -4), (3.9, 6.9, height - 1.1), Tissue.YELLOW_MARROW, bones[0])
 
 
 def _horn(side: int, angles: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -11,6 +13,11 @@ from dicomfab.fabricate.anatomy.tissue import Tissue
 
 _LUNGS = (Tissue.INNER_FAT, Tissue.LUNG)
 _BELLY = (Tissue.DIAPHRAGM, Tissue.BELLY_FAT)
+_UNDER = (Tissue.DIAPHRAGM, Tissue.GAS)
+_WALL = (Tissue.BOWEL_WALL, Tissue.BOWEL_WALL)
+_DOME = (Tissue.DIAPHRAGM, Tissue.DIAPHRAGM)
+_HOLLOW = (Tissue.INNER_FAT, Tissue.VEIN)
+_LEFT, _RIGHT = (50.0, 36.0, 35.0), (42.0, 20.0, 34.0)  # half axes of the ventricles
 
 
 def belly(scene: Scene, build: Build) -> None:
@@ -28,8 +35,8 @@ def belly(scene: Scene, build: Build) -> None:
     scene.ellipsoid(liver, (88 * s, 99 * s, 136 * s), Tissue.LIVER, _BELLY)
     scene.ellipsoid(build.point(4, -32, -112 + rise), (70 * s, 44 * s, 46 * s), Tissue.LIVER, _BELLY)
     stomach = np.array(build.point(56, -4, -112 + rise))
-    scene.ellipsoid(stomach, (40 * s, 48 * s, 50 * s), Tissue.MUSCLE, _BELLY)
-    scene.ellipsoid(stomach, (37 * s, 45 * s, 47 * s), Tissue.STOMACH, (Tissue.MUSCLE, Tissue.MUSCLE))
+    scene.ellipsoid(stomach, (40 * s, 48 * s, 50 * s), Tissue.BOWEL_WALL, _BELLY)
+    scene.ellipsoid(stomach, (37 * s, 45 * s, 47 * s), Tissue.STOMACH, _WALL)
     scene.ellipsoid(stomach + (4, -14 * s, 16 * s), (27 * s, 26 * s, 25 * s), Tissue.GAS, (Tissue.STOMACH,) * 2)
     scene.ellipsoid(build.point(98, 44, -118 + rise), (30 * s, 40 * s, 54 * s), Tissue.SPLEEN, _BELLY)
     for side, drop in ((-1, -20), (1, 0)):
@@ -68,16 +75,24 @@ def _heart(scene: Scene, build: Build) -> None:
     axes = np.array([axis, side, np.cross(axis, side)])
     base = np.array(build.point(22 + 2 * build.shift[1], -24, -38 + 2 * build.shift[2]))
 
-    def chamber(along: float, across: float, up: float, radii: tuple[float, float, float], tissue: Tissue) -> None:
+    def chamber(
+        along: float, across: float, up: float, radii: Iterable[float], tissue: Tissue, over: tuple[int, int] = _HOLLOW
+    ) -> None:
         centre = base + s * (along * axis + across * axes[1] + up * axes[2])
-        scene.ellipsoid(centre, [r * s for r in radii], tissue, (Tissue.INNER_FAT, Tissue.VEIN), axes=axes)
+        scene.ellipsoid(centre, [r * s for r in radii], tissue, over, axes=axes)
 
     chamber(2, 0, 0, (68, 50, 49), Tissue.PERICARDIUM)
+    right = base + s * np.array((2, -30, -4))
+    # The heart rests on the diaphragm, which gives way to it.
+    beneath = ((6.0, Tissue.DIAPHRAGM, _UNDER), (6.0, Tissue.DIAPHRAGM, _WALL), (3.0, Tissue.PERICARDIUM, _DOME))
+    for grow, tissue, over in beneath:
+        chamber(24, 6, -2, (r + grow for r in _LEFT), tissue, over)
+        scene.ellipsoid(right, [(r + grow) * s for r in _RIGHT], tissue, over)
     scene.ellipsoid(base + s * np.array((-34, 0, 6)), (38 * s, 40 * s, 52 * s), Tissue.PERICARDIUM, _LUNGS)
-    chamber(24, 6, -2, (50, 36, 35), Tissue.MYOCARDIUM)
+    chamber(24, 6, -2, _LEFT, Tissue.MYOCARDIUM)
     chamber(21, 6, -2, (37, 22, 21), Tissue.BLOOD)
-    scene.ellipsoid(base + s * np.array((2, -30, -4)), (42 * s, 20 * s, 34 * s), Tissue.MYOCARDIUM, (11, 11))
-    scene.ellipsoid(base + s * np.array((2, -30, -4)), (39 * s, 17 * s, 31 * s), Tissue.BLOOD, (11, 12))
+    scene.ellipsoid(right, [r * s for r in _RIGHT], Tissue.MYOCARDIUM, (11, 11))
+    scene.ellipsoid(right, [(r - 3) * s for r in _RIGHT], Tissue.BLOOD, (11, 12))
     scene.ellipsoid(
         base + s * np.array((-42, -2, 2)), (24 * s, 28 * s, 35 * s), Tissue.BLOOD, (Tissue.PERICARDIUM,) * 2
     )

@@ -23,7 +23,6 @@ from dicomfab.fabricate.render import slide
 
 SOP_CLASS_UID: Final = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _LEVELS: Final = 3
-_LARGE: Final = 2048  # of a base; the levels of a smaller one lie closer together
 _SECTION_UM: Final = 4.0
 _SCAN_S: Final = 40.0
 
@@ -79,14 +78,12 @@ def _buffers(image: _Image, workers: int) -> Iterator[memoryview]:
 
 def _images(study: ResolvedStudy, side: int) -> Iterator[_Image]:
     code, lines = specimen.container(study), specimen.LABEL
-    factor = 4 if side >= _LARGE else 2
-    for reduction in (factor**2, factor, 1):
-        level = slide.Level(side, reduction)
+    for level in slide.levels(side):
         extent_mm = level.side * level.pixel_um / 1000
         length_mm, height_mm = slide.CENTRE_MM
         yield _Image(
             flavor="VOLUME",
-            resampled=reduction > 1,
+            resampled=level.reduction > 1,
             size=(level.side, level.side),
             tile=(level.tile, level.tile),
             pixel_mm=level.pixel_um / 1000,

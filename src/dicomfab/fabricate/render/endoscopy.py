@@ -60,6 +60,45 @@ def images(seed: int, count: int, workers: int) -> Iterator[Picture]:
     Yields:
         (576, 720, 3).
     """
+    polyp, shape = Polyp.of(seed), _shape(seed)
+    noise, mark = tiles(), text_mask(SYNTHETIC, 16)
+
+    def batch(index: int, _end: int) -> Picture:
+        z, turn = _camera(polyp, index, count)
+        out = np.zeros((ROWS, COLUMNS, 3), np.uint8)
+        _view(shape, z, turn, noise, float(CENTRE[0]), float(CENTRE[1]), float(RADIUS), _FIELD, out)
+        blend(out, mark, -8, 10, (220, 220, 220))
+        return out
+
+    yield from in_order(batch, count, 1, workers)
+
+
+def seen(seed: int, index: int, count: int) -> NDArray[np.bool_]:
+    """Where the polyp is in an image: the pixels that have at least half of its colour.
+
+    Args:
+        seed: decides the bowel and the polyp.
+        index: of the image, from 0.
+        count: images.
+
+    Returns:
+        (576, 720); nowhere true if a fold hides the polyp or it is out of view.
+    """
+    shape = _shape(seed)
+    z, turn = _camera(Polyp.of(seed), index, count)
+    out = np.zeros((ROWS, COLUMNS), np.bool_)
+    _find(shape, z, turn, float(CENTRE[0]), float(CENTRE[1]), float(RADIUS), _FIELD, out)
+    return out
+
+
+def _camera(polyp: Polyp, index: int, count: int) -> tuple[float, float]:
+    """How far along the bowel the camera is, and how much it leans towards the polyp."""
+    near = index / max(count - 1, 1)
+    return polyp.depth_mm - _FAR_MM + near * (_FAR_MM - 18), 0.10 * near
+
+
+def _shape(seed: int) -> Doubles:
+    """What the kernels need to know of bowel and polyp."""
     polyp, drawn = Polyp.of(seed), Draw(seed, "colon")
     bends = drawn.between(0, 6.28), drawn.between(0, 6.28)
     shape = np.zeros(14)
@@ -72,17 +111,7 @@ def images(seed: int, count: int, workers: int) -> Iterator[Picture]:
     aside, down = math.cos(polyp.angle), math.sin(polyp.angle)
     reach = _wall(shape, aside, down, polyp.depth_mm) - 0.2 * polyp.radius_mm
     shape[8:10] = reach * aside, reach * down
-    noise, mark = tiles(), text_mask(SYNTHETIC, 16)
-
-    def batch(index: int, _end: int) -> Picture:
-        near = index / max(count - 1, 1)
-        z = polyp.depth_mm - _FAR_MM + near * (_FAR_MM - 18)
-        out = np.zeros((ROWS, COLUMNS, 3), np.uint8)
-        _view(shape, z, 0.10 * near, noise, float(CENTRE[0]), float(CENTRE[1]), float(RADIUS), _FIELD, out)
-        blend(out, mark, -8, 10, (220, 220, 220))
-        return out
-
-    yield from in_order(batch, count, 1, workers)
+    return shape
 
 
 @kernel
@@ -145,6 +174,50 @@ def _way(shape: Doubles, start: Doubles, ray: Doubles, way: float, spread: float
 
 
 @kernel
+def _eye(shape: Doubles, z: float) -> Doubles:
+    """Where the camera is: a little to the side that the polyp is not on."""
+    side = 0.12 * shape[0]
+    return np.array([side * math.cos(shape[4] + 2.6), side * math.sin(shape[4] + 2.6), z])
+
+
+@kernel
+def _find(
+    shape: Doubles,
+    z0: float,
+    turn: float,
+    row0: float,
+    column0: float,
+    radius: float,
+    field: float,
+    out: NDArray[np.bool_],
+) -> None:
+    """Follow the rays that pass near the head of the polyp, and mark those that end on it."""
+    rows, columns = out.shape
+    ray = np.zeros(3)
+    start = _eye(shape, z0)
+    lean_x, lean_y = turn * math.cos(shape[4]), turn * math.sin(shape[4])
+    bend_x = 5.0 * math.sin(shape[6] / 46.0 + shape[1]) - 5.0 * shape[11]
+    bend_y = 4.0 * math.sin(shape[6] / 39.0 + shape[2]) - 4.0 * shape[13]
+    head = np.array([shape[8] + bend_x, shape[9] + bend_y, shape[6]]) - start
+    square, near = float((head * head).sum()), (1.3 * shape[5] + 1.2) ** 2
+    for row in range(rows):
+        for column in range(columns):
+            v, u = (row - row0) / radius, (column - column0) / radius
+            if u * u + v * v >= 1.0:
+                continue
+            _ray(u, v, field, lean_x, lean_y, ray)
+            along = float((ray * head).sum())
+            if along < 0.0 or square - along * along > near:
+                continue
+            way = _way(shape, start, ray, 0.0, 0.0)
+            x, y, z = start[0] + way * ray[0], start[1] + way * ray[1], start[2] + way * ray[2]
+            ax = x - 5.0 * math.sin(z / 46.0 + shape[1]) + 5.0 * shape[11]
+            ay = y - 4.0 * math.sin(z / 39.0 + shape[2]) + 4.0 * shape[13]
+            reach = math.sqrt((ax - shape[8]) ** 2 + (ay - shape[9]) ** 2 + (z - shape[6]) ** 2)
+            out[row, column] = reach <= shape[5] + 0.6
+
+
+@kernel
 def _view(
     shape: Doubles,
     z0: float,
@@ -160,8 +233,7 @@ def _view(
     rows, columns, _ = out.shape
     block = 8
     colour, ray = np.zeros(3), np.zeros(3)
-    side = 0.12 * shape[0]
-    start = np.array([side * math.cos(shape[4] + 2.6), side * math.sin(shape[4] + 2.6), z0])
+    start = _eye(shape, z0)
     lean_x, lean_y = turn * math.cos(shape[4]), turn * math.sin(shape[4])
     spread = 0.75 * block * field / radius
     for top in range(0, rows, block):

@@ -26,7 +26,10 @@ PATCHES: Final = (
     (175, 54, 60), (70, 148, 73), (56, 61, 150), (8, 133, 161), (187, 86, 149), (231, 199, 31),
     (243, 243, 242), (122, 122, 121), (52, 52, 52),
 )  # fmt: skip
+#: Rows above the ruler.
+SKIN_ROWS: Final = ROWS - 180
 _RULER_MM: Final = 9.0
+_FADE: Final = 0.10  # how broad the lesion's edge is, as a part of its radius
 _PATCH: Final = 84
 _TOP: Final = 40
 
@@ -55,6 +58,30 @@ class Mole:
         waves = tuple((drawn.between(0.02, 0.16 / order), drawn.between(0, 6.28)) for order in (1, 1.4, 2, 3))
         return cls(drawn.between(3.2, 6.5), waves, drawn.between(0, 400))
 
+    def outline(self, points: int = 360) -> NDArray[np.float64]:
+        """Where the colour has faded to half, without the fine raggedness: (points, 2), x and y from its middle."""
+        angles = np.arange(points) * (2 * math.pi / points)
+        edge = np.full(points, self.radius_mm)
+        for order, (strength, phase) in enumerate(self.waves, start=2):
+            edge *= 1 + strength * np.cos(order * angles + phase)
+        edge -= _FADE * self.radius_mm / 2
+        return np.column_stack([edge * np.cos(angles), edge * np.sin(angles)])
+
+
+def framing(seed: int, index: int) -> tuple[float, float, float]:
+    """Row and column of the lesion's middle in a photograph, and its mm for a pixel.
+
+    Nobody holds a camera still: the lesion is not quite where it was in the photograph before.
+
+    Args:
+        seed: decides how the camera is held.
+        index: of the photograph, from 0.
+    """
+    pixel_mm = PIXELS_MM[index % len(PIXELS_MM)]
+    shift = Draw(seed, "framing", index)
+    x, y = shift.between(-1.5, 1.5), shift.between(-1.5, 1.5) - _RULER_MM / 4
+    return ROWS / 2 - y / pixel_mm, COLUMNS / 2 - x / pixel_mm, pixel_mm
+
 
 def images(body_seed: int, seed: int, count: int, workers: int) -> Iterator[Picture]:
     """Render photographs, in turn from further away and from near.
@@ -73,14 +100,11 @@ def images(body_seed: int, seed: int, count: int, workers: int) -> Iterator[Pict
     shape = np.array([mole.radius_mm, mole.phase, tone, *(value for wave in mole.waves for value in wave)])
 
     def batch(index: int, _end: int) -> Picture:
-        pixel_mm = PIXELS_MM[index % len(PIXELS_MM)]
-        # Nobody holds a camera still: the lesion is not quite where it was in the photograph before.
-        shift = Draw(seed, "framing", index)
-        middle = shift.between(-1.5, 1.5), shift.between(-1.5, 1.5) - _RULER_MM / 4
+        row, column, pixel_mm = framing(seed, index)
         out = np.empty((ROWS, COLUMNS, 3), np.uint8)
-        _skin(shape, middle[0] - COLUMNS / 2 * pixel_mm, middle[1] - ROWS / 2 * pixel_mm, pixel_mm, noise, out)
+        _skin(shape, -column * pixel_mm, -row * pixel_mm, pixel_mm, noise, out)
         image = Image.fromarray(out)
-        _hairs(image, Draw(body_seed, "hairs"), middle, pixel_mm)
+        _hairs(image, Draw(body_seed, "hairs"), (row, column), pixel_mm)
         _ruler(image, pixel_mm)
         _patches(image)
         return np.array(image)
@@ -116,7 +140,7 @@ def _skin(shape: Floats, x0: float, y0: float, step: float, noise: Floats, out: 
                 for n in range(4):
                     edge *= 1.0 + shape[3 + 2 * n] * math.cos((n + 2) * angle + shape[4 + 2 * n])
                 edge += 0.10 * between(noise[0], x * 9.0 + shape[1], y * 9.0) * shape[0] / 4
-                inside = min(max((edge - away) / (0.10 * shape[0]), 0.0), 1.0)
+                inside = min(max((edge - away) / (_FADE * shape[0]), 0.0), 1.0)
                 inside = inside * inside * (3 - 2 * inside)
                 dark = between(noise[1], x * 3.2 + shape[1], y * 3.2) + 0.9 * (1 - away / shape[0])
                 net = abs(between(noise[0], x * 16.0, y * 16.0 + shape[1]))
@@ -141,9 +165,8 @@ def _hairs(image: Image.Image, drawn: Draw, middle: tuple[float, float], pixel_m
         for n in range(13):
             at = n / 12
             heading = turn + bend * at
-            px = x + at * length * math.cos(heading) - middle[0]
-            py = y + at * length * math.sin(heading) - middle[1]
-            points.append((px / pixel_mm + COLUMNS / 2, py / pixel_mm + ROWS / 2))
+            px, py = x + at * length * math.cos(heading), y + at * length * math.sin(heading)
+            points.append((px / pixel_mm + middle[1], py / pixel_mm + middle[0]))
         width = max(1, round(0.055 / pixel_mm))
         draw.line(points, fill=(70, 48, 36, 150), width=width, joint="curve")
 
@@ -151,7 +174,7 @@ def _hairs(image: Image.Image, drawn: Draw, middle: tuple[float, float], pixel_m
 def _ruler(image: Image.Image, pixel_mm: float) -> None:
     """A paper ruler along the lower edge, with the synthetic mark on it."""
     draw = ImageDraw.Draw(image)
-    top = ROWS - 180
+    top = SKIN_ROWS
     draw.rectangle((0, top - 3, COLUMNS, top), fill=(120, 100, 88))
     draw.rectangle((0, top, COLUMNS, ROWS), fill=(240, 238, 230))
     for millimetre in range(int(COLUMNS * pixel_mm)):

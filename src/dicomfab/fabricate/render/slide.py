@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from dicomfab.fabricate.render.batches import in_order
 from dicomfab.fabricate.render.lookup import tiles as noise_tiles
 from dicomfab.fabricate.render.marks import SYNTHETIC, blend, text_mask
-from dicomfab.fabricate.render.slide_kernels import coloured, stained
+from dicomfab.fabricate.render.slide_kernels import adenoma, coloured, stained
 from dicomfab.fabricate.seeds import derive
 
 TILE: Final = 256
@@ -24,6 +24,7 @@ LABEL_SIZE: Final = 400
 LABEL_MM: Final = 0.0575
 LABEL_EDGE_MM: Final = 1.0  # between the edges of the label and of the slide
 OVERVIEW_MM: Final = 0.05
+_LARGE: Final = 2048  # of a base; the levels of a smaller one lie closer together
 _INK: Final = (62, 66, 120)
 _GLASS: Final = 243
 _SUPERSAMPLED: Final = 4
@@ -64,6 +65,12 @@ class Level:
         return BASE_UM * self.reduction
 
 
+def levels(base: int) -> tuple[Level, ...]:
+    """The pyramid on a base of so many pixels a side, the smallest level first."""
+    factor = 4 if base >= _LARGE else 2
+    return Level(base, factor**2), Level(base, factor), Level(base, 1)
+
+
 def tiles(level: Level, seed: int, workers: int) -> Iterator[Picture]:
     """Render a level, tile by tile.
 
@@ -86,6 +93,32 @@ def tiles(level: Level, seed: int, workers: int) -> Iterator[Picture]:
         return picture
 
     yield from in_order(batch, level.across**2, 1, workers)
+
+
+def adenoma_crypts(base: int, seed: int) -> NDArray[np.float64]:
+    """The crypts of the adenoma, which is nothing but them.
+
+    Args:
+        base: pixels along each side of the base level.
+        seed: decides the tissue.
+
+    Returns:
+        (crypts, 3): row and column of each centre in the base level's total pixel matrix, counted from 0 at the centre
+        of the first pixel, and the radius around all of it in pixels; none on a very small slide.
+    """
+    side_um = base * BASE_UM
+    tissue, noise = np.uint64(derive(seed, "slide")), noise_tiles()
+    found = np.zeros((adenoma(side_um, tissue, noise, np.zeros((0, 3), np.float32)), 3), np.float32)
+    adenoma(side_um, tissue, noise, found)
+    x, y, radius = found.T.astype(np.float64) / BASE_UM
+    return np.column_stack([y - 0.5, x - 0.5, radius])
+
+
+def slide_mm(base: int, row: float, column: float) -> tuple[float, float]:
+    """X and Y in the slide's coordinates of a place in the base level's total pixel matrix (PS3.3 C.8.12.2)."""
+    length_mm, height_mm = CENTRE_MM
+    half, pixel_mm = base / 2, BASE_UM / 1000
+    return height_mm + (half - row - 0.5) * pixel_mm, length_mm + (half - column - 0.5) * pixel_mm
 
 
 def label(code: str, lines: tuple[str, ...]) -> Picture:

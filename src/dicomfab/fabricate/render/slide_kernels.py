@@ -246,6 +246,31 @@ def stained(x0: float, y0: float, step: float, side: float, seed: np.uint64, til
 
 
 @kernel
+def adenoma(side: float, seed: np.uint64, tiles: Floats, out: NDArray[np.float32]) -> int:
+    """List the crypts of the adenoma.
+
+    Args:
+        side: of the whole square that was scanned, in micrometres.
+        seed: decides where everything is.
+        tiles: (2, 512, 512) periodic noise of unit variance.
+        out: (most, 3); x and y of each centre from the left and upper edge, and how far its outline reaches.
+
+    Returns:
+        How many there are, even if ``out`` is too short for them.
+    """
+    crypt = np.zeros(8, np.float32)
+    count = 0
+    for j in range(int(side / (_CRYPT_UM * 0.88)) + 1):
+        for i in range(-1, int(side / _CRYPT_UM) + 1):
+            if _crypt(seed, i, j, side, tiles, crypt) and crypt[7] > 0:
+                if count < len(out):
+                    out[count, 0], out[count, 1] = crypt[0], crypt[1]
+                    out[count, 2] = crypt[2] * (1.0 + crypt[3] + crypt[5])
+                count += 1
+    return count
+
+
+@kernel
 def coloured(stains: Floats, samples: int, glass: float, out: NDArray[np.uint8]) -> None:
     """The light that comes through (Beer and Lambert), and of several samples for a pixel their mean.
 

@@ -13,10 +13,11 @@ from dicomfab.fabricate.anatomy.body import Body, Region, person, truth
 from dicomfab.fabricate.anatomy.scene import Grid
 from dicomfab.fabricate.anatomy.thorax import build_thorax
 from dicomfab.fabricate.anatomy.tissue import LABEL_COUNT, Tissue
+from dicomfab.fabricate.render import nm_heart
 
 REGIONS: tuple[Region, ...] = get_args(Region)
-# Of the labels below, as they were when only the chest existed.
-CHEST_SHA256 = "67ca260cb3ab7ef9b75bea002b4c61218d547ce44f026357484e3d2982bf9e18"
+# Of the labels below: what changes them must change RENDERER_VERSION too.
+CHEST_SHA256 = "c7f49e26273b81116543bcd9f2daf5b059429cf5c2e6a12bfaa9b19721226b4d"
 
 
 def painted(body: Body, step_mm: float = 4.0) -> NDArray[np.uint8]:
@@ -143,6 +144,51 @@ def test_the_oblique_view_has_the_muscle_towards_the_armpit() -> None:
         assert armpit[0] * sign > 0
         assert armpit[2] > 0
         assert np.allclose(np.cross(body.axes[0], body.axes[1]), body.axes[2])
+
+
+def test_the_pectoral_muscle_is_a_triangle_with_a_convex_border() -> None:
+    body = regions.build("breast", 3, "F", side="L", view="MLO")
+    nipple, (top, _, _) = body.landmarks["nipple"], body.extent_mm[1]
+    xs = np.linspace(nipple[0] + 8, top - 40, 12)
+    ys = np.arange(-120.0, 0.0, 0.5)
+    reach = []
+    for x in xs:
+        line = body.scene.voxels(Grid((float(x), ys[0], -4.0), (1.0, 0.5, 1.0), (1, len(ys), 1)))[0, :, 0]
+        reach.append(-float(ys[line == Tissue.MUSCLE].min()))
+    steps = np.diff(reach)
+    assert (steps > 0).all()  # broader towards the armpit
+    assert reach[-1] > 2.5 * reach[0]
+    chord = np.linspace(reach[0], reach[-1], len(reach))
+    assert (np.array(reach)[1:-1] > chord[1:-1]).all()  # convex to the front
+
+
+def test_the_shinbone_has_two_bowls_and_two_spines() -> None:
+    body = regions.build("knee", 3, "M", side="L")
+    heights = np.arange(-12.0, 8.0, 0.2)
+    solid = (Tissue.COMPACT_BONE, Tissue.YELLOW_MARROW)
+
+    def surface(x: float) -> float:
+        """Where bone ends, from within the shinbone upwards, between its joint surface and the condyles."""
+        column = body.scene.voxels(Grid((x, 2.0, heights[0]), (1.0, 1.0, 0.2), (len(heights), 1, 1)))[:, 0, 0]
+        return float(heights[np.argmin(np.isin(column, solid))])
+
+    scale = person(3, "M").size
+    for side in (-1, 1):
+        rim, bowl, spine = (surface(side * x * scale) for x in (33.0, 20.5, 5.2))
+        assert rim - bowl > 1.5
+        assert spine - rim > 3.0
+    assert spine < surface(-5.2 * scale)  # the medial one is higher
+
+
+@pytest.mark.parametrize("region", ["chest", "whole"])
+def test_the_left_ventricle_is_whole(region: Region) -> None:
+    """The diaphragm gives way to it."""
+    for seed, sex in ((1, "M"), (2, "F"), (7, "M")):
+        body = regions.build(region, seed, sex)
+        view = nm_heart.ShortAxis.of(person(seed, sex), 9)
+        for angle in np.linspace(-0.4, 0.55, 20) * np.pi:  # lateral and inferior wall
+            across, down = 29.0 * np.cos(angle) * view.scale, 28.0 * np.sin(angle) * view.scale
+            assert body.scene.label_at(*view.point_mm(across, down, 0.0)) == Tissue.MYOCARDIUM
 
 
 def test_dense_breasts_have_more_gland() -> None:
