@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# Install the real peers that the tests talk to: DCMTK, Orthanc, Chromium. Debian's orthanc package starts a server on
-# 4242 and 8042 when it is installed; here it must not. Elsewhere than on Debian as root this only says what is missing.
+# Install the real peers that the tests talk to: DCMTK, GDCM, Orthanc, PostgreSQL, Chromium. Debian's orthanc package
+# starts a server on 4242 and 8042 when it is installed, and postgresql one on 5432; here they must not. Elsewhere than
+# on Debian as root this only says what is missing.
 set -euo pipefail
-declare -A program=([dcmtk]=storescu [orthanc]=Orthanc [chromium]=chromium [lsof]=lsof)
+declare -A program=([dcmtk]=storescu [libgdcm-tools]=gdcmconv [orthanc]=Orthanc [postgresql]=initdb
+  [chromium]=chromium [lsof]=lsof)
+# Debian keeps PostgreSQL's own programs outside the path.
+searched="$PATH:/usr/sbin$(printf ':%s' /usr/lib/postgresql/*/bin)"
 missing=()
 for package in "${!program[@]}"; do
-  PATH="$PATH:/usr/sbin" command -v "${program[$package]}" >/dev/null || missing+=("$package")
+  PATH="$searched" command -v "${program[$package]}" >/dev/null || missing+=("$package")
 done
 [ ${#missing[@]} = 0 ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
@@ -32,9 +36,9 @@ echo "Installing ${missing[*]} ..."
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-# Where systemd runs, the package's unit would start at the next boot.
+# Where systemd runs, the packages' units would start at the next boot.
 if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
   for package in "${missing[@]}"; do
-    [ "$package" = orthanc ] && systemctl disable --now orthanc.service >/dev/null 2>&1 || true
+    case "$package" in orthanc | postgresql) systemctl disable --now "$package.service" >/dev/null 2>&1 || true ;; esac
   done
 fi

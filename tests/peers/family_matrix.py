@@ -21,6 +21,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
 from dicomfab.fabricate.encode.series import described, encode_series
+from dicomfab.fabricate.iods.image_pixel import even
 from dicomfab.fabricate.kinds import KINDS
 from dicomfab.fabricate.plan import SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedStudy, SeriesRecipe, StudyRecipe, resolve
@@ -38,23 +39,30 @@ WORKERS = 2
 LARGE_BYTES = 4_000_000
 
 # Who decodes a transfer syntax besides ourselves. What is installed for pydicom decodes no JPEG of 12 bit, no JPEG
-# lossless, no JPEG-LS and no high-throughput JPEG 2000; DCMTK no JPEG 2000 at all.
+# lossless, no JPEG-LS and no high-throughput JPEG 2000; DCMTK no JPEG 2000 at all. GDCM is the program, not the Python
+# package: pydicom would take that for its own decoder, and longer to import than it does for users.
 DECODERS: dict[str, tuple[str, ...]] = {
-    "implicit": ("pydicom", "dcmconv"),
-    "explicit": ("pydicom", "dcmconv"),
-    "big-endian": ("pydicom", "dcmconv"),
-    "deflated": ("pydicom", "dcmconv"),
-    "rle": ("pydicom", "dcmdrle"),
-    "jpeg": ("pydicom", "dcmdjpeg"),
-    "jpeg-extended": ("dcmdjpeg",),
-    "jpeg-lossless": ("dcmdjpeg",),
-    "jpeg-ls": ("dcmdjpls",),
-    "jpeg-ls-near": ("dcmdjpls",),
-    "j2k": ("pydicom", "openjpeg"),
-    "j2k-lossy": ("pydicom", "openjpeg"),
+    "implicit": ("pydicom", "dcmconv", "gdcmconv"),
+    "explicit": ("pydicom", "dcmconv", "gdcmconv"),
+    "big-endian": ("pydicom", "dcmconv", "gdcmconv"),
+    "deflated": ("pydicom", "dcmconv", "gdcmconv"),
+    "rle": ("pydicom", "dcmdrle", "gdcmconv"),
+    "jpeg": ("pydicom", "dcmdjpeg", "gdcmconv"),
+    "jpeg-extended": ("dcmdjpeg", "gdcmconv"),
+    "jpeg-lossless": ("dcmdjpeg", "gdcmconv"),
+    "jpeg-ls": ("dcmdjpls", "gdcmconv"),
+    "jpeg-ls-near": ("dcmdjpls", "gdcmconv"),
+    "j2k": ("pydicom", "openjpeg", "gdcmconv"),
+    "j2k-lossy": ("pydicom", "openjpeg", "gdcmconv"),
     "htj2k": ("openjpeg",),
 }
-_OPTIONS = {"dcmconv": ("+te",)}
+# Where GDCM's result is not what the others give; a test proves each, so that a newer GDCM tells when one is over.
+GDCM_DIFFERS = {
+    "htj2k": "it reads no high-throughput JPEG 2000",
+    "jpeg": "colour stays YBR_FULL, and is converted here",
+    "deflated": "rows of single bits count as whole bytes, so zeros are appended, which are cut off here",
+}
+_OPTIONS = {"dcmconv": ("+te",), "gdcmconv": ("--raw",)}
 
 
 @dataclass(frozen=True)
@@ -158,7 +166,7 @@ def decoded(by: str, file: InstanceFile, description: PixelDescription, folder: 
     """The samples that a decoder gives, as those of :meth:`Native.pixels`.
 
     Args:
-        by: ``pydicom``, ``openjpeg``, ``ours``, or a program of DCMTK that writes native pixels.
+        by: ``pydicom``, ``openjpeg``, ``ours``, or a program of DCMTK or GDCM that writes native pixels.
         file: the instance.
         description: of the native pixels that it was made of.
         folder: where a decoded copy may lie for a while.
@@ -168,24 +176,37 @@ def decoded(by: str, file: InstanceFile, description: PixelDescription, folder: 
     if by == "openjpeg":
         frames = generate_frames(pydicom.dcmread(file.path).PixelData, number_of_frames=description.frames)
         return _shaped(np.stack([openjpeg.decode(frame) for frame in frames]), description)
-    if by == "ours":
-        copy = transcode(file, EXPLICIT_LITTLE, folder).path
-    else:
-        copy = folder / f"{file.path.stem}.{by}.dcm"
-        command = [program(by), *_OPTIONS.get(by, ()), str(file.path), str(copy)]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=120, check=False)
-        if done.returncode:
-            raise RuntimeError(f"{by} ended with code {done.returncode}: {done.stderr.strip()[-300:]}")
+    copy = transcode(file, EXPLICIT_LITTLE, folder).path if by == "ours" else converted(by, file.path, folder)
     try:
-        return _native_pixels(pydicom.dcmread(copy), description)
+        return _native_pixels(pydicom.dcmread(copy), description, by)
     finally:
         copy.unlink()
 
 
-def _native_pixels(ds: Dataset, description: PixelDescription) -> NDArray[Any]:
-    if ds.PhotometricInterpretation != description.photometric:
-        raise RuntimeError(f"decoded to {ds.PhotometricInterpretation} instead of {description.photometric}")
-    return _shaped(pydicom.pixels.pixel_array(ds, raw=True), description)
+def converted(by: str, path: Path, folder: Path) -> Path:
+    """A copy with native pixels, by a program of DCMTK or GDCM.
+
+    Raises:
+        RuntimeError: the program says that it cannot.
+    """
+    copy = folder / f"{path.stem}.{by}.dcm"
+    command = [program(by), *_OPTIONS.get(by, ()), str(path), str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=120, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{by} ended with code {done.returncode}: {done.stderr.strip()[-300:]}")
+    return copy
+
+
+def _native_pixels(ds: Dataset, description: PixelDescription, by: str) -> NDArray[Any]:
+    photometric = str(ds.PhotometricInterpretation)
+    if by == "gdcmconv" and description.bits_allocated == 1:
+        ds.PixelData = ds.PixelData[: even(-(-description.rows * description.columns * description.frames // 8))]
+    pixels = pydicom.pixels.pixel_array(ds, raw=True)
+    if by == "gdcmconv" and photometric == "YBR_FULL":
+        pixels, photometric = pydicom.pixels.convert_color_space(pixels, photometric, "RGB"), "RGB"
+    if photometric != description.photometric:
+        raise RuntimeError(f"decoded to {photometric} instead of {description.photometric}")
+    return _shaped(pixels, description)
 
 
 def _samples(data: bytes, description: PixelDescription) -> NDArray[Any]:

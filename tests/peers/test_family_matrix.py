@@ -34,7 +34,9 @@ from tests.peers import programs
 from tests.peers.dciodvfy import dciodvfy
 from tests.peers.family_matrix import (
     DECODERS,
+    GDCM_DIFFERS,
     Native,
+    converted,
     decoded,
     held,
     natives,
@@ -227,12 +229,28 @@ def test_the_judges_see_what_is_wrong(tmp_path: Path) -> None:
     data = bytearray(plain.path.read_bytes())
     data[-1] ^= 1
     plain.path.write_bytes(data)
-    for decoder in ("pydicom", "dcmconv"):
+    for decoder in ("pydicom", "dcmconv", "gdcmconv"):
         assert list(_pixels(decoder, native, plain, writable("explicit"), tmp_path))
     assert list(_pixels("dcmdjpeg", native, plain, writable("jpeg"), tmp_path)) == []  # one grey level is in bounds
     data[-200_000:] = bytes(200_000)
     plain.path.write_bytes(data)
     assert list(_pixels("pydicom", native, plain, writable("jpeg"), tmp_path))
+
+
+def test_gdcm_differs_where_we_say_so(tmp_path: Path) -> None:
+    def by_gdcm(kind: str, name: str) -> tuple[pydicom.Dataset, pydicom.Dataset]:
+        file = natives(kind)[0].write(writable(name), tmp_path / f"{name}.dcm")
+        return pydicom.dcmread(converted("gdcmconv", file.path, tmp_path)), pydicom.dcmread(file.path)
+
+    assert set(GDCM_DIFFERS) == {"htj2k", "jpeg", "deflated"}
+    with pytest.raises(RuntimeError, match="Could not read"):
+        by_gdcm("mr-knee", "htj2k")
+    copy, _ = by_gdcm("sc-rgb", "jpeg")
+    assert copy.PhotometricInterpretation == "YBR_FULL"
+    copy, before = by_gdcm("sc-multiframe-bit", "deflated")
+    assert copy.Columns % 8
+    assert len(copy.PixelData) == copy.NumberOfFrames * copy.Rows * -(-copy.Columns // 8) > len(before.PixelData)
+    assert copy.PixelData == before.PixelData.ljust(len(copy.PixelData), b"\0")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,6 +9,7 @@ import pydicom
 import pytest
 from pydicom.uid import UID
 
+from dicomfab.fabricate.kinds import KINDS
 from dicomfab.validity.expected import EXPECTED
 from dicomfab.validity.external import check_entities, check_iod, find_tools
 from dicomfab.validity.findings import Finding, Severity
@@ -53,8 +54,24 @@ def test_a_fabricated_study_is_valid(study: list[Path]) -> None:
     assert all(g.finding.reason for g in report.groups() if g.finding.severity == Severity.EXPECTED)
 
 
-def test_strict_counts_what_is_expected(study: list[Path]) -> None:
-    assert validate(study, strict=True).verdict == "invalid"
+def test_strict_counts_warnings_but_only_strict_all_expected_ones(
+    study: list[Path], card: Path, tmp_path: Path
+) -> None:
+    assert validate(study, strict=True).verdict == "valid"
+    report = validate(study, strict_all=True)
+    assert (report.verdict, report.invalid_files) == ("invalid", len(study))
+    doubtful = changed(card, tmp_path / "doubtful.dcm", WindowCenter="30000")
+    (finding,) = severe(validate([doubtful]))
+    assert (finding.rule, finding.severity) == ("window-range", Severity.WARNING)
+    assert validate([doubtful]).verdict == "valid"
+    assert validate([doubtful], strict=True).verdict == validate([doubtful], strict_all=True).verdict == "invalid"
+
+
+def test_every_kind_passes_strictly(tmp_path: Path) -> None:
+    report = validate(made(tmp_path, **{name.replace("-", "_"): 2 if KINDS[name].counted else None for name in KINDS}))
+    assert severe(report) == []
+    assert report.invalid_files == 0
+    assert {group.finding.severity for group in report.groups()} >= {Severity.EXPECTED}
 
 
 @pytest.mark.parametrize(

@@ -123,10 +123,12 @@ def preview(
 
     from dicomfab.model.errors import NotFound
     from dicomfab.pixels.picture import png
+    from dicomfab.services.previews import resolve_preview
 
     wanted = application().recipes.load(actor(), recipe).recipe.study()
     wanted = dataclasses.replace(wanted, seed=wanted.seed if seed is None else seed)
-    shown = application().studies.preview(actor(), application().studies.resolve_recipe(actor(), wanted))
+    studies = application().studies
+    shown = studies.preview(actor(), resolve_preview(studies, actor(), wanted))
     if series > len(shown):
         raise NotFound(
             f"{recipe} has {len(shown)} series, not {series}", remedy=f"give --series from 1 to {len(shown)}"

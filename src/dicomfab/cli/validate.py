@@ -36,7 +36,13 @@ def validate(
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="Files checked at a time; one for each processor if not given.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Count all warnings as errors, expected ones too.")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Count warnings as errors, but no expected ones: those have a reason."),
+    ] = False,
+    strict_all: Annotated[
+        bool, typer.Option("--strict-all", help="Count all warnings as errors, expected ones too.")
+    ] = False,
     as_json: output.Json = False,
 ) -> None:
     """Check DICOM files with dciodvfy, dcentvfy and rules of our own; every frame is decoded.
@@ -51,7 +57,7 @@ def validate(
         )
     service = application().validation
     with shown("validate", quiet=as_json) as view:
-        options: dict[str, Any] = {"jobs": jobs, "strict": strict}
+        options: dict[str, Any] = {"jobs": jobs, "strict": strict, "strict_all": strict_all}
         options |= {"on_progress": view.on_progress, "cancelled": view.cancelled}
         report = service.study(actor(), study, **options) if study else service.files(actor(), paths or [], **options)
     if as_json:

@@ -30,6 +30,7 @@ class ValidationService:
         *,
         jobs: int | None = None,
         strict: bool = False,
+        strict_all: bool = False,
         on_progress: OnProgress = ignore,
         cancelled: Cancelled = never,
     ) -> Report:
@@ -39,7 +40,8 @@ class ValidationService:
             actor: who asks. Nobody knows where plain files come from, so they count as production.
             paths: files and folders.
             jobs: files checked at a time; one for each processor by default.
-            strict: let warnings count, expected ones too.
+            strict: let warnings count as errors; expected ones do not.
+            strict_all: let expected warnings count as well, and so all others.
             on_progress: told how many files are done.
             cancelled: asked before each file.
 
@@ -48,7 +50,7 @@ class ValidationService:
             NotFound: there is not one DICOM file.
         """
         require(actor, Action.VIEW, Scope.PROD)
-        return _validated(paths, jobs, strict, on_progress, cancelled)
+        return _validated(paths, jobs, strict, strict_all, on_progress, cancelled)
 
     def study(
         self,
@@ -57,6 +59,7 @@ class ValidationService:
         *,
         jobs: int | None = None,
         strict: bool = False,
+        strict_all: bool = False,
         on_progress: OnProgress = ignore,
         cancelled: Cancelled = never,
     ) -> Report:
@@ -67,6 +70,7 @@ class ValidationService:
             reference: Study Instance UID, accession number or ``latest``.
             jobs: as in :meth:`files`.
             strict: as in :meth:`files`.
+            strict_all: as in :meth:`files`.
             on_progress: as in :meth:`files`.
             cancelled: as in :meth:`files`.
 
@@ -75,11 +79,16 @@ class ValidationService:
         """
         detail = self.studies.show(actor, self.studies.resolve_reference(actor, reference))
         instances = self.studies.local.instances(detail.summary.study_instance_uid)
-        return _validated([instance.path for instance in instances], jobs, strict, on_progress, cancelled)
+        return _validated([instance.path for instance in instances], jobs, strict, strict_all, on_progress, cancelled)
 
 
 def _validated(
-    paths: Sequence[Path], jobs: int | None, strict: bool, on_progress: OnProgress, cancelled: Cancelled
+    paths: Sequence[Path],
+    jobs: int | None,
+    strict: bool,
+    strict_all: bool,
+    on_progress: OnProgress,
+    cancelled: Cancelled,
 ) -> Report:
     from dicomfab.validity.run import validate
 
@@ -93,7 +102,9 @@ def _validated(
     def report_on(stage: str, done: int, total: int) -> None:
         on_progress(Progress(stage, done, total))
 
-    report = validate(paths, jobs=jobs, strict=strict, on_progress=report_on, cancelled=cancelled)
+    report = validate(
+        paths, jobs=jobs, strict=strict, strict_all=strict_all, on_progress=report_on, cancelled=cancelled
+    )
     if not report.files and not report.stopped:
         raise _nothing(paths, report)
     return report

@@ -1,7 +1,7 @@
 """Messages of dciodvfy that are expected, each with its reason. They are shown as such and not counted.
 
 A message belongs here only if the instance is right and the message is noise, or a matter of taste; never to keep a
-report short. ``dicomfab validate --strict`` counts them all.
+report short. ``dicomfab validate --strict-all`` counts them all.
 """
 
 from __future__ import annotations

@@ -85,9 +85,10 @@ class Report:
         skipped: files of folders that are no DICOM files.
         unreadable: files that could not be opened, with the reason.
         not_run: parts of the validation that could not be done at all, with the reason.
-        strict: whether warnings count as errors, expected ones too.
+        strict: whether warnings count as errors; expected ones do not.
         seconds: time taken.
         stopped: it was stopped by the user; the files that are here were checked.
+        strict_all: whether expected warnings count as well, and so all others.
     """
 
     files: tuple[FileResult, ...]
@@ -98,6 +99,7 @@ class Report:
     strict: bool = False
     seconds: float = 0.0
     stopped: bool = False
+    strict_all: bool = False
     _counts: Counter[Severity] = field(default_factory=Counter, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -110,8 +112,13 @@ class Report:
 
     def fails(self, findings: Iterable[Finding]) -> bool:
         """Whether one of the findings makes what it is about invalid."""
-        counted = {Severity.ERROR, Severity.WARNING, Severity.EXPECTED} if self.strict else {Severity.ERROR}
-        return any(finding.severity in counted for finding in findings)
+        counted = {
+            Severity.ERROR: True,
+            Severity.WARNING: self.strict or self.strict_all,
+            Severity.EXPECTED: self.strict_all,
+            Severity.INFO: False,
+        }
+        return any(counted[finding.severity] for finding in findings)
 
     @property
     def invalid_files(self) -> int:
@@ -165,7 +172,8 @@ class Report:
         """Everything as plain values."""
         return {
             "verdict": self.verdict,
-            "strict": self.strict,
+            "strict": self.strict or self.strict_all,
+            "strict_all": self.strict_all,
             "stopped": self.stopped,
             "seconds": round(self.seconds, 3),
             "files_checked": len(self.files),

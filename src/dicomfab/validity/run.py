@@ -35,6 +35,7 @@ def validate(
     *,
     jobs: int | None = None,
     strict: bool = False,
+    strict_all: bool = False,
     tools: Tools | None = None,
     on_progress: OnFile = lambda _stage, _done, _total: None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -44,7 +45,8 @@ def validate(
     Args:
         paths: files and folders.
         jobs: files checked at a time; one for each processor by default.
-        strict: let warnings count, expected ones too.
+        strict: let warnings count as errors; expected ones do not.
+        strict_all: let expected warnings count as well, and so all others.
         tools: the external validators; those of the installation by default.
         on_progress: told the stage, how many are done, and of how many.
         cancelled: asked before each file; what was checked until then is reported.
@@ -75,6 +77,7 @@ def validate(
         strict,
         time.perf_counter() - start,
         stopped,
+        strict_all,
     )
 
 

@@ -39,8 +39,13 @@ def test_valid_files(validate, folder):
 
 def test_strict(validate, folder):
     result = validate(folder, "--strict")
+    assert result.code == 0
+    assert "VALID   3 files, 0 invalid; 0 errors, 0 warnings, 12 expected" in result.out
+    result = validate(folder, "--strict-all")
     assert result.code == 8
     assert "INVALID   3 files, 3 invalid" in result.out
+    report = json.loads(validate(folder, "--strict-all", "--json").out)
+    assert (report["strict"], report["strict_all"], report["files_invalid"]) == (True, True, 3)
 
 
 def test_a_fault_is_explained(validate, folder, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -246,10 +247,32 @@ def test_mapped_keeps_order_and_takes_little_ahead(workers: int) -> None:
             taken.append(number)
             yield number
 
-    results = mapped(lambda number: number * number, items(), workers, 4)
+    results = mapped(lambda number: number * number, items(), 100, workers, 4)
     assert next(results) == 0
     assert len(taken) <= (workers + 1) * 4
     assert list(results) == [number * number for number in range(1, 100)]
+
+
+def test_mapped_hands_over_less_towards_the_end() -> None:
+    """One batch for each of two threads would leave one of them with half of the work at the end."""
+    taken: list[int] = []
+    threads: list[str] = []
+
+    def items() -> Iterator[int]:
+        for number in range(9):
+            taken.append(number)
+            yield number
+
+    def work(number: int) -> int:
+        threads.append(threading.current_thread().name)
+        return number
+
+    results = mapped(work, items(), 9, 2, 8)
+    assert next(results) == 0
+    assert len(taken) == 4  # 9, 7 and 6 are left: 2, 1 and 1
+    assert list(results) == list(range(1, 9))
+    assert len(threads) == 9
+    assert threading.current_thread().name not in threads
 
 
 def test_an_error_of_one_frame_reaches_the_caller() -> None:
@@ -258,7 +281,7 @@ def test_an_error_of_one_frame_reaches_the_caller() -> None:
             raise ValueError("seven")
         return number
 
-    results = mapped(work, iter(range(20)), 2, 2)
+    results = mapped(work, iter(range(20)), 20, 2, 2)
     assert [next(results) for _ in range(6)] == list(range(6))
     with pytest.raises(ValueError, match="seven"):
         list(results)

@@ -60,14 +60,15 @@ def deflated(data: Buffer) -> bytes:
     return stream.compress(data) + stream.flush(zlib.Z_FULL_FLUSH)
 
 
-def mapped(work: Callable[[T], U], items: Iterator[T], workers: int, batch: int) -> Iterator[U]:
+def mapped(work: Callable[[T], U], items: Iterator[T], count: int, workers: int, batch: int) -> Iterator[U]:
     """``work`` on each item, on threads.
 
     Args:
         work: must release the GIL to gain anything from threads.
         items: taken in the caller's thread.
+        count: how many items there are, about.
         workers: threads; the results do not depend on it. With one, the caller's thread does the work.
-        batch: items that a thread is handed at once.
+        batch: items that a thread is handed at once; fewer towards the end, so that all threads end together.
 
     Yields:
         The results in order; at most ``workers + 2`` batches are in memory, as items or as results.
@@ -82,7 +83,8 @@ def mapped(work: Callable[[T], U], items: Iterator[T], workers: int, batch: int)
     pending: deque[Future[list[U]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="encode") as pool:
         try:
-            while some := list(islice(items, batch)):
+            while some := list(islice(items, min(batch, max(1, count // (2 * workers))))):
+                count -= len(some)
                 pending.append(pool.submit(run, some))
                 if len(pending) > workers:
                     yield from pending.popleft().result()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Final
 
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from dicomfab.fabricate.encode.frames import DEFLATE_END, deflated, frame_coder, mapped
@@ -83,8 +84,8 @@ class _Encoder:
         coder = frame_coder(self._syntax, self._description, quality, planes=planes)
         native = map(self._checked, self._plan.pixels())
         batch = max(1, _BATCH_BYTES // max(1, self._description.frame_bytes))
-        frames = mapped(coder, native, workers, batch) if coder else native
         count = self._plan.frames
+        frames = mapped(coder, native, self._plan.count * count, workers, batch) if coder else native
         left: Iterator[Buffer] = iter(())
         for index in range(self._plan.count):
             for _ in left:  # what was not taken of the instance before
@@ -193,7 +194,8 @@ def _with_coding(dataset: Dataset, syntax: Writable) -> Dataset:
         # ImageType stays: what an acquisition device compresses at once is an original (PS3.3 C.7.6.1.1.5).
         values |= {"LossyImageCompression": "01", _RATIO: "1", "LossyImageCompressionMethod": syntax.method}
     changed = Dataset()
-    changed.update({element.tag: element for element in dataset if element.keyword not in values})
+    replaced = set(map(tag_for_keyword, values))
+    changed.update({tag: element for tag, element in dataset.items() if tag not in replaced})
     for keyword, value in values.items():
         setattr(changed, keyword, value)
     return changed

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO, Final, Literal, cast
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
@@ -26,13 +27,10 @@ def encode_dataset(dataset: Dataset, encoding: Encoding = _EXPLICIT) -> bytes:
     """Encode a data set with defined lengths.
 
     Args:
-        dataset: without encapsulated pixel data.
+        dataset: without encapsulated pixel data. Elements of :mod:`.items` are taken as they are.
         encoding: a native one; deflation is left to the caller.
     """
-    buffer = DicomBytesIO()
-    buffer.is_little_endian, buffer.is_implicit_VR = True, False
-    write_dataset(buffer, dataset)
-    encoded = buffer.getvalue()
+    encoded = _as_explicit(dataset)
     if (encoding.explicit, encoding.little) == (True, True):
         return encoded
     # pydicom leaves the bytes of words (VR OW) in the order that they have in memory; the rewriter turns them.
@@ -42,6 +40,22 @@ def encode_dataset(dataset: Dataset, encoding: Encoding = _EXPLICIT) -> bytes:
         output.flush()
         file.seek(0)
         return file.read()
+
+
+def _as_explicit(dataset: Dataset) -> bytes:
+    """The data set in Explicit VR Little Endian; pydicom would decode what is encoded already, to encode it again."""
+    ready = [element for element in dataset.values() if isinstance(element, RawDataElement)]
+    rest = Dataset({tag: element for tag, element in dataset.items() if not isinstance(element, RawDataElement)})
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    write_dataset(buffer, rest)
+    encoded = buffer.getvalue()
+    for element in ready:
+        place = next((start for tag, start, _ in _elements(encoded, _EXPLICIT) if tag > element.tag), len(encoded))
+        value = element.value or b""
+        head = header(_EXPLICIT, element.tag, str(element.VR).encode("ascii"), len(value))
+        encoded = b"".join((encoded[:place], head, value, encoded[place:]))
+    return encoded
 
 
 class HeaderTemplate:
@@ -107,12 +121,16 @@ def _element_head(tag: int, keyword: str, encoding: Encoding) -> bytes:
 
 
 def _locate(encoded: bytes, tags: Sequence[int], encoding: Encoding) -> list[tuple[int, int]]:
-    """Where the elements with these tags (in rising order) begin and end, by walking the top level."""
-    found: dict[int, tuple[int, int]] = {}
+    """Where the elements with these tags begin and end."""
+    found = {tag: (start, end) for tag, start, end in _elements(encoded, encoding)}
+    return [found[tag] for tag in tags]
+
+
+def _elements(encoded: bytes, encoding: Encoding) -> Iterator[tuple[int, int, int]]:
+    """Tag, beginning and end of each element of the top level."""
     source = Source(cast(BinaryIO, io.BytesIO(encoded)), 0, len(encoded))
     while source.position < len(encoded):
         start = source.position
         tag, _, length = read_header(source, encoding)
         source.seek(source.position + length)
-        found[tag] = (start, source.position)
-    return [found[tag] for tag in tags]
+        yield tag, start, source.position

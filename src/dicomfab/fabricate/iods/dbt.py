@@ -12,8 +12,10 @@ from pydicom.sequence import Sequence
 
 from dicomfab import __version__
 from dicomfab.fabricate.anatomy.breast import Side
+from dicomfab.fabricate.encode.items import Item
 from dicomfab.fabricate.iods import xray
 from dicomfab.fabricate.iods.common import base, clock, coded
+from dicomfab.fabricate.iods.enhanced import each_frame
 from dicomfab.fabricate.iods.mammography import BREAST, CODES, Compression
 from dicomfab.fabricate.plan import SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
@@ -28,6 +30,7 @@ _PROJECTIONS: Final = 15
 _SCAN_S: Final = 3.7
 _RELATIVE_EXPOSURE: Final = 400
 _DIMENSIONS: Final = "dimensions"
+_IMAGE_TYPE: Final = ("DERIVED", "PRIMARY", "TOMOSYNTHESIS", "NONE")
 
 
 def plan(study: ResolvedStudy, series: ResolvedSeries, series_number: int, workers: int) -> Iterator[SeriesPlan]:
@@ -69,13 +72,13 @@ def _dataset(one: Compression, series_number: int, count: int, delay_s: float) -
     ds.XRay3DReconstructionSequence = Sequence([_reconstruction()])
     ds.NumberOfFrames = str(count)
     ds.SharedFunctionalGroupsSequence = Sequence([_shared(one, count)])
-    ds.PerFrameFunctionalGroupsSequence = Sequence(_frames(one, count))
+    each_frame(ds, _frames(one, count))
     return ds
 
 
 def _image(ds: Dataset) -> None:
     """X-Ray 3D Image and Image Pixel."""
-    ds.ImageType = ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "NONE"]
+    ds.ImageType = list(_IMAGE_TYPE)
     xray.stored(ds, dbt.PLANE_ROWS, dbt.PLANE_COLUMNS, _BITS, "MONOCHROME2")
     ds.PresentationLUTShape = "IDENTITY"
     ds.ContentQualification = "RESEARCH"
@@ -197,37 +200,32 @@ def _shared(one: Compression, count: int) -> Dataset:
     return group
 
 
-def _frame_type() -> Dataset:
-    """X-Ray 3D Frame Type, which may not be shared."""
-    kind = Dataset()
-    kind.FrameType = ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "NONE"]
-    kind.PixelPresentation = "MONOCHROME"
-    kind.VolumetricProperties = "VOLUME"
-    kind.VolumeBasedCalculationTechnique = "TOMOSYNTHESIS"
-    kind.ReconstructionIndex = 1
-    return kind
-
-
-def _frames(one: Compression, count: int) -> list[Dataset]:
+def _frames(one: Compression, count: int) -> Iterator[Item]:
     """Functional groups of each plane."""
-    groups = []
+    # X-Ray 3D Frame Type may not be shared.
+    kind: Item = {
+        "FrameType": _IMAGE_TYPE,
+        "PixelPresentation": "MONOCHROME",
+        "VolumetricProperties": "VOLUME",
+        "VolumeBasedCalculationTechnique": "TOMOSYNTHESIS",
+        "ReconstructionIndex": 1,
+    }
+    time = one.study.study_date + clock(one.study.study_time, 60)
     for n, z_mm in enumerate(dbt.heights_mm(one.pressed.thickness_mm, count), start=1):
-        content = Dataset()
-        content.FrameAcquisitionNumber = 1
-        content.FrameReferenceDateTime = one.study.study_date + clock(one.study.study_time, 60)
-        content.FrameAcquisitionDateTime = content.FrameReferenceDateTime
-        content.FrameAcquisitionDuration = _SCAN_S * 1000
-        content.StackID = "1"
-        content.InStackPositionNumber = n
-        content.DimensionIndexValues = [1, n]
-        position = Dataset()
-        position.ImagePositionPatient = [f"{value:.4f}" for value in _corner(one, z_mm)]
-        group = Dataset()
-        group.FrameContentSequence = Sequence([content])
-        group.PlanePositionSequence = Sequence([position])
-        group.XRay3DFrameTypeSequence = Sequence([_frame_type()])
-        groups.append(group)
-    return groups
+        content: Item = {
+            "FrameAcquisitionNumber": 1,
+            "FrameReferenceDateTime": time,
+            "FrameAcquisitionDateTime": time,
+            "FrameAcquisitionDuration": _SCAN_S * 1000,
+            "StackID": "1",
+            "InStackPositionNumber": n,
+            "DimensionIndexValues": [1, n],
+        }
+        yield {
+            "FrameContentSequence": [content],
+            "PlanePositionSequence": [{"ImagePositionPatient": [f"{value:.4f}" for value in _corner(one, z_mm)]}],
+            "XRay3DFrameTypeSequence": [kind],
+        }
 
 
 def _directions(one: Compression) -> tuple[list[float], list[float]]:

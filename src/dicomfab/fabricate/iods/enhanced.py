@@ -9,11 +9,13 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
+from dicomfab.fabricate.encode.items import Item, sequence
 from dicomfab.fabricate.iods.common import base, burned_in, clock
 from dicomfab.fabricate.recipe import ResolvedStudy
 from dicomfab.fabricate.render.planes import Stack
 
 _STACK: Final = "1"
+_PER_FRAME: Final = "PerFrameFunctionalGroupsSequence"
 
 
 def group(**values: object) -> Sequence:
@@ -47,6 +49,11 @@ def enhanced_base(study: ResolvedStudy, sop_class_uid: str, modality: str, numbe
     ds.LossyImageCompression = "00"
     burned_in(ds, identifies_patient=False)
     return ds
+
+
+def each_frame(ds: Dataset, frames: Iterable[Item]) -> None:
+    """PerFrameFunctionalGroupsSequence (5200,9230), encoded already: it has an item for each frame."""
+    ds[_PER_FRAME] = sequence(_PER_FRAME, frames)
 
 
 def pixels(ds: Dataset, slices: Stack) -> None:
@@ -107,7 +114,7 @@ def shared_groups(ds: Dataset, slices: Stack, windows: Iterable[tuple[int, int, 
     return shared
 
 
-def frame_groups(study: ResolvedStudy, slices: Stack, index: int, start_s: float, duration_s: float) -> Dataset:
+def frame_groups(study: ResolvedStudy, slices: Stack, index: int, start_s: float, duration_s: float) -> Item:
     """The functional groups of one frame: its content, with its time, and its position.
 
     Args:
@@ -116,18 +123,19 @@ def frame_groups(study: ResolvedStudy, slices: Stack, index: int, start_s: float
         index: of the frame, from 0.
         start_s: of its acquisition, after the start of the study.
         duration_s: of its acquisition.
+
+    Returns:
+        Elements by keyword, to which a modality adds its own.
     """
-    frame = Dataset()
-    time = study.study_date + clock(study.study_time, start_s)
-    frame.FrameContentSequence = group(
-        FrameAcquisitionNumber=1,
-        FrameAcquisitionDateTime=time,
-        FrameReferenceDateTime=study.study_date + clock(study.study_time, start_s + duration_s / 2),
-        FrameAcquisitionDuration=duration_s * 1000,
-        DimensionIndexValues=[1, index + 1],
-        StackID=_STACK,
-        InStackPositionNumber=index + 1,
-        TemporalPositionIndex=1,
-    )
-    frame.PlanePositionSequence = group(ImagePositionPatient=[f"{value:.6f}" for value in slices.position_mm(index)])
-    return frame
+    content: Item = {
+        "FrameAcquisitionNumber": 1,
+        "FrameAcquisitionDateTime": study.study_date + clock(study.study_time, start_s),
+        "FrameReferenceDateTime": study.study_date + clock(study.study_time, start_s + duration_s / 2),
+        "FrameAcquisitionDuration": duration_s * 1000,
+        "DimensionIndexValues": [1, index + 1],
+        "StackID": _STACK,
+        "InStackPositionNumber": index + 1,
+        "TemporalPositionIndex": 1,
+    }
+    position: Item = {"ImagePositionPatient": [f"{value:.6f}" for value in slices.position_mm(index)]}
+    return {"FrameContentSequence": [content], "PlanePositionSequence": [position]}

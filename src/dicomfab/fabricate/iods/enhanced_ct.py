@@ -9,9 +9,18 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from dicomfab.fabricate.encode.items import Item
 from dicomfab.fabricate.iods import ct, regions
 from dicomfab.fabricate.iods.common import coded
-from dicomfab.fabricate.iods.enhanced import dimensions, enhanced_base, frame_groups, group, pixels, shared_groups
+from dicomfab.fabricate.iods.enhanced import (
+    dimensions,
+    each_frame,
+    enhanced_base,
+    frame_groups,
+    group,
+    pixels,
+    shared_groups,
+)
 from dicomfab.fabricate.iods.image_pixel import numbered
 from dicomfab.fabricate.plan import SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
@@ -64,7 +73,7 @@ def _dataset(study: ResolvedStudy, number: int, slices: Stack) -> Dataset:
     _acquisition(shared)
     _reconstruction(shared, slices)
     _beam(shared)
-    ds.PerFrameFunctionalGroupsSequence = Sequence(_frame(study, slices, index) for index in range(slices.count))
+    each_frame(ds, (_frame(study, slices, index) for index in range(slices.count)))
     return ds
 
 
@@ -145,14 +154,13 @@ def _beam(shared: Dataset) -> None:
     )
 
 
-def _frame(study: ResolvedStudy, slices: Stack, index: int) -> Dataset:
+def _frame(study: ResolvedStudy, slices: Stack, index: int) -> Item:
     protocol = _PROTOCOL
     start_s = _START_S + index * -slices.step_mm / protocol.table_speed_mm_s
-    frame = frame_groups(study, slices, index, start_s, protocol.rotation_s)
     z_mm = slices.location_mm(index)
-    frame.CTPositionSequence = group(
-        TablePosition=round(slices.location_mm(0) - z_mm, 4),
-        DataCollectionCenterPatient=[0.0, 0.0, z_mm],
-        ReconstructionTargetCenterPatient=[0.0, slices.first_mm[1], z_mm],
-    )
-    return frame
+    position: Item = {
+        "TablePosition": round(slices.location_mm(0) - z_mm, 4),
+        "DataCollectionCenterPatient": [0.0, 0.0, z_mm],
+        "ReconstructionTargetCenterPatient": [0.0, slices.first_mm[1], z_mm],
+    }
+    return {**frame_groups(study, slices, index, start_s, protocol.rotation_s), "CTPositionSequence": [position]}

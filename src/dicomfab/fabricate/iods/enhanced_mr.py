@@ -11,7 +11,15 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from dicomfab.fabricate.iods import mr, mr_protocols, regions
-from dicomfab.fabricate.iods.enhanced import dimensions, enhanced_base, frame_groups, group, pixels, shared_groups
+from dicomfab.fabricate.iods.enhanced import (
+    dimensions,
+    each_frame,
+    enhanced_base,
+    frame_groups,
+    group,
+    pixels,
+    shared_groups,
+)
 from dicomfab.fabricate.iods.image_pixel import numbered
 from dicomfab.fabricate.plan import SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
@@ -58,9 +66,7 @@ def _dataset(study: ResolvedStudy, number: int, slices: Stack) -> Dataset:
     _coils(shared)
     each_s = _PROTOCOL.duration_s
     # The slices of a two-dimensional acquisition are interleaved: each takes as long as all.
-    ds.PerFrameFunctionalGroupsSequence = Sequence(
-        frame_groups(study, slices, index, _START_S, each_s) for index in range(slices.count)
-    )
+    each_frame(ds, (frame_groups(study, slices, index, _START_S, each_s) for index in range(slices.count)))
     return ds
 
 

@@ -9,8 +9,10 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from dicomfab.fabricate.encode.items import Item
 from dicomfab.fabricate.iods import image_pixel, nuclear, regions
 from dicomfab.fabricate.iods.common import base, coded, instance_uid
+from dicomfab.fabricate.iods.enhanced import each_frame
 from dicomfab.fabricate.iods.pt import BED_S, SCAN_AFTER_S, Scan, pixels
 from dicomfab.fabricate.kinds import Code
 from dicomfab.fabricate.plan import SeriesPlan
@@ -31,7 +33,7 @@ def plan(study: ResolvedStudy, series: ResolvedSeries, series_number: int, worke
     shared.FrameAnatomySequence = _item(AnatomicRegionSequence=ds.AnatomicRegionSequence, FrameLaterality="U")
     del ds.AnatomicRegionSequence
     ds.SharedFunctionalGroupsSequence = Sequence([shared])
-    ds.PerFrameFunctionalGroupsSequence = Sequence(_frame(study, scan, index) for index in range(series.count))
+    each_frame(ds, (_frame(study, scan, index) for index in range(series.count)))
     yield SeriesPlan(
         dataset=ds,
         count=1,
@@ -201,35 +203,38 @@ def _real_world(scan: Scan) -> Sequence:
     return mappings
 
 
-def _frame(study: ResolvedStudy, scan: Scan, index: int) -> Dataset:
+def _frame(study: ResolvedStudy, scan: Scan, index: int) -> Item:
     """Functional groups of one frame."""
-    stack, start_s = scan.stack, scan.bed_start_s(index)
-    groups = Dataset()
-    groups.FrameContentSequence = _item(
-        FrameAcquisitionNumber=1,
-        FrameReferenceDateTime="".join(nuclear.moment(study, SCAN_AFTER_S + scan.reference_s(index))),
-        FrameAcquisitionDateTime="".join(nuclear.moment(study, SCAN_AFTER_S + start_s)),
-        FrameAcquisitionDuration=BED_S * 1000,
-        DimensionIndexValues=[1, index + 1],
-        TemporalPositionIndex=1,
-        StackID="1",
-        InStackPositionNumber=index + 1,
-    )
+    stack, start_s, reference_s = scan.stack, scan.bed_start_s(index), scan.reference_s(index)
+    content: Item = {
+        "FrameAcquisitionNumber": 1,
+        "FrameReferenceDateTime": "".join(nuclear.moment(study, SCAN_AFTER_S + reference_s)),
+        "FrameAcquisitionDateTime": "".join(nuclear.moment(study, SCAN_AFTER_S + start_s)),
+        "FrameAcquisitionDuration": BED_S * 1000,
+        "DimensionIndexValues": [1, index + 1],
+        "TemporalPositionIndex": 1,
+        "StackID": "1",
+        "InStackPositionNumber": index + 1,
+    }
     corner, z_mm = f"{stack.corner_mm:.4f}", f"{stack.z_mm(index):.4f}"
-    groups.PlanePositionSequence = _item(ImagePositionPatient=[corner, corner, z_mm])
-    groups.PETFrameCorrectionFactorsSequence = _item(
-        PrimaryPromptsCountsAccumulated=_prompts(scan, index),
-        SliceSensitivityFactor="1",
-        DecayFactor=f"{1 / nuclear.F18.remaining(scan.reference_s(index)):.6f}",
-        ScatterFractionFactor="0.34",
-        DeadTimeFactor="1.02",
-    )
-    groups.PETPositionSequence = _item(
-        TablePosition=stack.z_mm(index),
-        DataCollectionCenterPatient=[0.0, 0.0, stack.z_mm(index)],
-        ReconstructionTargetCenterPatient=[0.0, 0.0, stack.z_mm(index)],
-    )
-    return groups
+    factors: Item = {
+        "PrimaryPromptsCountsAccumulated": _prompts(scan, index),
+        "SliceSensitivityFactor": "1",
+        "DecayFactor": f"{1 / nuclear.F18.remaining(reference_s):.6f}",
+        "ScatterFractionFactor": "0.34",
+        "DeadTimeFactor": "1.02",
+    }
+    position: Item = {
+        "TablePosition": stack.z_mm(index),
+        "DataCollectionCenterPatient": [0.0, 0.0, stack.z_mm(index)],
+        "ReconstructionTargetCenterPatient": [0.0, 0.0, stack.z_mm(index)],
+    }
+    return {
+        "FrameContentSequence": [content],
+        "PlanePositionSequence": [{"ImagePositionPatient": [corner, corner, z_mm]}],
+        "PETFrameCorrectionFactorsSequence": [factors],
+        "PETPositionSequence": [position],
+    }
 
 
 def _prompts(scan: Scan, index: int) -> int:

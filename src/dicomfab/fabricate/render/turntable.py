@@ -42,7 +42,8 @@ def surfaces(scene: Scene, first: int, count: int, turn: int, workers: int) -> I
     """
     labels = _labels(scene)
     opacity, paint = _appearance()
-    solid = _blurred(opacity[labels])
+    solid = np.empty(_SHAPE, np.float32)
+    _blurred(labels, opacity, solid)
     mark = text_mask(SYNTHETIC, 18)
 
     def batch(index: int, _end: int) -> Bytes:
@@ -68,7 +69,8 @@ def brightest(scene: Scene, count: int, workers: int) -> Iterator[Bytes]:
     """
     grey = np.clip((hu_table() + 40) * (255 / 560), 0, 255).astype(np.float32)
     grey[[Tissue.COUCH, Tissue.COUCH_FOAM]] = 0
-    volume = _blurred(grey[_labels(scene)])
+    volume = np.empty(_SHAPE, np.float32)
+    _blurred(_labels(scene), grey, volume)
     mark = text_mask(SYNTHETIC, 18)
 
     def batch(index: int, _end: int) -> Bytes:
@@ -94,17 +96,6 @@ def _appearance() -> tuple[Floats, Bytes]:
     return opacity, paint
 
 
-def _blurred(volume: Floats) -> Floats:
-    """One binomial pass along each axis, so that surfaces have normals."""
-    for axis in range(3):
-        moved = np.moveaxis(volume, axis, 0)
-        middle = np.float32(0.5) * moved
-        middle[1:] += np.float32(0.25) * moved[:-1]
-        middle[:-1] += np.float32(0.25) * moved[1:]
-        volume = np.moveaxis(middle, 0, axis)
-    return np.ascontiguousarray(volume)
-
-
 def _forward(index: int, turn: int) -> tuple[float, float]:
     angle = 2 * math.pi * index / turn
     return -math.sin(angle), math.cos(angle)
@@ -112,6 +103,32 @@ def _forward(index: int, turn: int) -> tuple[float, float]:
 
 def _pixel_voxels() -> float:
     return PIXEL_MM / _VOXEL_MM
+
+
+@kernel
+def _blurred(labels: Bytes, table: Floats, out: Floats) -> None:
+    """What a table says of each label, after one binomial pass along each axis, so that surfaces have normals.
+
+    Args:
+        labels: (z, y, x).
+        table: a value for each label.
+        out: (z, y, x).
+    """
+    none, quarter, half = np.float32(0), np.float32(0.25), np.float32(0.5)
+    nz, ny, nx = labels.shape
+    plane, line = np.zeros((ny + 2, nx), np.float32), np.zeros(nx + 2, np.float32)
+    for k in range(nz):
+        above, below = max(k - 1, 0), min(k + 1, nz - 1)
+        first, last = quarter if k > 0 else none, quarter if k < nz - 1 else none
+        for j in range(ny):
+            for i in range(nx):
+                value = half * table[labels[k, j, i]] + first * table[labels[above, j, i]]
+                plane[j + 1, i] = value + last * table[labels[below, j, i]]
+        for j in range(ny):
+            for i in range(nx):
+                line[i + 1] = half * plane[j + 1, i] + quarter * plane[j, i] + quarter * plane[j + 2, i]
+            for i in range(nx):
+                out[k, j, i] = half * line[i + 1] + quarter * line[i] + quarter * line[i + 2]
 
 
 @kernel
