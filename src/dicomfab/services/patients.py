@@ -19,7 +19,8 @@ from dicomfab.fabricate.patterns import DEFAULT, Pattern, Purpose, parse, risk
 from dicomfab.fabricate.seeds import SEED_LIMIT
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import Conflict, InvalidInput, NotFound
-from dicomfab.services.patients_csv import CsvRow, RowProblem, read_rows, unusable, write_rows
+from dicomfab.services.patients_csv import read_rows, unusable, write_rows
+from dicomfab.services.tables import CsvRow, RowProblem
 from dicomfab.storage.patients import PatientChanges, PatientPage, PatientRepository, PatientSort, StoredPatient
 
 if TYPE_CHECKING:

@@ -1,0 +1,119 @@
+"""Rows of a list: which study each one means, and when the next may be asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from dicomfab.model.errors import NotFound
+from dicomfab.model.job import ItemOutcome, ItemState, JobItem
+from dicomfab.model.query import QueryModel
+from dicomfab.registry.fields import Capability
+from dicomfab.registry.server import PacsServer
+from dicomfab.services.jobs.run import JobRun
+from dicomfab.services.peers import peer_for
+from dicomfab.services.query import Find
+from dicomfab.services.study_list import ListedStudy
+
+_CANDIDATES: Final = 20
+_LOOK_S: Final = 0.2
+_SHOWN: Final = ("StudyInstanceUID", "StudyDate", "ModalitiesInStudy", "StudyDescription", "AccessionNumber")
+
+
+class Later(Exception):
+    """Work that must wait: nothing failed.
+
+    Args:
+        not_before: when it may go on, with time zone.
+        why: for people.
+    """
+
+    def __init__(self, not_before: datetime, why: str) -> None:
+        super().__init__(why)
+        self.not_before = not_before
+        self.why = why
+
+
+def study_of(item: JobItem, find: Find, source: PacsServer) -> str | ItemOutcome:
+    """The study that an item means.
+
+    Args:
+        item: with a row of a list as its request; else its key is the study.
+        find: C-FIND.
+        source: the server that is asked.
+
+    Returns:
+        Its UID; or how the item ends: failed since the server knows no such study, or held since it knows several.
+
+    Raises:
+        PeerError: the server could not be asked.
+    """
+    if not item.request:
+        return item.key
+    row = ListedStudy.of(dict(item.request))
+    if row.study_instance_uid:
+        return row.study_instance_uid
+    identifier = row.filter().identifier()
+    matches = find(peer_for(source, Capability.FIND), QueryModel.STUDY_ROOT, identifier, limit=_CANDIDATES)
+    found = {str(match.StudyInstanceUID): match for match in matches if match.get("StudyInstanceUID")}
+    if len(found) == 1:
+        return next(iter(found))
+    if not found:
+        error = NotFound(
+            f"{source.name} knows no study as in {item.label}.",
+            cause="the study is on another server, or the row is not exact",
+            remedy="look for it: dicomfab query",
+        )
+        return ItemOutcome(item.number, ItemState.FAILED, detail={"error": error.as_dict()})
+    candidates = [{keyword: _text(match.get(keyword)) for keyword in _SHOWN} for match in found.values()]
+    return ItemOutcome(item.number, ItemState.HELD, detail={"candidates": candidates})
+
+
+class Pace:
+    """Keeps a job within what its server permits: some hours of the day, and so many studies a minute.
+
+    Args:
+        server: whom the work burdens.
+        now: the moment, with time zone.
+        pause: waits so many seconds.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        server: PacsServer,
+        now: Callable[[], datetime],
+        *,
+        pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._server = server
+        self._now = now
+        self._pause = pause
+        self._clock = clock
+        self._next = clock()
+
+    def wait(self, run: JobRun) -> None:
+        """Wait until the next item may be begun, or the job is to stop.
+
+        Raises:
+            Later: not in this hour.
+        """
+        now = self._now()
+        hours = self._server.permitted_hours
+        if not hours.allows(now):
+            opening = hours.next_opening(now)
+            raise Later(opening, f"{self._server.name} may be asked again at {opening:%H:%M}")
+        while (left := self._next - self._clock()) > 0 and not run.stopped():
+            self._pause(min(left, _LOOK_S))
+        if self._server.rate_per_minute:
+            self._next = self._clock() + 60 / self._server.rate_per_minute
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    several = not isinstance(value, str) and hasattr(value, "__iter__")
+    return "/".join(map(str, value)) if several else str(value)
