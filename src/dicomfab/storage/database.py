@@ -2,43 +2,76 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Final, Protocol
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, select
-from sqlalchemy import column as sql_column
+from sqlalchemy import Connection, Engine, update
 from sqlalchemy import exc as sql_errors
-from sqlalchemy import table as sql_table
 
 from dicomfab.model.errors import LocalFailure
-from dicomfab.storage.migrations import HEAD
+from dicomfab.storage.address import PostgresAddress
+from dicomfab.storage.postgres import PostgresServer
+from dicomfab.storage.sqlite import SqliteFile
+from dicomfab.storage.tables import revision
 
-BUSY_TIMEOUT_S = 30.0
-_WRITES = "dicomfab_writes"
+BUSY_TIMEOUT_S: Final = 30.0
+HALF_OPEN_S: Final = 10.0
+
+
+class Store(Protocol):
+    """What SQLite and PostgreSQL do each in its own way."""
+
+    def open(self) -> Engine:
+        """An engine for the database, which is there and up to date.
+
+        Raises:
+            LocalFailure, OSError: it cannot be used.
+        """
+
+    def reading(self, engine: Engine) -> AbstractContextManager[Connection]:
+        """A transaction that sees one state of the database throughout."""
+
+    def writing(self, engine: Engine) -> AbstractContextManager[Connection]:
+        """A transaction that may write."""
+
+    def now(self, engine: Engine) -> datetime:
+        """The moment, with time zone, by the clock that all who share the database have in common."""
+
+    def failure(self, error: Exception) -> LocalFailure | None:
+        """What the driver's error means, in our words; ``None`` for a mistake of the caller."""
 
 
 class Database:
-    """An SQLite file, its engine and its transactions.
+    """An SQLite file or a PostgreSQL database, its engine and its transactions.
 
     Nothing is touched before the first transaction. That one makes folder and file if absent (readable by their
     owner only) and runs the migrations that are due, while other processes wait.
 
     Args:
-        path: the file.
-        busy_timeout_s: how long a transaction waits for another process's.
+        place: the file, or where the PostgreSQL database is.
+        busy_timeout_s: how long a transaction waits for another one's.
+        half_open_s: PostgreSQL only: how long either side waits for a connection on which nothing comes through. After
+            that the server ends a transaction that was open, so that the rest of the world can go on.
     """
 
-    def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
-        self.path = path
-        self._busy_timeout_s = busy_timeout_s
+    def __init__(
+        self,
+        place: Path | PostgresAddress,
+        *,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        half_open_s: float = HALF_OPEN_S,
+    ) -> None:
+        self.place = place
+        self._store: Store = (
+            SqliteFile(place, busy_timeout_s)
+            if isinstance(place, Path)
+            else PostgresServer(place, busy_timeout_s, half_open_s)
+        )
         self._opening = threading.Lock()
-        self._writing = threading.Lock()
         self._engine: Engine | None = None
 
     @contextmanager
@@ -46,24 +79,53 @@ class Database:
         """A connection that sees one state of the database throughout.
 
         Raises:
-            LocalFailure: the file cannot be opened, read or brought up to date.
+            LocalFailure: the database cannot be opened, read or brought up to date.
         """
-        with self._reported(), self._opened().connect() as connection, connection.begin():
+        with self._reported(), self._store.reading(self._opened()) as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A connection that alone may write, from the first statement on; committed at the end, or nothing is.
+        """A connection that may write; committed at the end, or nothing is.
+
+        What is read here may be changed by others before it is written back, except on SQLite:
+        see :meth:`changing`.
 
         Raises:
             LocalFailure: as :meth:`read`, or others kept writing for longer than the busy timeout.
         """
-        # Threads queue here, in order; only processes have to take turns by the busy timeout's polling.
-        with self._reported(), self._writing, _writer(self._opened()) as connection:
+        with self._reported(), self._store.writing(self._opened()) as connection:
             yield connection
 
+    @contextmanager
+    def changing(self, subject: str) -> Iterator[Connection]:
+        """As :meth:`write`, and alone with the subject: its changes are made one after the other, by whomever.
+
+        Args:
+            subject: a row of the table ``revision``.
+
+        Raises:
+            LocalFailure: as :meth:`write`.
+        """
+        raised = update(revision).where(revision.c.subject == subject).values(number=revision.c.number + 1)
+        with self.write() as connection:
+            if connection.execute(raised).rowcount != 1:
+                raise LookupError(f"no subject {subject!r} in the table revision")
+            yield connection
+
+    def now(self) -> datetime:
+        """The moment, with time zone: of this machine with SQLite, of the server with PostgreSQL.
+
+        Clocks of machines differ; a lease that one writes and another reads is measured with this one.
+
+        Raises:
+            LocalFailure: as :meth:`read`.
+        """
+        with self._reported():
+            return self._store.now(self._opened())
+
     def close(self) -> None:
-        """Close every connection; the next transaction opens the file again."""
+        """Close every connection; the next transaction opens the database again."""
         with self._opening:
             if self._engine is not None:
                 self._engine.dispose()
@@ -72,122 +134,16 @@ class Database:
     def _opened(self) -> Engine:
         with self._opening:
             if self._engine is None:
-                try:
-                    self._engine = _open(self.path, self._busy_timeout_s)
-                except OSError as error:
-                    raise _unusable(self.path, str(error), busy=False) from error
+                self._engine = self._store.open()
             return self._engine
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
-        """Turn what the driver says into one of our errors; the file is never made anew."""
+        """Turn what the driver says into one of our errors."""
         try:
             yield
-        except sql_errors.OperationalError as error:
-            busy = "locked" in str(error.orig) or "busy" in str(error.orig)
-            raise _unusable(self.path, str(error.orig), busy=busy) from error
-        except (sql_errors.DatabaseError, sql_errors.TimeoutError) as error:
-            if isinstance(error, sql_errors.IntegrityError | sql_errors.ProgrammingError):
+        except (sql_errors.DBAPIError, sql_errors.TimeoutError) as error:
+            failure = self._store.failure(error)
+            if failure is None:
                 raise
-            raise _unusable(self.path, str(getattr(error, "orig", error)), busy=False) from error
-
-
-def _open(path: Path, busy_timeout_s: float) -> Engine:
-    _make_private(path)
-    engine = _engine(path, busy_timeout_s)
-    try:
-        _bring_up_to_date(engine, path)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine
-
-
-def _engine(path: Path, busy_timeout_s: float) -> Engine:
-    # Readers never queue behind one another: a connection is two file handles, and threads are few.
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)), connect_args={"timeout": busy_timeout_s}, pool_size=5, max_overflow=-1
-    )
-
-    def on_connect(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # the driver begins no transactions of its own: on_begin does
-        connection.execute("PRAGMA foreign_keys = ON")
-
-    def on_begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES, False)
-        # A deferred transaction that turns writer later can fail at once instead of waiting; an immediate one waits.
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    event.listen(engine, "connect", on_connect)
-    event.listen(engine, "begin", on_begin)
-    return engine
-
-
-@contextmanager
-def _writer(engine: Engine) -> Iterator[Connection]:
-    with engine.connect() as connection:
-        options: dict[str, Any] = {_WRITES: True}
-        with connection.execution_options(**options).begin():
-            yield connection
-
-
-def _bring_up_to_date(engine: Engine, path: Path) -> None:
-    """Run the migrations that are due; when several processes start at once, one does and the others wait."""
-    # An empty file is somebody's that is just being made: looking into it could disturb the change to WAL.
-    if path.stat().st_size and _current(engine) == HEAD:
-        return
-    with _locked(path.with_name(path.name + ".lock")):
-        if _current(engine) == HEAD:
-            return
-        raw = engine.raw_connection()
-        try:
-            raw.cursor().execute("PRAGMA journal_mode = WAL")
-        finally:
-            raw.close()
-        from dicomfab.storage.migrations.run import upgrade
-
-        with _writer(engine) as connection:
-            upgrade(connection, path)
-
-
-def _current(engine: Engine) -> str | None:
-    """The revision the file is at, without loading Alembic."""
-    version = sql_table("alembic_version", sql_column("version_num"))
-    with engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        found: str | None = connection.execute(select(version.c.version_num)).scalar()
-        return found
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock between processes; the operating system lets go of it when its holder dies."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _make_private(path: Path) -> None:
-    """Make the folder 0700 and the file 0600 where they are absent; SQLite gives its side files the same mode."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-
-
-def _unusable(path: Path, reason: str, *, busy: bool) -> LocalFailure:
-    if busy:
-        error = LocalFailure(
-            f"the database {path} stayed locked ({reason}); nothing was changed",
-            cause="another program holds a write transaction open",
-            remedy="end that program (a database browser, a hanging dicomfab) and repeat the command",
-        )
-        error.transient = True
-        return error
-    return LocalFailure(
-        f"the database {path} cannot be used ({reason}); it was left as it is",
-        cause="the disk is full, the folder cannot be written, or the file is damaged or no database",
-        remedy="check free space and permissions; if the file is damaged, put a backup in its place",
-    )
+            raise failure from error

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam as bind
 
 from dicomfab.model.job import ARROWS, ItemOutcome, ItemState, Job, JobEvent, JobState, NewItem, Wish, WorkerInfo
 from dicomfab.storage.database import Database
-from dicomfab.storage.job_rows import change, changing, found_job, item_row, job_of, moved
+from dicomfab.storage.job_rows import change, changing, fitting, found_job, item_row, job_of, moved
 from dicomfab.storage.tables import job, job_item, worker
 
 LEASE_S: Final = 15.0
@@ -50,6 +50,7 @@ class JobQueue:
     ) -> None:
         self._database = database
         self._now = now or database.now
+        self.lease_s = lease_s
         self._lease = timedelta(seconds=lease_s)
 
     def claim(
@@ -136,6 +137,7 @@ class JobQueue:
         with changing(self._database) as connection:
             found = _held(connection, claim)
             values: dict[str, Any] = {"lease_until": until}
+            stage = fitting(stage, job.c.stage)
             if stage != found.stage:
                 values["stage"] = stage
                 change(connection, job.c.id == claim.job_id, values)
@@ -187,6 +189,20 @@ class JobQueue:
                 values["attempts"] = 0  # it got on: what failed before has passed
             change(connection, job.c.id == claim.job_id, values)
             return found.wish
+
+    def revise(self, claim: Claim, outcomes: Sequence[ItemOutcome]) -> None:
+        """Note something else of items that were noted as done: they failed after all, or more is known of them.
+
+        Raises:
+            LeaseLost: the job is another worker's; nothing was noted.
+        """
+        now = self._now()
+        with changing(self._database) as connection:
+            _held(connection, claim)
+            _end(connection, claim.job_id, outcomes, now)
+            failed = [outcome.state for outcome in outcomes].count(ItemState.FAILED)
+            changed = {"done": job.c.done - failed, "failed": job.c.failed + failed, "lease_until": now + self._lease}
+            change(connection, job.c.id == claim.job_id, changed)
 
     def finish(
         self,

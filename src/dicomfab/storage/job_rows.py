@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Row, func, insert, select, update
 
 from dicomfab.model.errors import NotFound
-from dicomfab.model.job import ARROWS, Counts, ItemState, Job, JobEvent, JobItem, JobKind, JobState, NewItem, Wish
+from dicomfab.model.job import (
+    ARROWS,
+    Counts,
+    ItemState,
+    Job,
+    JobEvent,
+    JobItem,
+    JobKind,
+    JobState,
+    NewItem,
+    NewJob,
+    Wish,
+)
 from dicomfab.storage.database import Database
 from dicomfab.storage.tables import job, job_item
 
 _SUBJECT: Final = "jobs"
+_CHUNK: Final = 500
 
 
 @contextmanager
@@ -41,6 +56,36 @@ def found_job(connection: Connection, job_id: int) -> Job:
     return job_of(row)
 
 
+def add_job(connection: Connection, new: NewJob, items: Iterable[NewItem], now: datetime) -> int:
+    """Keep a new job with its items; returns its number."""
+    values = asdict(new) | {
+        "kind": str(new.kind),
+        "title": fitting(new.title, job.c.title),
+        "roles": list(new.roles),
+        "request": dict(new.request),
+        "state": str(JobState.QUEUED),
+        "wish": "",
+        "created_at": now,
+        "not_before": new.not_before or now,
+        "worker": "",
+        "stage": "",
+        "error": {},
+        "report": {},
+    }
+    numbers = ("fence", "attempts", "total", "done", "failed", "held", "resent", "size_bytes", "done_at_start")
+    values |= dict.fromkeys((*numbers, "version"), 0)
+    job_id: int = connection.execute(insert(job).values(values).returning(job.c.id)).scalar_one()
+    total = held = 0
+    stream = iter(items)
+    while some := list(islice(stream, _CHUNK)):
+        rows = [item_row(job_id, total + n, item, now) for n, item in enumerate(some, start=1)]
+        connection.execute(insert(job_item), rows)
+        total += len(some)
+        held += sum(item.state is ItemState.HELD for item in some)
+    connection.execute(update(job).where(job.c.id == job_id).values(total=total, held=held))
+    return job_id
+
+
 def change(connection: Connection, where: ColumnElement[bool], values: Mapping[str, Any]) -> None:
     """Change jobs, so that watchers see it."""
     connection.execute(update(job).where(where).values({**values, "version": job.c.version + 1}))
@@ -57,6 +102,11 @@ def moved(found: Job, event: JobEvent, now: datetime) -> dict[str, Any]:
     return values
 
 
+def fitting(text: str, column: Column[str]) -> str:
+    """As much of a text for people as its column takes: SQLite would keep the rest, PostgreSQL refuse it all."""
+    return text[: getattr(column.type, "length", None)]
+
+
 def count(connection: Connection, job_id: int, state: ItemState) -> int:
     """How many items of a job are in a state."""
     where = job_item.c.job_id == job_id, job_item.c.state == str(state)
@@ -69,7 +119,7 @@ def item_row(job_id: int, number: int, item: NewItem, now: datetime) -> dict[str
         "job_id": job_id,
         "number": number,
         "key": item.key,
-        "label": item.label,
+        "label": fitting(item.label, job_item.c.label),
         "request": dict(item.request),
         "state": str(item.state),
         "attempts": 0,

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy import bindparam as bind
 
 from dicomfab.model.errors import Conflict
 from dicomfab.model.job import ARROWS, ItemState, Job, JobEvent, JobItem, JobKind, JobState, NewItem, NewJob, Wish
 from dicomfab.storage.database import Database
-from dicomfab.storage.job_rows import change, changing, count, found_job, item_of, item_row, job_of, moved
+from dicomfab.storage.job_rows import add_job, change, changing, count, found_job, item_of, job_of, moved
 from dicomfab.storage.tables import job, job_item
-
-_CHUNK: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +64,8 @@ class JobRepository:
         Returns:
             The job's number.
         """
-        now = self._now()
         with self._database.write() as connection:
-            values = asdict(new) | {
-                "kind": str(new.kind),
-                "roles": list(new.roles),
-                "request": dict(new.request),
-                "state": str(JobState.QUEUED),
-                "wish": "",
-                "created_at": now,
-                "not_before": new.not_before or now,
-                "worker": "",
-                "stage": "",
-                "error": {},
-                "report": {},
-            }
-            numbers = ("fence", "attempts", "total", "done", "failed", "held", "resent", "size_bytes", "done_at_start")
-            values |= dict.fromkeys((*numbers, "version"), 0)
-            job_id: int = connection.execute(insert(job).values(values).returning(job.c.id)).scalar_one()
-            total = held = 0
-            stream = iter(items)
-            while some := list(islice(stream, _CHUNK)):
-                rows = [item_row(job_id, total + n, item, now) for n, item in enumerate(some, start=1)]
-                connection.execute(insert(job_item), rows)
-                total += len(some)
-                held += sum(item.state is ItemState.HELD for item in some)
-            connection.execute(update(job).where(job.c.id == job_id).values(total=total, held=held))
-            return job_id
+            return add_job(connection, new, items, self._now())
 
     def find(self, job_id: int) -> Job:
         """One job.

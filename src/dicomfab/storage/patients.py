@@ -17,6 +17,7 @@ from dicomfab.model.errors import Conflict, NotFound
 from dicomfab.storage.database import Database
 from dicomfab.storage.tables import id_sequence, issued_id, patient
 
+_SUBJECT: Final = "patients"
 _CHUNK: Final = 64
 
 
@@ -115,7 +116,7 @@ class PatientRepository:
     @contextmanager
     def change(self) -> Iterator[PatientChanges]:
         """Several changes as one transaction that no other writer gets between; an error in the block undoes all."""
-        with self._database.write() as connection:
+        with self._database.changing(_SUBJECT) as connection:
             yield PatientChanges(connection, self._now(), self._draw_seed)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from dicomfab.registry.registry import Registry
 from dicomfab.registry.server import FIELD_NAMES, ConnectionTest, MoveRoute, PacsServer
 from dicomfab.storage.database import Database
-from dicomfab.storage.tables import connection_test, move_route, pacs_server, revision
+from dicomfab.storage.tables import connection_test, move_route, pacs_server
 
 _SUBJECT = "registry"
 
@@ -39,10 +39,7 @@ class RegistryRepository:
         Returns:
             The registry as it is now.
         """
-        with self._database.write() as connection:
-            connection.execute(
-                update(revision).where(revision.c.subject == _SUBJECT).values(number=revision.c.number + 1)
-            )
+        with self._database.changing(_SUBJECT) as connection:
             before = _load(connection)
             after = compute(before)
             _store_servers(connection, before, after)
@@ -65,7 +62,7 @@ class RegistryRepository:
         Returns:
             False if nothing was kept, because the server is gone or is reached by another way by now.
         """
-        with self._database.write() as connection:
+        with self._database.changing(_SUBJECT) as connection:
             found = connection.execute(select(pacs_server).where(pacs_server.c.id == tested.id)).one_or_none()
             if found is None or _way(_server(found)) != _way(tested):
                 return False

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import os
-import sqlite3
-import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,43 +20,7 @@ from dicomfab.storage.database import Database
 from dicomfab.storage.migrations import HEAD
 from dicomfab.storage.migrations.run import configuration
 from dicomfab.storage.registry import RegistryRepository
-
-
-def pragma(database: Database, name: str) -> object:
-    with database.read() as connection:
-        return connection.execute(text(f"PRAGMA {name}")).scalar()
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
-
-
-def raise_number(database: Database) -> int:
-    with database.write() as connection:
-        number = connection.execute(select(tables.revision.c.number).where(tables.revision.c.subject == "registry")).scalar_one()
-        connection.execute(update(tables.revision).values(number=number + 1))
-        return number
-
-
-def test_nothing_is_touched_before_the_first_transaction(database):
-    assert not database.path.parent.exists()
-    with database.read():
-        assert database.path.exists()
-
-
-def test_home_and_database_are_for_their_owner_only(database):
-    before = os.umask(0)
-    try:
-        raise_number(database)
-    finally:
-        os.umask(before)
-    assert mode(database.path.parent) == 0o700
-    assert {mode(file) for file in database.path.parent.iterdir()} == {0o600}
-
-
-def test_the_database_is_wal_with_foreign_keys(database):
-    assert pragma(database, "journal_mode") == "wal"
-    assert pragma(database, "foreign_keys") == 1
+from tests.unit.storage.databases import raise_number, url
 
 
 def test_migrations_lead_to_the_tables_and_head_is_the_newest(database):
@@ -68,6 +31,7 @@ def test_migrations_lead_to_the_tables_and_head_is_the_newest(database):
         assert compare_metadata(context, tables.metadata) == []
 
 
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 OLD_SERVER = {
     "id": "a", "name": "A", "host": "a", "port": 104, "aec": "A", "environment": "test", "description": "",
     "aet_find": "F", "aet_store": "S", "aet_echo": "E", "aet_move": "", "aet_get": "", "capabilities": '["echo"]',
@@ -76,9 +40,10 @@ OLD_SERVER = {
 }  # fmt: skip
 
 
-def test_servers_of_the_first_revision_are_kept_with_their_routes_and_without_tls(database):
-    database.path.parent.mkdir()
-    engine = create_engine(f"sqlite:///{database.path}")
+def test_servers_of_the_first_revision_are_kept_with_their_routes_and_without_tls(empty_database):
+    if isinstance(empty_database.place, Path):
+        empty_database.place.parent.mkdir()
+    engine = create_engine(url(empty_database.place))
     with engine.begin() as connection:
         config = configuration()
         config.attributes["connection"] = connection
@@ -88,23 +53,25 @@ def test_servers_of_the_first_revision_are_kept_with_their_routes_and_without_tl
             row = {**OLD_SERVER, "id": server_id, "name": server_id, "is_default": server_id == "a"}
             connection.execute(text(f"INSERT INTO pacs_server ({', '.join(row)}) VALUES ({columns})"), row)
         connection.execute(text("INSERT INTO move_route VALUES ('a', 'b', 'TO_B')"))
-        connection.execute(text("INSERT INTO connection_test VALUES ('a', 1, '2026-01-02 12:00:00', 1.5, '{}')"))
+        connection.execute(text("INSERT INTO connection_test VALUES ('a', TRUE, '2026-01-02 12:00:00', 1.5, '{}')"))
     engine.dispose()
-    repository = RegistryRepository(database)
+    repository = RegistryRepository(empty_database)
     found = repository.load().get("a")
     assert (found.tls, found.tls_ca_file, found.tls_verify, found.tls_profile) == (False, "", True, TLS_PROFILES[0])
     assert (found.aet_find, found.is_default) == ("F", True)
+    assert (found.max_associations, found.max_pdu, found.rate_per_minute, str(found.permitted_hours)) == (2, 0, 0, "")
     assert repository.load().routes_from("a") == {"b": "TO_B"}
     assert repository.connection_tests()["a"].latency_ms == 1.5
 
 
-def test_an_up_to_date_database_opens_without_alembic(database):
+def test_an_up_to_date_database_opens_without_alembic(database, share):
     raise_number(database)
+    share(database)
     script = (
-        "import sys; from pathlib import Path; from dicomfab.storage.database import Database\n"
-        "with Database(Path(sys.argv[1])).read(): print('alembic' in sys.modules)"
+        "import sys; from dicomfab.app.build import build\n"
+        "with build().database.read(): print('alembic' in sys.modules)"
     )
-    run = subprocess.run([sys.executable, "-c", script, database.path], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
 
 
@@ -137,15 +104,15 @@ def test_a_reader_sees_one_state_and_does_not_wait_for_a_writer(database):
         assert reader.execute(number).scalar() == before + 1
 
 
-def test_several_processes_starting_at_once_migrate_once(tmp_path):
-    path = tmp_path / "home" / "x.sqlite3"
+def test_several_processes_starting_at_once_migrate_once(empty_database, share):
+    share(empty_database)
     script = (
-        "import sys; from pathlib import Path; from sqlalchemy import select\n"
-        "from dicomfab.storage.database import Database; from dicomfab.storage.tables import revision\n"
+        "import sys; from sqlalchemy import select\n"
+        "from dicomfab.app.build import build; from dicomfab.storage.tables import revision\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
-        "with Database(Path(sys.argv[1])).read() as c: print(c.execute(select(revision.c.subject)).all())"
+        "with build().database.read() as c: print(sorted(c.execute(select(revision.c.subject)).scalars()))"
     )
-    command = [sys.executable, "-c", script, str(path)]
+    command = [sys.executable, "-c", script]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     started = [subprocess.Popen(command, **pipes) for _ in range(6)]
     assert [process.stdout.readline() for process in started] == ["ready\n"] * 6
@@ -153,63 +120,42 @@ def test_several_processes_starting_at_once_migrate_once(tmp_path):
         process.stdin.write("go\n")
         process.stdin.flush()
     answers = [process.communicate() for process in started]
-    assert answers == [("[('jobs',), ('registry',)]\n", "")] * 6
-
-
-def test_a_damaged_file_is_reported_and_left_as_it_is(database):
-    database.path.parent.mkdir()
-    database.path.write_bytes(b"no database at all" * 100)
-    with pytest.raises(LocalFailure, match="left as it is") as caught, database.read():
-        pass
-    assert str(database.path) in caught.value.what
-    assert database.path.read_bytes() == b"no database at all" * 100
+    assert answers == [("['jobs', 'patients', 'registry']\n", "")] * 6
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(database):
     raise_number(database)
     with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    newcomer = Database(database.path)
+    newcomer = Database(database.place)
     with pytest.raises(LocalFailure, match="9999") as caught, newcomer.read():
         pass
+    newcomer.close()
     assert "newer version" in caught.value.cause
     assert raise_number(database) == 1
 
 
-def test_a_home_that_cannot_be_made_is_reported(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(LocalFailure, match="cannot be used"), Database(tmp_path / "file" / "x.sqlite3").read():
+def test_changes_of_one_subject_wait_for_one_another_and_so_miss_none(database):
+    raise_number(database)
+    with ThreadPoolExecutor(10) as pool:
+        before = list(pool.map(lambda _: raise_number(database), range(50)))
+    assert sorted(before) == list(range(1, 51))
+
+
+def test_a_subject_that_nobody_knows_of_is_a_mistake_and_not_a_change_without_turns(database):
+    with pytest.raises(LookupError, match="nonsense"), database.changing("nonsense"):
         pass
 
 
-def test_a_database_locked_by_another_program_is_reported_and_may_be_tried_again(database):
-    raise_number(database)
-    other = sqlite3.connect(database.path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    impatient = Database(database.path, busy_timeout_s=0.01)
-    try:
-        with pytest.raises(LocalFailure, match="stayed locked") as caught:
-            raise_number(impatient)
-        assert caught.value.transient
-    finally:
-        other.close()
-        impatient.close()
-    assert raise_number(database) == 1
+def test_errors_do_not_repeat_what_was_to_be_written(database):
+    row = {"patient_id": "1", "issuer": "", "name": "Confidential^Carla", "birth_date": "", "sex": "", "notes": ""}
+    row |= {"search_text": "", "created_at": NOON, "changed_at": NOON, "revision": None}
+    with pytest.raises(exc.IntegrityError) as caught, database.write() as connection:
+        connection.execute(insert(tables.patient).values(row))
+    assert "Confidential" not in str(caught.value).partition("DETAIL")[0]
 
 
-def test_a_writer_holds_the_lock_from_the_start_so_that_what_it_reads_stays_true(database):
-    raise_number(database)
-    impatient = Database(database.path, busy_timeout_s=0.01)
-    with database.write(), pytest.raises(LocalFailure, match="stayed locked"):
-        raise_number(impatient)
-    impatient.close()
-
-
-@pytest.mark.parametrize("folder", ["with space", "per%cent", "question?mark", "häß#lich"])
-def test_any_folder_name_will_do(tmp_path, folder):
-    database = Database(tmp_path / folder / "x.sqlite3")
-    assert raise_number(database) == 0
-    database.close()
-    assert raise_number(database) == 1
-    database.close()
-    assert (tmp_path / folder / "x.sqlite3").exists()
+def test_the_clock_is_the_one_that_all_who_share_the_database_have(database):
+    moments = [database.now() for _ in range(3)]
+    assert moments == sorted(moments)
+    assert abs(moments[0] - datetime.now(UTC)) < timedelta(seconds=5)  # here they are on one machine

@@ -72,7 +72,7 @@ def test_a_submitted_job_is_kept_with_its_items(ledger: JobRepository) -> None:
 
 
 def test_a_key_twice_in_one_job_keeps_nothing(ledger: JobRepository) -> None:
-    with pytest.raises(Exception, match="UNIQUE|unique"):
+    with pytest.raises(Exception, match=r"UNIQUE|unique"):
         ledger.submit(wanted(), [NewItem("1"), NewItem("1")])
     assert ledger.page(JobFilter()).total == 0
 
@@ -90,9 +90,7 @@ def test_no_queue_runs_more_jobs_than_its_limit(ledger: JobRepository, queue: Jo
     assert take(queue, limit=1) is None
 
 
-def test_a_job_of_another_store_or_a_later_hour_is_left(
-    ledger: JobRepository, queue: JobQueue, clock: Clock
-) -> None:
+def test_a_job_of_another_store_or_a_later_hour_is_left(ledger: JobRepository, queue: JobQueue, clock: Clock) -> None:
     ledger.submit(wanted(store_id="elsewhere"), ())
     later = ledger.submit(wanted(not_before=clock() + timedelta(minutes=1)), ())
     assert take(queue) is None
@@ -227,3 +225,22 @@ def test_a_killed_process_leaves_the_job_as_it_was_noted(tmp_path: Path, clock: 
     second = Database(tmp_path / "x.sqlite3")
     assert JobRepository(second, now=clock).find(job_id).counts.done == 1
     second.close()
+
+
+def test_texts_for_people_are_cut_to_what_is_kept(ledger: JobRepository, queue: JobQueue) -> None:
+    job_id = ledger.submit(wanted(title="t" * 300), [NewItem("1", "l" * 300)])
+    _, claim = take(queue)
+    queue.renew(claim, "s" * 300)
+    found = ledger.find(job_id)
+    assert (found.title, ledger.items(job_id)[0].label) == ("t" * 200, "l" * 200)
+    assert found.stage == "s" * 100
+
+
+def test_without_another_clock_the_databases_is_used(database: Database) -> None:
+    job_id = JobRepository(database).submit(wanted(), items(1))
+    before = database.now()
+    taken = take(JobQueue(database))
+    assert taken is not None
+    due = JobQueue(database).next_due("here")
+    assert before <= due - timedelta(seconds=LEASE_S) <= database.now()
+    assert JobRepository(database).find(job_id).created_at <= before

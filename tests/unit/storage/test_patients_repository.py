@@ -210,23 +210,23 @@ def test_twenty_threads_lose_nothing_and_share_no_id(repository):
 ADD_FIFTY = """
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from dicomfab.fabricate.patients import PatientData
 from dicomfab.fabricate.patterns import Purpose, parse
-from dicomfab.storage.database import Database
+from dicomfab.app.build import build
 from dicomfab.storage.patients import PatientRepository
 
-repository = PatientRepository(Database(Path(sys.argv[1])), now=lambda: datetime.now(UTC), draw_seed=lambda: 5)
+repository = PatientRepository(build().database, now=lambda: datetime.now(UTC), draw_seed=lambda: 5)
 pattern = parse("SYN{3digits}", Purpose.PATIENT_ID)
 for number in range(50):
     with repository.change() as change:
         (patient_id,) = change.draw(pattern, 1, is_used=lambda value: False)
-        change.add([PatientData(patient_id, f"P{sys.argv[2]}^{number}")])
+        change.add([PatientData(patient_id, f"P{sys.argv[1]}^{number}")])
 """
 
 
-def test_four_processes_lose_nothing_and_share_no_id(database, repository):
-    command = [sys.executable, "-c", ADD_FIFTY, str(database.path)]
+def test_four_processes_lose_nothing_and_share_no_id(repository, database, share):
+    share(database)
+    command = [sys.executable, "-c", ADD_FIFTY]
     started = [subprocess.Popen([*command, str(n)], stderr=subprocess.PIPE, text=True) for n in range(4)]
     assert [process.communicate()[1] for process in started] == [""] * 4
     found = repository.page().patients

@@ -51,6 +51,10 @@ def test_every_field_is_kept(repository, database):
         connect_timeout_s=1.5,
         association_timeout_s=2.5,
         dimse_timeout_s=3.5,
+        max_associations=5,
+        max_pdu=65536,
+        rate_per_minute=30,
+        permitted_hours="18:00-06:00,12:00-13:00",
         fallback_charset="ISO_IR 100",
         dicomweb_root="http://a/dicom-web",
         tls=True,
@@ -114,21 +118,21 @@ def test_edits_by_twenty_threads_all_count(repository):
 
 ADD_TEN = """
 import sys
-from pathlib import Path
 from dicomfab.registry.server import PacsServer
-from dicomfab.storage.database import Database
+from dicomfab.app.build import build
 from dicomfab.storage.registry import RegistryRepository
 
-repository = RegistryRepository(Database(Path(sys.argv[1])))
+repository = RegistryRepository(build().database)
 for number in range(10):
-    name = f"p{sys.argv[2]}-{number}"
+    name = f"p{sys.argv[1]}-{number}"
     made = PacsServer(id=name, name=name + " name", host=name, port=104, aec="PACS", environment="test")
     repository.change(lambda registry: registry.add(made).set_routes(name, {i: "X" for i in registry.ids}))
 """
 
 
-def test_edits_by_four_processes_all_count(database, repository):
-    command = [sys.executable, "-c", ADD_TEN, str(database.path)]
+def test_edits_by_four_processes_all_count(repository, database, share):
+    share(database)
+    command = [sys.executable, "-c", ADD_TEN]
     started = [subprocess.Popen([*command, str(n)], stderr=subprocess.PIPE, text=True) for n in range(4)]
     assert [process.communicate()[1] for process in started] == [""] * 4
     after = repository.load()

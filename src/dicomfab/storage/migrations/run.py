@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -21,8 +19,12 @@ def configuration() -> Config:
     return config
 
 
-def upgrade(connection: Connection, path: Path) -> None:
+def upgrade(connection: Connection, name: str) -> None:
     """Bring a database to the newest revision; the caller commits, so that all of it happens or nothing does.
+
+    Args:
+        connection: to the database.
+        name: of the database, for messages.
 
     Raises:
         LocalFailure: a newer version of the program has already changed this database.
@@ -34,7 +36,7 @@ def upgrade(connection: Connection, path: Path) -> None:
     except CommandError as error:
         newest = ScriptDirectory.from_config(config).get_current_head()
         raise LocalFailure(
-            f"the database {path} cannot be brought to revision {newest} ({error}); it was left as it is",
+            f"the database {name} cannot be brought to revision {newest} ({error}); it was left as it is",
             cause="a newer version of dicomfab has already changed it",
-            remedy="use that version, or set DICOMFAB_HOME to another folder",
+            remedy="use that version, or another database (DICOMFAB_DATABASE) or home folder (DICOMFAB_HOME)",
         ) from error
