@@ -30,6 +30,17 @@ Capabilities = Annotated[
 ConnectTimeout = Annotated[float | None, Option(help="Seconds to wait for the TCP connection.")]
 AssociationTimeout = Annotated[float | None, Option(help="Seconds to wait for the answer to an association request.")]
 DimseTimeout = Annotated[float | None, Option(help="Seconds to wait for each DIMSE response.")]
+MaxAssociations = Annotated[int | None, Option(help="Jobs that may work with it at once [new server: 2].")]
+MaxPdu = Annotated[
+    int | None, Option(metavar="BYTES", help="Longest PDU to offer and to send to it; 0 means what both sides offer.")
+]
+RatePerMinute = Annotated[
+    int | None, Option(help="Studies per minute that work on lists may ask of it; 0 means no limit.")
+]
+PermittedHours = Annotated[
+    str | None,
+    Option(metavar="HH:MM-HH:MM,...", help="When work on lists may burden it, in local time; '' means always."),
+]
 FallbackCharset = Annotated[str | None, Option(help="Character set of its text when it names none: ISO_IR 100, ...")]
 DicomwebRoot = Annotated[str | None, Option(help="Address of its DICOMweb services.")]
 Tls = Annotated[bool | None, Option("--tls/--no-tls", help="Secure its associations with TLS.")]

@@ -243,7 +243,7 @@ def associate(
 
 def _establish(peer: Peer, contexts: Sequence[ProposedContext], identity: UserIdentity | None) -> Association:
     request = _request(peer, contexts, identity)
-    layer = UpperLayer(Role.REQUESTOR, max_pdu_length=MAX_PDU_LENGTH)
+    layer = UpperLayer(Role.REQUESTOR, max_pdu_length=request.user.max_pdu_length)
     layer.associate(request)
     channel = connect(peer)
     link = Link(layer, channel, pdu_timeout_s=peer.timeouts.dimse_s, trace=peer.trace)
@@ -275,6 +275,8 @@ def _established(link: Link, peer: Peer, request: AssociateRQ, answer: object) -
     if peer.trace is not None:
         peer.trace.answer("received", answer.answer, request)
     link.contexts = accepted_contexts(request, answer.answer)
+    if peer.max_pdu_length:
+        link.layer.peer_max_pdu_length = min(link.layer.peer_max_pdu_length or peer.max_pdu_length, peer.max_pdu_length)
     user = answer.answer.user
     implementation = Implementation(user.implementation_class_uid, user.implementation_version_name)
     association = Association(link, peer, implementation, user.identity_response)
@@ -293,7 +295,7 @@ def _request(peer: Peer, contexts: Sequence[ProposedContext], identity: UserIden
     )
     as_scp = dict.fromkeys(context.abstract_syntax for context in contexts if context.as_scp)
     user = UserInformation(
-        max_pdu_length=MAX_PDU_LENGTH,
+        max_pdu_length=peer.max_pdu_length or MAX_PDU_LENGTH,
         implementation_class_uid=IMPLEMENTATION_CLASS_UID,
         implementation_version_name=IMPLEMENTATION_VERSION_NAME,
         roles=tuple(RoleSelection(sop_class, scu=False, scp=True) for sop_class in as_scp),

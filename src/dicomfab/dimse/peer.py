@@ -36,6 +36,8 @@ class Peer:
         calling_ae_title: ours.
         name: what the user calls it, for messages; defaults to ``host:port``.
         tls: how to secure the connection (PS3.15 annex B); none means plain TCP.
+        max_pdu_length: the longest P-DATA-TF variable field that we offer it to take and that we send to it, in bytes
+            (PS3.8 D.1); 0 means ours for the one and whatever it offers for the other.
         trace: where to note what happens on the way; no part of who the peer is.
     """
 
@@ -46,6 +48,7 @@ class Peer:
     timeouts: Timeouts = field(default_factory=Timeouts)
     name: str = ""
     tls: TlsSettings | None = None
+    max_pdu_length: int = 0
     trace: Trace | None = field(default=None, compare=False, repr=False)
 
     @property

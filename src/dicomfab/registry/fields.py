@@ -43,6 +43,10 @@ TLS_PROFILES = ("bcp-195", "modified-bcp-195", "non-downgrading-bcp-195")
 MOVE_ROUTING = "move_routing"
 MAX_TIMEOUT_S = 3600.0
 MAX_PATH_CHARS = 1000
+MAX_ASSOCIATIONS = 100
+MAX_RATE_PER_MINUTE = 100_000
+# Below, peers spend their time on headers; above, none gains by it.
+MIN_PDU_BYTES, MAX_PDU_BYTES = 4096, 1 << 20
 MAX_LABEL_CHARS = 63  # RFC 1035 2.3.4
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -133,6 +137,21 @@ def seconds(value: object, field: str) -> float:
     if not math.isfinite(value):
         raise _invalid(field, value, "is not a number")
     return float(value)
+
+
+def whole_number(*, least: int, most: int, or_zero: bool = False) -> Check:
+    """Make the check of a whole number, given as such or in digits; ``or_zero`` where 0 has a meaning of its own."""
+
+    def check(value: object, field: str) -> int:
+        number = value if isinstance(value, int) and not isinstance(value, bool) else None
+        if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+            number = int(value.strip()[:20])
+        if number is None or not (least <= number <= most or (or_zero and number == 0)):
+            zero = "0, or " if or_zero else ""
+            raise _invalid(field, value, f"is not {zero}a whole number from {least} to {most}")
+        return number
+
+    return check
 
 
 def capabilities(value: object, field: str) -> frozenset[Capability]:

@@ -15,6 +15,7 @@ from dicomfab.model.errors import ConfirmationRequired, Conflict, InvalidInput
 from dicomfab.model.values import Environment
 from dicomfab.registry import fields
 from dicomfab.registry.fields import ALL_CAPABILITIES, TLS_PROFILES, Capability
+from dicomfab.registry.hours import ALWAYS, PermittedHours, permitted_hours
 
 DEFAULT_AE_TITLE = "DICOMFAB"
 
@@ -42,6 +43,11 @@ class PacsServer:
         connect_timeout_s: for the TCP connection.
         association_timeout_s: for the answers to A-ASSOCIATE-RQ and A-RELEASE-RQ.
         dimse_timeout_s: for each DIMSE response.
+        max_associations: how many jobs may work with it at once.
+        max_pdu: the longest P-DATA-TF variable field (PS3.8 D.1) that we offer it to take and that we send to it, in
+            bytes; 0 means ours for the one and whatever it offers for the other.
+        rate_per_minute: studies per minute that work on lists may ask of it; 0 means no limit.
+        permitted_hours: when work on lists may burden it, in local time; blank means always.
         fallback_charset: how to read text when it sends none of its own Specific Character Set; blank = ASCII.
         dicomweb_root: address of its DICOMweb services, or blank.
         tls: whether associations with it are secured by TLS (PS3.15 annex B).
@@ -75,6 +81,10 @@ class PacsServer:
     connect_timeout_s: float = 5.0
     association_timeout_s: float = 5.0
     dimse_timeout_s: float = 30.0
+    max_associations: int = 2
+    max_pdu: int = 0
+    rate_per_minute: int = 0
+    permitted_hours: PermittedHours = ALWAYS
     fallback_charset: str = ""
     dicomweb_root: str = ""
     tls: bool = False
@@ -134,6 +144,7 @@ class PacsServer:
         """Every field as a plain value; ``PacsServer(**server.as_dict())`` gives the same server."""
         plain = {name: getattr(self, name) for name in FIELD_NAMES}
         plain["environment"] = str(self.environment)
+        plain["permitted_hours"] = str(self.permitted_hours)
         plain["capabilities"] = [str(c) for c in Capability if c in self.capabilities]
         return plain
 
@@ -158,6 +169,10 @@ _CHECKS: dict[str, fields.Check] = {
     "connect_timeout_s": fields.seconds,
     "association_timeout_s": fields.seconds,
     "dimse_timeout_s": fields.seconds,
+    "max_associations": fields.whole_number(least=1, most=fields.MAX_ASSOCIATIONS),
+    "max_pdu": fields.whole_number(least=fields.MIN_PDU_BYTES, most=fields.MAX_PDU_BYTES, or_zero=True),
+    "rate_per_minute": fields.whole_number(least=1, most=fields.MAX_RATE_PER_MINUTE, or_zero=True),
+    "permitted_hours": permitted_hours,
     "fallback_charset": fields.character_set,
     "dicomweb_root": fields.web_root,
     "tls": fields.flag,

@@ -22,6 +22,7 @@ def peer_for(server: PacsServer, operation: Capability) -> Peer:
         timeouts=Timeouts(server.connect_timeout_s, server.association_timeout_s, server.dimse_timeout_s),
         name=server.name,
         tls=_tls(server) if server.tls else None,
+        max_pdu_length=server.max_pdu,
     )
 
 

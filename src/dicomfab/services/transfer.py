@@ -6,20 +6,27 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from pydicom import Dataset
 
 from dicomfab.access.policy import Action, require
 from dicomfab.archive.archive import Archive
 from dicomfab.archive.receive import ArchiveReceiver
-from dicomfab.archive.records import StoredInstance
+from dicomfab.archive.records import StoredInstance, StudySummary
 from dicomfab.dimse.messages import Response, Suboperations
 from dicomfab.dimse.peer import Peer
 from dicomfab.dimse.scu.store import StoreOutcome
 from dicomfab.dimse.sop_classes import storage_sop_classes
 from dicomfab.dimse.status import CANCEL
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import ConfirmationRequired, DicomFabError, NotFound, PeerError
+from dicomfab.model.errors import (
+    ConfirmationRequired,
+    DicomFabError,
+    NotFound,
+    PeerError,
+    StatusFailure,
+)
 from dicomfab.model.query import Level, QueryModel
 from dicomfab.model.values import Environment, uid
 from dicomfab.registry.fields import Capability
@@ -27,12 +34,16 @@ from dicomfab.registry.server import PacsServer
 from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, never
 from dicomfab.services.query import Find, instances_held, sop_classes_held
+from dicomfab.services.receiving import Arrival, ReceivingService, lacks_get
 from dicomfab.services.verification import DEFAULT_WAIT_S, Listing, Verdict, doubted, held_before, verify
 
 #: See the functions of the same names in :mod:`dicomfab.dimse.scu`.
 Store = Callable[..., Iterator[StoreOutcome]]
 Move = Callable[..., Iterator[Response]]
 Get = Callable[..., Iterator[Response]]
+
+#: Some sources answer a C-MOVE before they have sent everything.
+_ARRIVAL_WAIT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,8 @@ class TransferReport:
         size_bytes: sent, for C-STORE.
         cancelled: stopped on request before the end.
         error: what broke the transfer off half-way; what came before it is counted and verified all the same.
+        detour: why a C-MOVE to our own Storage SCP was used where a C-GET was asked for; blank if it was not.
+        identifiers: why fabricated identifiers could not be checked at the destination; blank if they could.
     """
 
     operation: str
@@ -81,6 +94,8 @@ class TransferReport:
     cancelled: bool = False
     error: DicomFabError | None = None
     transcoded: Mapping[str, int] = field(default_factory=dict)
+    detour: str = ""
+    identifiers: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +106,8 @@ class Watch:
         on_progress: told after every response.
         cancelled: asked before every instance or after every response.
         verify_wait_s: how long the destination may take to list what it received.
-        on_outcome: told of every instance that was sent; not of those that are to be sent again later.
+        on_start: told of the instances that are sent, in order, before the first of them is.
+        on_outcome: told of every instance that was answered for.
         comes_again: whoever sends tries again later: what the destination refuses for a reason that may pass (its
             disk is full) ends the sending with that error instead of counting as refused.
     """
@@ -99,6 +115,7 @@ class Watch:
     on_progress: OnProgress = ignore
     cancelled: Cancelled = never
     verify_wait_s: float = DEFAULT_WAIT_S
+    on_start: Callable[[Sequence[StoredInstance]], None] = lambda _instances: None
     on_outcome: Callable[[StoreOutcome], None] = lambda _outcome: None
     comes_again: bool = False
 
@@ -120,13 +137,20 @@ class Earlier:
 
 @dataclass(slots=True)
 class TransferService:
-    """Transfers between the local study store and PACS servers, and between PACS servers."""
+    """Transfers between the local study store and PACS servers, and between PACS servers.
+
+    Args:
+        check_identifiers: looks, before a study is sent, whether its identifiers are another's at the destination;
+            gives what the report says of it.
+    """
 
     local: Archive
     find: Find
     store: Store
     move_scu: Move
     get_scu: Get
+    receiving: ReceivingService | None = None
+    check_identifiers: Callable[[StudySummary, PacsServer], str] = lambda _study, _destination: ""
 
     def send(
         self,
@@ -155,7 +179,7 @@ class TransferService:
             AccessDenied: STORE at the destination, or EXPORT of the study's own environment, is not allowed.
             ConfirmationRequired: the destination is production and ``confirm_production`` is not set.
             NotFound: no such local study.
-            Conflict: sending to this server is switched off.
+            Conflict: sending to this server is switched off, or fabricated identifiers are somebody else's there.
             PeerError: the server could not be reached, or fell silent twice for one instance.
         """
         watch = watch or Watch()
@@ -163,6 +187,7 @@ class TransferService:
         require(actor, Action.EXPORT, study.summary.environment)
         may_write(actor, destination, confirm_production)
         peer = peer_for(destination, Capability.STORE)
+        identifiers = self.check_identifiers(study.summary, destination)
         instances = self.local.instances(study_instance_uid)
         expected = frozenset(i.identity.sop_instance_uid for i in instances)
         done = earlier or Earlier()
@@ -170,9 +195,11 @@ class TransferService:
         listing = self._listing(destination, study_instance_uid)
         before = held_before(listing) if earlier is None else None
         start = time.perf_counter()
+        watch.on_start(to_send)
         outcomes, error = self._send_all(peer, to_send, watch, transcode=transcode)
         seconds = time.perf_counter() - start
         accepted = len(done.accepted & expected) + sum(outcome.accepted for outcome in outcomes)
+        sizes = {i.identity.sop_instance_uid: i.size_bytes for i in to_send}
         failed = {uid_: done.failed[uid_] for uid_ in sorted(done.failed.keys() & expected)}
         failed |= {o.instance.identity.sop_instance_uid: o.error.what for o in outcomes if o.error}
         verdict = verify(
@@ -196,10 +223,11 @@ class TransferService:
             suboperations=None,
             verdict=doubted(verdict, len(failed)),
             seconds=seconds,
-            size_bytes=sum(i.size_bytes for i, o in zip(to_send, outcomes, strict=False) if o.accepted),
+            size_bytes=sum(sizes[o.instance.identity.sop_instance_uid] for o in outcomes if o.accepted),
             cancelled=error is None and len(outcomes) < len(to_send),
             error=error,
             transcoded=Counter(outcome.transcoded_to for outcome in outcomes if outcome.transcoded_to),
+            identifiers=identifiers,
         )
 
     def _send_all(
@@ -216,11 +244,11 @@ class TransferService:
         watch.on_progress(Progress("sending", 0, len(instances)))
         try:
             for outcome in self.store(peer, files, cancelled=stopped, transcode=transcode):
-                if for_later is None and watch.comes_again and outcome.error is not None and outcome.error.transient:
-                    for_later = outcome.error
+                watch.on_outcome(outcome)
+                if watch.comes_again and outcome.error is not None and outcome.error.transient:
+                    for_later = for_later or outcome.error
                     continue
                 outcomes.append(outcome)
-                watch.on_outcome(outcome)
                 watch.on_progress(Progress("sending", len(outcomes), len(instances)))
         except PeerError as error:
             if not outcomes:
@@ -286,16 +314,33 @@ class TransferService:
     ) -> TransferReport:
         """Fetch a study into the local store over one association (PS3.4 C.4.3).
 
+        A source that cannot C-GET is asked by C-MOVE to send it to our own Storage SCP instead, and the report says so.
         The local study carries the environment of the source from then on.
 
         Raises:
             AccessDenied: RETRIEVE is not allowed in the source's environment.
             NotFound: the source does not hold the study.
+            Conflict: C-GET is switched off for the source, and C-MOVE too.
             StatusFailure: the source answered with a failure.
             PeerError: the source could not be reached or asked what it holds.
+            PortInUse: a C-MOVE to us is needed, and another program has our port.
+            DiskFull: no space is left in the local store; what has arrived is kept.
         """
         watch = watch or Watch()
         require(actor, Action.RETRIEVE, source.environment)
+        receiving = self.receiving if source.can(Capability.MOVE) else None
+        why = f"C-GET is disabled for {source.name}."
+        if receiving is None or source.can(Capability.GET):
+            try:
+                return self._get(study_instance_uid, source, watch)
+            except PeerError as error:
+                if receiving is None or not lacks_get(error):
+                    raise
+                why = error.what
+        with receiving.arrival(actor, source, watch.cancelled) as arrival:
+            return self._get_by_move(study_instance_uid, source, watch, arrival, why)
+
+    def _get(self, study_instance_uid: str, source: PacsServer, watch: Watch) -> TransferReport:
         peer = peer_for(source, Capability.GET)
         expected = self._held_by_source(source, study_instance_uid)
         classes = [*sop_classes_held(self.find, source, study_instance_uid), *storage_sop_classes()]
@@ -303,16 +348,55 @@ class TransferService:
         before = held_before(listing)
         receiver = ArchiveReceiver(self.local, source.environment)
         start = time.perf_counter()
+
+        def stopped() -> bool:
+            return receiver.full is not None or watch.cancelled()
+
         responses = self.get_scu(
-            peer, QueryModel.STUDY_ROOT, _study(study_instance_uid), classes, receiver, cancelled=watch.cancelled
+            peer, QueryModel.STUDY_ROOT, _study(study_instance_uid), classes, receiver, cancelled=stopped
         )
-        final, error = _follow(responses, "getting", len(expected), watch)
+        try:
+            final, error = _follow(responses, "getting", len(expected), watch)
+        except PeerError:
+            if receiver.full is None:
+                raise
+        if receiver.full is not None:
+            raise receiver.full
         seconds = time.perf_counter() - start
         verdict = verify(expected, before, listing, wait_s=0.0, on_progress=watch.on_progress, stopped=watch.cancelled)
         ends = (source.name, "local store")
         report = _retrieve_report("C-GET", study_instance_uid, ends, len(expected), final, error, verdict, seconds)
-        kept = tuple(FailedInstance(u, "the local store kept its own, which has other content") for u in receiver.kept)
-        return replace(report, failed=report.failed + kept, verdict=doubted(report.verdict, len(kept)))
+        return _with_kept(report, receiver.kept)
+
+    def _get_by_move(
+        self, study_instance_uid: str, source: PacsServer, watch: Watch, arrival: Arrival, why: str
+    ) -> TransferReport:
+        """Have the source send the study to our own Storage SCP (PS3.4 C.4.2)."""
+        peer = peer_for(source, Capability.MOVE)
+        expected = self._held_by_source(source, study_instance_uid)
+        listing = self._local_listing(study_instance_uid)
+        before = held_before(listing)
+        start = time.perf_counter()
+        responses = self.move_scu(
+            peer, QueryModel.STUDY_ROOT, _study(study_instance_uid), arrival.ae_title, cancelled=watch.cancelled
+        )
+        try:
+            final, error = _follow(responses, "getting", len(expected), watch)
+        except StatusFailure as failure:
+            failure.what += f" It was asked to send to us, {arrival.ae_title}, because: {why}"
+            raise
+        seconds = time.perf_counter() - start
+        verdict = verify(
+            expected,
+            before,
+            listing,
+            wait_s=max(watch.verify_wait_s, _ARRIVAL_WAIT_S) if _all_delivered(final, len(expected)) else 0.0,
+            on_progress=watch.on_progress,
+            stopped=watch.cancelled,
+        )
+        ends = (source.name, "local store")
+        report = _retrieve_report("C-MOVE", study_instance_uid, ends, len(expected), final, error, verdict, seconds)
+        return replace(_with_kept(report, arrival.kept()), detour=why)
 
     def _listing(self, server: PacsServer, study_instance_uid: str) -> Listing:
         return lambda: instances_held(self.find, server, study_instance_uid)
@@ -376,6 +460,12 @@ def _follow(
     if last is None:
         raise RuntimeError("an association ended without a response and without an error")
     return last, None
+
+
+def _with_kept(report: TransferReport, kept: Sequence[str]) -> TransferReport:
+    """The report, when of some instances the local store kept what it had."""
+    failed = tuple(FailedInstance(u, "the local store kept its own, which has other content") for u in kept)
+    return replace(report, failed=report.failed + failed, verdict=doubted(report.verdict, len(failed)))
 
 
 def _all_delivered(final: Response, expected: int) -> bool:

@@ -15,6 +15,7 @@ from dicomfab.registry.server import FIELD_NAMES, PacsServer, server_from
 
 _ROUTE = "route."
 _SECONDS = ("connect_timeout_s", "association_timeout_s", "dimse_timeout_s")
+_WHOLE = ("max_associations", "max_pdu", "rate_per_minute")
 _FLAGS = ("is_default", "is_active", "tls")
 _OPEN = frozenset({"name", "host", "port", "aec", "environment", "aet_find", "aet_store", "aet_echo"})
 _TLS = frozenset(name for name in FIELD_NAMES if name.startswith("tls"))
@@ -60,14 +61,15 @@ class ServerForm:
     def of(cls, server: PacsServer) -> ServerForm:
         """For a server that is there."""
         plain = server.as_dict()
-        numbers = {name: _number_text(plain[name]) for name in ("port", *_SECONDS)}
+        numbers = {name: _number_text(plain[name]) for name in ("port", *_SECONDS, *_WHOLE)}
         return cls({**plain, **numbers, "capabilities": set(plain["capabilities"])})
 
     @classmethod
     def submitted(cls, form: SubmittedForm) -> ServerForm:
         """As the browser sent it."""
         texts = {name: str(form.get(name, "")) for name in FIELD_NAMES}
-        texts["tls_profile"] = texts["tls_profile"] or TLS_PROFILES[0]
+        blank = cls.blank().values
+        texts |= {name: texts[name].strip() or blank[name] for name in ("tls_profile", *_WHOLE)}
         flags = {name: name in form for name in _FLAGS}
         flags["tls_verify"] = form.get("tls_verify") != "false"  # only a clear no switches a check off
         return cls({**texts, **flags, "capabilities": {str(value) for value in form.getlist("capabilities")}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,10 +12,10 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
-from dicomfab.dimse.scu.find import find
+from dicomfab.dimse.scu.find import DRAIN_S, find
 from dicomfab.model.errors import (
-    PeerTimeout,
     ProtocolViolation,
+    StatusFailure,
 )
 from dicomfab.model.query import QueryModel
 from tests.unit.dimse import raw
@@ -107,11 +108,67 @@ def test_matches_behind_a_cancel_are_read_and_not_kept() -> None:
     assert len(cancels) == 1
 
 
-def test_a_peer_that_ignores_a_cancel_is_waited_for_no_longer_than_for_any_response() -> None:
-    with raw.peer(finding(match(1), match(2), last=lambda wire, *_: wire.hold()), NO_RESPONSE) as peer:
-        error = failure_of(lambda: list(find(peer, QueryModel.STUDY_ROOT, study(), limit=1)), NO_RESPONSE.dimse_s)
-    assert isinstance(error, PeerTimeout)
-    assert error.stage == "dimse"
+def test_a_peer_that_ignores_a_cancel_is_hung_up_on_and_what_came_is_kept() -> None:
+    ends: list[bytes] = []
+
+    def last(wire: Wire, *_: object) -> None:
+        wire.message()
+        ends.append(wire.rest())
+
+    with raw.peer(finding(match(1), match(2), last=last)) as peer:
+        found = result_of(lambda: list(find(peer, QueryModel.STUDY_ROOT, study(), limit=1)), DRAIN_S)
+    assert [m.StudyInstanceUID for m in found] == ["1.2.1"]
+    assert ends[0][:1] == b"\x07"  # A-ABORT
+
+
+def test_a_peer_that_answers_on_for_ever_after_a_cancel_is_hung_up_on() -> None:
+    def last(wire: Wire, context_id: int, command: dict[str, Any]) -> None:
+        more = message(context_id, response(command, 0xFF00, data=True), match(9))
+        with contextlib.suppress(OSError):
+            while True:
+                wire.send(more)
+
+    with raw.peer(finding(match(1), last=last)) as peer:
+        found = result_of(lambda: list(find(peer, QueryModel.STUDY_ROOT, study(), limit=1)), DRAIN_S)
+    assert [m.StudyInstanceUID for m in found] == ["1.2.1"]
+
+
+@pytest.mark.parametrize("status", [0x0000, 0xA700, 0xC001])
+def test_whatever_a_cancelled_peer_ends_with_what_came_is_kept(status: int) -> None:
+    def last(wire: Wire, context_id: int, command: dict[str, Any]) -> None:
+        wire.message()
+        wire.send(message(context_id, response(command, status)))
+        wire.released()
+
+    with raw.peer(finding(match(1), last=last)) as peer:
+        found = result_of(lambda: list(find(peer, QueryModel.STUDY_ROOT, study(), limit=1)), 0.0)
+    assert [m.StudyInstanceUID for m in found] == ["1.2.1"]
+
+
+def test_a_cancel_that_nobody_asked_for_is_a_failure() -> None:
+    def last(wire: Wire, context_id: int, command: dict[str, Any]) -> None:
+        wire.send(message(context_id, response(command, 0xFE00)))
+        wire.rest()
+
+    with raw.peer(finding(match(1), last=last)) as peer:
+        error = failure_of(lambda: list(find(peer, QueryModel.STUDY_ROOT, study(), limit=5)), 0.0)
+    assert isinstance(error, StatusFailure)
+
+
+def test_every_response_is_reported_the_final_warning_too() -> None:
+    def last(wire: Wire, context_id: int, command: dict[str, Any]) -> None:
+        wire.send(message(context_id, response(command, 0xB000, ErrorComment="slow disk")))
+        wire.released()
+
+    reported: list[tuple[int, str]] = []
+    with raw.peer(finding(match(1), last=last)) as peer:
+        result_of(
+            lambda: list(
+                find(peer, QueryModel.STUDY_ROOT, study(), report=lambda r: reported.append((r.status, r.comment)))
+            ),
+            0.0,
+        )
+    assert reported == [(0xFF00, ""), (0xB000, "slow disk")]
 
 
 # ---------------------------------------------------------------------- C-GET and C-MOVE

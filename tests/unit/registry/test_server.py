@@ -7,6 +7,7 @@ import pytest
 from dicomfab.model.errors import Conflict, InvalidInput
 from dicomfab.model.values import Environment
 from dicomfab.registry.fields import ALL_CAPABILITIES, Capability
+from dicomfab.registry.hours import PermittedHours, permitted_hours
 from dicomfab.registry.server import FIELD_NAMES, MoveRoute, PacsServer, canonical_host, server_from
 
 
@@ -20,6 +21,7 @@ def test_defaults_are_those_of_the_setup_guide():
     assert (made.aet_find, made.aet_store, made.aet_echo) == ("DICOMFAB", "DICOMFAB", "DICOMFAB")
     assert made.capabilities == ALL_CAPABILITIES
     assert (made.connect_timeout_s, made.association_timeout_s) == (5.0, 5.0)
+    assert (made.max_associations, made.max_pdu, made.rate_per_minute, str(made.permitted_hours)) == (2, 0, 0, "")
     assert made.is_active
     assert not made.is_default
     assert (made.tls, made.tls_verify, made.tls_profile) == (False, True, "bcp-195")
@@ -31,6 +33,10 @@ def test_outside_values_become_the_models_own():
     )
     assert (made.port, made.aec, made.name, made.dimse_timeout_s) == (104, "PACS", "A", 7.0)
     assert made.environment is Environment.PROD
+    limits = server(max_associations="3", max_pdu=" 16384 ", rate_per_minute="60", permitted_hours=" 8:00 - 9:00 ")
+    assert (limits.max_associations, limits.max_pdu, limits.rate_per_minute) == (3, 16384, 60)
+    assert limits.permitted_hours == PermittedHours(((480, 540),))
+    assert server(**limits.as_dict()) == limits
     assert made.capabilities == {Capability.ECHO, Capability.FIND}
 
 
@@ -51,6 +57,10 @@ BAD = {
     "connect_timeout_s": [0, -1, 3601, float("nan"), float("inf"), True, "5", None],
     "association_timeout_s": [0, 3601, None],
     "dimse_timeout_s": [0, 3601, None],
+    "max_associations": [0, -1, 101, 1.5, "two", "", True, None, "9" * 30],
+    "max_pdu": [-1, 1, 4095, (1 << 20) + 1, "16k", True, None],
+    "rate_per_minute": [-1, 100_001, 0.5, "", False, None],
+    "permitted_hours": ["18-6", "18:00-18:00", 5, None],
     "fallback_charset": ["latin1", "ISO_IR 999", None, 5],
     "dicomweb_root": [
         "ftp://x",
@@ -96,6 +106,11 @@ def test_a_bad_value_is_refused_naming_the_field(field, value):
         ("dicomweb_root", "https://pacs.example.com:8043/dicom-web"),
         ("notes", "first line\n\tsecond"),
         ("capabilities", frozenset()),
+        ("max_associations", 100),
+        ("max_pdu", 0),
+        ("max_pdu", 4096),
+        ("rate_per_minute", 0),
+        ("permitted_hours", permitted_hours("18:00-06:00", "permitted_hours")),
         ("name", "Größe 放射線"),
         ("host", "::1"),
         ("tls_ca_file", "/etc/ssl/Größe zwei/ca.pem"),

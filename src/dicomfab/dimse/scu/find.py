@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from pydicom import Dataset
 
 from dicomfab.dimse import command as dimse_command
 from dicomfab.dimse.association import Association, associate
 from dicomfab.dimse.contexts import PLAIN_SYNTAXES
-from dicomfab.dimse.messages import ProposedContext
+from dicomfab.dimse.messages import ProposedContext, Response
 from dicomfab.dimse.peer import Peer
 from dicomfab.dimse.scu.query import Query
 from dicomfab.dimse.sop_classes import FIND
 from dicomfab.dimse.status import Category, category, failure
+from dicomfab.model.errors import DicomFabError
 from dicomfab.model.query import QueryModel
+
+#: How long a peer may go on answering after C-CANCEL before the association is aborted.
+DRAIN_S: Final = 1.0
 
 
 def find(
@@ -24,6 +31,7 @@ def find(
     *,
     limit: int | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    report: Callable[[Response], None] = lambda _response: None,
 ) -> Iterator[Dataset]:
     """Query, yielding each match as it arrives. An empty answer is only ever a successful empty answer.
 
@@ -33,13 +41,15 @@ def find(
         identifier: keys, QueryRetrieveLevel included; zero length asks for the value.
         limit: after so many matches the query is cancelled with C-CANCEL; the matches are kept.
         cancelled: asked after each match; true cancels the query.
+        report: told of every response before its match is yielded, the final one too, which may be a warning.
 
     Raises:
-        PeerError: the query failed; matches already yielded are then incomplete.
+        PeerError: the query failed; matches already yielded are then incomplete. Not once it was cancelled: what
+            happens then takes nothing from the matches.
     """
     sop_class_uid = FIND[model]
     with associate(peer, [ProposedContext(sop_class_uid, PLAIN_SYNTAXES)]) as association:
-        yield from send(association, sop_class_uid, identifier, limit=limit, cancelled=cancelled)
+        yield from send(association, sop_class_uid, identifier, limit=limit, cancelled=cancelled, report=report)
 
 
 def send(
@@ -49,6 +59,7 @@ def send(
     *,
     limit: int | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    report: Callable[[Response], None] = lambda _response: None,
 ) -> Iterator[Dataset]:
     """One C-FIND over an association that is open; see :func:`find`.
 
@@ -58,6 +69,7 @@ def send(
         identifier: keys.
         limit: as for :func:`find`.
         cancelled: as for :func:`find`.
+        report: as for :func:`find`.
 
     Raises:
         PeerError: the query failed; matches already yielded are then incomplete.
@@ -66,22 +78,41 @@ def send(
     query = Query(association, "C-FIND", sop_class_uid)
     query.send(dimse_command.C_FIND_RQ, identifier)
     count = 0
-    stopped = False
     for response, match in query.responses(peer.timeouts.dimse_s):
         kind = category(response.status)
         # A cancel that we did not ask for leaves the answer incomplete.
-        if kind is Category.FAILURE or (kind is Category.CANCEL and not stopped):
+        if kind in (Category.FAILURE, Category.CANCEL):
             raise failure("C-FIND", response, peer.label)
-        # After C-CANCEL the peer may still send what was under way (PS3.7 9.3.2.3): read it, keep none of it.
+        report(response)
         # Only a pending response has a match; some peers send an empty data set with the final one.
-        if kind is not Category.PENDING or match is None or stopped:
-            continue
-        if limit is not None and count >= limit:
-            query.cancel()
-            stopped = True
+        if kind is not Category.PENDING or match is None:
             continue
         count += 1
         yield match
-        if cancelled():
-            query.cancel()
-            stopped = True
+        if count == limit or cancelled():
+            _cancel(association, query)
+            return
+
+
+def _cancel(association: Association, query: Query) -> None:
+    """Send C-CANCEL and read what was under way (PS3.7 9.3.2.3), keeping none of it, but not for long."""
+    late = threading.Event()
+
+    def abort() -> None:
+        late.set()
+        association.abort()
+
+    drain_s = min(DRAIN_S, association.peer.timeouts.dimse_s)
+    clock = threading.Timer(drain_s, abort)
+    clock.daemon = True
+    clock.start()
+    with contextlib.suppress(DicomFabError):
+        query.cancel()
+        for _ in query.responses(drain_s):
+            pass
+    clock.cancel()
+    clock.join()
+    if late.is_set():
+        # It may have ended just before: then the association is still to learn that it was aborted.
+        with contextlib.suppress(DicomFabError):
+            next(query.responses(0.0), None)
