@@ -2,74 +2,90 @@
 
 from __future__ import annotations
 
-import re
+import enum
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
+from typing import TypeAlias
 
 from pydicom import Dataset
-from pydicom.charset import convert_encodings
+from pydicom.charset import python_encoding
 
-from dicomfab.access.policy import Action, require
+from dicomfab.access.policy import Action, decide, require
+from dicomfab.dimse.messages import Response
 from dicomfab.dimse.peer import Peer
+from dicomfab.dimse.status import Category, category
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import DicomFabError, Interrupted, InvalidInput, NotFound
+from dicomfab.model.errors import (
+    AccessDenied,
+    AssociationAborted,
+    AssociationRejected,
+    ConnectionFailed,
+    ContextRejected,
+    DicomFabError,
+    Interrupted,
+    InvalidInput,
+    NotFound,
+    PeerTimeout,
+    StatusFailure,
+    TlsFailed,
+)
 from dicomfab.model.query import Level, QueryModel
-from dicomfab.model.values import is_uid, uid
+from dicomfab.model.values import Environment, is_uid, uid
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import Cancelled, never
+from dicomfab.services.search_match import Match, Reader
 from dicomfab.services.study_filter import StudyFilter
 
 DEFAULT_LIMIT = 500
 _CANCEL_POLL_S = 0.2
+_BATCH = 500
+_OPTIONAL_KEYS_NOT_MATCHED = 0xFF01  # PS3.4 C.4.1.1.4
+_NOT_PROVIDED = frozenset({0x0112, 0x0122, 0x0124, 0x0211})  # PS3.7 annex C
 
-#: ``find(peer, model, identifier, *, limit, cancelled)``: see :func:`dicomfab.dimse.scu.find.find`.
+#: ``find(peer, model, identifier, *, limit, cancelled, report)``: see :func:`dicomfab.dimse.scu.find.find`.
 Find = Callable[..., Iterator[Dataset]]
 
-_SERIES_KEYS = (
-    "SeriesInstanceUID",
-    "SeriesNumber",
-    "Modality",
-    "SeriesDescription",
-    "BodyPartExamined",
-    "NumberOfSeriesRelatedInstances",
-)
-
 
 @dataclass(frozen=True, slots=True)
-class StudyMatch:
-    """One study on one server, in its own words; a count that the server did not send is ``None``."""
+class Unseen:
+    """A server that was named by somebody who may not see it: no more is said of it than he said himself."""
 
-    server_id: str
-    study_instance_uid: str
-    patient_name: str = ""
-    patient_id: str = ""
-    patient_birth_date: str = ""
-    patient_sex: str = ""
-    accession_number: str = ""
-    study_date: str = ""
-    study_time: str = ""
-    study_description: str = ""
-    referring_physician: str = ""
-    modalities: tuple[str, ...] = ()
-    series: int | None = None
-    instances: int | None = None
+    id: str
+    error: DicomFabError
+
+    @property
+    def name(self) -> str:
+        """What it was called."""
+        return self.id
+
+    @property
+    def environment(self) -> str:
+        """Not told."""
+        return ""
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesMatch:
-    """One series on one server."""
+Asked: TypeAlias = PacsServer | Unseen
+#: Takes matches of a server as they come, from several threads; without one, the answers hold them.
+Keep: TypeAlias = Callable[[PacsServer, Sequence[Match]], None]
 
-    series_instance_uid: str
-    series_number: int | None
-    modality: str
-    series_description: str
-    instances: int | None
+
+class AnswerState(enum.StrEnum):
+    """How one server answered."""
+
+    OK = "ok"
+    WARNING = "warning"  # it answered to the end, but with a warning status
+    REFUSED = "refused"  # it does not do this, or not for us
+    BROKEN_OFF = "broken off"  # it aborted, hung up, or broke the protocol
+    TIMED_OUT = "timed out"
+    FAILED = "failed"
+    NOT_ALLOWED = "not allowed"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,74 +94,124 @@ class ServerAnswer:
 
     Args:
         server: whom was asked.
-        matches: in the server's order; with an error, what came before it.
+        matches: in the server's order, unless they were handed on; with an error, what came before it.
         error: why the query failed; ``None`` means that the answer is complete up to the limit.
-        truncated: the limit was reached: there may be more.
+        truncated: the limit was reached, and there are more.
         seconds: until the answer was complete.
+        found: how many matches are kept.
+        warning: the server's final status was a warning: what it said.
+        notes: what else is to be known about the answer.
     """
 
-    server: PacsServer
-    matches: tuple[StudyMatch, ...] = ()
+    server: Asked
+    matches: tuple[Match, ...] = ()
     error: DicomFabError | None = None
     truncated: bool = False
     seconds: float = 0.0
+    found: int = 0
+    warning: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> AnswerState:
+        """How it answered, in a word."""
+        if self.error is None:
+            return AnswerState.WARNING if self.warning else AnswerState.OK
+        if self._is_late():
+            return AnswerState.TIMED_OUT
+        for kinds, state in _STATES:
+            if isinstance(self.error, kinds):
+                return state
+        if isinstance(self.error, StatusFailure) and self.error.status in _NOT_PROVIDED:
+            return AnswerState.REFUSED
+        return AnswerState.FAILED
+
+    def _is_late(self) -> bool:
+        if isinstance(self.error, PeerTimeout):
+            return True
+        # A connection that is refused, or has no route, fails before its time is up.
+        unconnected = isinstance(self.error, ConnectionFailed) and not isinstance(self.error, TlsFailed)
+        return unconnected and isinstance(self.server, PacsServer) and self.seconds >= self.server.connect_timeout_s
+
+
+_STATES: tuple[tuple[tuple[type[DicomFabError], ...], AnswerState], ...] = (
+    ((AccessDenied,), AnswerState.NOT_ALLOWED),
+    ((Interrupted,), AnswerState.STOPPED),
+    ((AssociationAborted,), AnswerState.BROKEN_OFF),
+    ((AssociationRejected, ContextRejected), AnswerState.REFUSED),
+)
 
 
 @dataclass(slots=True)
 class QueryService:
-    """C-FIND over the registry's servers (PS3.4 C.4.1, Study Root)."""
+    """C-FIND over the registry's servers (PS3.4 C.4.1)."""
 
     find: Find
     max_parallel: int = 32
 
-    def studies(
+    def search(
         self,
         actor: Actor,
-        servers: Sequence[PacsServer],
+        servers: Sequence[Asked],
         search: StudyFilter,
         *,
         limit: int = DEFAULT_LIMIT,
         cancelled: Cancelled = never,
+        keep: Keep | None = None,
     ) -> Iterator[ServerAnswer]:
         """Ask all servers in parallel and yield each answer as soon as it is there: a hung one delays no other.
 
+        A server that the actor may not query is answered for with AccessDenied, and the others are asked.
+
         Args:
-            actor: needs QUERY in the environment of every server named.
+            actor: who asks.
             servers: whom to ask.
             search: what for.
             limit: matches per server.
             cancelled: asked between matches.
+            keep: takes the matches.
 
         Raises:
-            AccessDenied: before anything is sent.
-            InvalidInput: a field of the search, before anything is sent.
+            InvalidInput: a field of the search, or a production server is to be asked without patient, accession
+                number, UID or date; before anything is sent.
         """
-        for server in servers:
-            require(actor, Action.QUERY, server.environment)
-        search.identifier()
-        if limit < 1:
-            raise InvalidInput("limit: must be 1 or more", field="limit", value=limit)
-        return self._ask_all(servers, search, limit, cancelled)
+        check(actor, servers, search, limit)
+        return self._ask_all(actor, servers, search, limit, cancelled, keep)
+
+    #: The name from when there were studies only.
+    studies = search
 
     def _ask_all(
-        self, servers: Sequence[PacsServer], search: StudyFilter, limit: int, cancelled: Cancelled
+        self,
+        actor: Actor,
+        servers: Sequence[Asked],
+        search: StudyFilter,
+        limit: int,
+        cancelled: Cancelled,
+        keep: Keep | None,
     ) -> Iterator[ServerAnswer]:
         answers: SimpleQueue[Future[ServerAnswer]] = SimpleQueue()
         slots = threading.BoundedSemaphore(self.max_parallel)
+        waiting: dict[str, PacsServer] = {}
+        for server in servers:
+            denied = _denied(actor, server)
+            if denied is not None:
+                yield ServerAnswer(server, error=denied)
+            elif isinstance(server, PacsServer):
+                waiting[server.id] = server
 
         def ask(server: PacsServer) -> None:
             future: Future[ServerAnswer] = Future()
             with slots:
                 try:
-                    future.set_result(self._ask(server, search, limit, cancelled))
+                    future.set_result(self._ask(server, search, limit, cancelled, keep))
                 except BaseException as error:  # noqa: BLE001 (raised again where the answers are read)
                     future.set_exception(error)
             answers.put(future)
 
-        for server in servers:
+        for server in waiting.values():
             # Daemons: a program that is told to end must not wait for the slowest server.
             threading.Thread(target=ask, args=(server,), name=f"query-{server.id}", daemon=True).start()
-        waiting = {server.id: server for server in servers}
         while waiting:
             try:
                 answer = answers.get(timeout=_CANCEL_POLL_S).result()
@@ -157,32 +223,49 @@ class QueryService:
             del waiting[answer.server.id]
             yield answer
 
-    def _ask(self, server: PacsServer, search: StudyFilter, limit: int, cancelled: Cancelled) -> ServerAnswer:
+    def _ask(
+        self, server: PacsServer, search: StudyFilter, limit: int, cancelled: Cancelled, keep: Keep | None
+    ) -> ServerAnswer:
         start = time.perf_counter()
-        matches: list[StudyMatch] = []
+        asking = _Asking(server, search, limit, keep)
         error: DicomFabError | None = None
         try:
             peer = peer_for(server, Capability.FIND)
-            # One more than shown, so that "there may be more" is known and not guessed.
-            found = self.find(peer, QueryModel.STUDY_ROOT, search.identifier(), limit=limit + 1, cancelled=cancelled)
-            for match in found:
-                matches.append(_study_match(server, match))
-            if cancelled():
-                return replace(_stopped(server), matches=tuple(matches[:limit]), seconds=time.perf_counter() - start)
+            # One more than kept, so that "there are more" is known and not guessed.
+            options = {"limit": limit + 1, "cancelled": cancelled, "report": asking.report}
+            identifier = search.identifier(server.fallback_charset)
+            for match in self.find(peer, search.model, identifier, **options):
+                asking.take(match)
         except DicomFabError as problem:
             error = problem
-        return ServerAnswer(server, tuple(matches[:limit]), error, len(matches) > limit, time.perf_counter() - start)
+        asking.hand_on()
+        if error is None and cancelled():
+            error = _stopped(server).error
+        return replace(asking.answer(), error=error, seconds=time.perf_counter() - start)
 
-    def series(self, actor: Actor, server: PacsServer, study_instance_uid: str) -> list[SeriesMatch]:
-        """The series of one study.
+    def series(self, actor: Actor, server: PacsServer, study_instance_uid: str) -> list[Match]:
+        """The series of one study, by number.
 
         Raises:
             AccessDenied: QUERY is not allowed in the server's environment.
             PeerError: the query failed.
         """
+        study = uid(study_instance_uid, field="study_instance_uid")
+        found = self.below(actor, server, StudyFilter(level="series", study_instance_uid=study))
+        return sorted(found, key=lambda s: (s.series_number is None, s.series_number or 0, s.series_instance_uid))
+
+    def below(self, actor: Actor, server: PacsServer, search: StudyFilter) -> list[Match]:
+        """What one server holds of a patient, study or series.
+
+        Raises:
+            AccessDenied: QUERY is not allowed in the server's environment.
+            InvalidInput: a field of the search.
+            PeerError: the query failed.
+        """
         require(actor, Action.QUERY, server.environment)
-        matches = [_series_match(server, match) for match in _series_of(self.find, server, study_instance_uid)]
-        return sorted(matches, key=lambda s: (s.series_number is None, s.series_number or 0, s.series_instance_uid))
+        reader = _reader(server, search)
+        identifier = search.identifier(server.fallback_charset)
+        return [reader.read(m) for m in self.find(peer_for(server, Capability.FIND), search.model, identifier)]
 
     def instances(self, actor: Actor, server: PacsServer, study_instance_uid: str) -> frozenset[str]:
         """The SOP instance UIDs of one study on a server; empty only if the server says so.
@@ -210,9 +293,9 @@ class QueryService:
         matches = self.find(
             peer_for(server, Capability.FIND),
             QueryModel.STUDY_ROOT,
-            StudyFilter(accession_number=_literal(reference, "study")).identifier(),
+            StudyFilter(accession_number=_literal(reference, "study")).identifier(server.fallback_charset),
         )
-        found = {_text(match, "StudyInstanceUID") for match in matches}
+        found = {str(match.get("StudyInstanceUID") or "").strip() for match in matches}
         if not found:
             raise NotFound(
                 f"{server.name} knows no study with accession number {reference!r}.",
@@ -228,6 +311,97 @@ class QueryService:
                 remedy="use the Study Instance UID",
             )
         return found.pop()
+
+
+@dataclass(slots=True)
+class _Asking:
+    """One server's answer as it grows."""
+
+    server: PacsServer
+    search: StudyFilter
+    limit: int
+    keep: Keep | None
+    found: int = 0
+    truncated: bool = False
+    warning: str = ""
+    loosely: bool = False
+    matches: list[Match] = field(default_factory=list)
+    reader: Reader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = _reader(self.server, self.search)
+
+    def report(self, response: Response) -> None:
+        if response.status == _OPTIONAL_KEYS_NOT_MATCHED:
+            self.loosely = True
+        elif category(response.status) is Category.WARNING:
+            said = f": {response.comment}" if response.comment else ""
+            self.warning = f"it ended its answer with the warning {response.status:04X}{said}"
+
+    def take(self, match: Dataset) -> None:
+        if self.found == self.limit:
+            self.truncated = True
+            return
+        self.found += 1
+        self.matches.append(self.reader.read(match))
+        if len(self.matches) == _BATCH:
+            self.hand_on()
+
+    def hand_on(self) -> None:
+        if self.keep is not None and self.matches:
+            self.keep(self.server, self.matches)
+            self.matches = []
+
+    def answer(self) -> ServerAnswer:
+        notes = list(self.reader.notes())
+        if self.loosely:
+            notes.append("the server does not match every key asked for: some of these may not fit")
+        return ServerAnswer(
+            self.server,
+            tuple(self.matches),
+            truncated=self.truncated,
+            found=self.found,
+            warning=self.warning,
+            notes=tuple(notes),
+        )
+
+
+def check(actor: Actor, servers: Sequence[Asked], search: StudyFilter, limit: int) -> None:
+    """Refuse a search that cannot be made, or that would ask a production server for everything.
+
+    Raises:
+        InvalidInput: by field.
+    """
+    search.identifier()
+    if limit < 1:
+        raise InvalidInput("limit: must be 1 or more", field="limit", value=limit)
+    live = [s.name for s in servers if s.environment is Environment.PROD and _denied(actor, s) is None]
+    if live and not search.narrows():
+        raise InvalidInput(
+            f"search: too wide for {', '.join(live)} (prod); nobody was asked",
+            field="search",
+            cause="a production server is not asked for everything that it holds",
+            remedy="add a patient name or ID, an accession number, a UID or a date (for example: today)",
+        )
+
+
+def _denied(actor: Actor, server: Asked) -> DicomFabError | None:
+    if isinstance(server, Unseen):
+        return server.error
+    decision = decide(actor, Action.QUERY, server.environment)
+    if decision.allowed:
+        return None
+    try:
+        require(actor, Action.QUERY, server.environment)
+    except AccessDenied as error:
+        return error
+    return None
+
+
+def _reader(server: PacsServer, search: StudyFilter) -> Reader:
+    term = server.fallback_charset
+    encodings = [str(python_encoding[term])] if term else []
+    return Reader(server.id, search.query_level, search.columns, encodings)
 
 
 def _stopped(server: PacsServer) -> ServerAnswer:
@@ -270,76 +444,16 @@ def sop_classes_held(find: Find, server: PacsServer, study_instance_uid: str) ->
     identifier.SOPClassesInStudy = ""
     classes: set[str] = set()
     for match in find(peer_for(server, Capability.FIND), QueryModel.STUDY_ROOT, identifier):
-        classes.update(_texts(match, "SOPClassesInStudy"))
+        value = match.get("SOPClassesInStudy")
+        several = isinstance(value, Iterable) and not isinstance(value, str)
+        classes.update(map(str, value) if several else [str(value)] if value else [])
     return frozenset(classes)
 
 
 def _series_of(find: Find, server: PacsServer, study_instance_uid: str) -> Iterable[Dataset]:
-    identifier = Dataset()
-    identifier.QueryRetrieveLevel = str(Level.SERIES)
-    identifier.StudyInstanceUID = uid(study_instance_uid, field="study_instance_uid")
-    for keyword in _SERIES_KEYS:
-        setattr(identifier, keyword, "" if keyword != "SeriesNumber" else None)
-    identifier.NumberOfSeriesRelatedInstances = None
+    study = uid(study_instance_uid, field="study_instance_uid")
+    identifier = StudyFilter(level="series", study_instance_uid=study).identifier()
     return list(find(peer_for(server, Capability.FIND), QueryModel.STUDY_ROOT, identifier))
-
-
-def _study_match(server: PacsServer, match: Dataset) -> StudyMatch:
-    _assume_character_set(server, match)
-    return StudyMatch(
-        server_id=server.id,
-        study_instance_uid=_text(match, "StudyInstanceUID"),
-        patient_name=_text(match, "PatientName"),
-        patient_id=_text(match, "PatientID"),
-        patient_birth_date=_text(match, "PatientBirthDate"),
-        patient_sex=_text(match, "PatientSex"),
-        accession_number=_text(match, "AccessionNumber"),
-        study_date=_text(match, "StudyDate"),
-        study_time=_text(match, "StudyTime"),
-        study_description=_text(match, "StudyDescription"),
-        referring_physician=_text(match, "ReferringPhysicianName"),
-        modalities=_texts(match, "ModalitiesInStudy"),
-        series=_number(match, "NumberOfStudyRelatedSeries"),
-        instances=_number(match, "NumberOfStudyRelatedInstances"),
-    )
-
-
-def _series_match(server: PacsServer, match: Dataset) -> SeriesMatch:
-    _assume_character_set(server, match)
-    return SeriesMatch(
-        series_instance_uid=_text(match, "SeriesInstanceUID"),
-        series_number=_number(match, "SeriesNumber"),
-        modality=_text(match, "Modality"),
-        series_description=_text(match, "SeriesDescription"),
-        instances=_number(match, "NumberOfSeriesRelatedInstances"),
-    )
-
-
-def _assume_character_set(server: PacsServer, match: Dataset) -> None:
-    """Read the text of a server that sends no Specific Character Set as its registry entry says.
-
-    Text values are decoded when they are first asked for, so this has to come before.
-    """
-    if server.fallback_charset and not match.get("SpecificCharacterSet"):
-        implicit, little_endian = match.original_encoding
-        match.set_original_encoding(implicit, little_endian, convert_encodings(server.fallback_charset))
-
-
-def _text(match: Dataset, keyword: str) -> str:
-    return str(match.get(keyword) or "").strip()
-
-
-def _texts(match: Dataset, keyword: str) -> tuple[str, ...]:
-    value = match.get(keyword)
-    if not value:
-        return ()
-    several = isinstance(value, Iterable) and not isinstance(value, str)
-    return tuple(map(str, value)) if several else (str(value),)
-
-
-def _number(match: Dataset, keyword: str) -> int | None:
-    text = str(match.get(keyword) if match.get(keyword) is not None else "").strip()
-    return int(text) if re.fullmatch(r"[0-9]{1,12}", text) else None
 
 
 def _literal(reference: str, field_name: str) -> str:

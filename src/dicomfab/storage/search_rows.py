@@ -17,7 +17,6 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
-    and_,
     cast,
     exists,
     func,
@@ -152,16 +151,14 @@ class Rows:
 
     def page(self, connection: Connection, wanted: Wanted, limit: int, offset: int) -> tuple[int, list[StoredMatch]]:
         """How many rows there are, and some of them."""
-        self._look_for(connection, wanted.text)
-        total, ids = self._ids(connection, wanted, self._conditions(wanted), limit, offset)
+        total, ids = self._ids(connection, wanted, self._conditions(connection, wanted), limit, offset)
         found = connection.execute(select(self._match).where(self._match.c.id.in_(ids)))
         by_id = {match.number: match for match in map(_stored_match, found)}
         return total, [by_id[number] for number in ids]
 
     def merged(self, connection: Connection, wanted: Wanted, limit: int, offset: int) -> tuple[int, list[MergedMatch]]:
         """How many different keys there are, and some of them with all their rows."""
-        self._look_for(connection, wanted.text)
-        total, ids = self._ids(connection, wanted, [*self._conditions(wanted), self._is_first(wanted)], limit, offset)
+        total, ids = self._ids(connection, wanted, self._conditions(connection, wanted, first=True), limit, offset)
         match = self._match.c
         found = connection.execute(select(match.id, match.key).where(match.id.in_(ids)))
         keys = {number: key for number, key in found}  # noqa: C416 (rows are no pairs to the type checker)
@@ -173,8 +170,7 @@ class Rows:
 
     def all(self, connection: Connection, wanted: Wanted) -> Iterator[StoredMatch]:
         """All rows, without holding them in memory."""
-        self._look_for(connection, wanted.text)
-        query = select(self._match).where(*self._conditions(wanted)).order_by(*self._order(wanted))
+        query = select(self._match).where(*self._conditions(connection, wanted)).order_by(*self._order(wanted))
         for row in connection.execution_options(yield_per=FETCHED).execute(query):
             yield _stored_match(row)
 
@@ -182,24 +178,30 @@ class Rows:
         self, connection: Connection, wanted: Wanted, conditions: Sequence[ColumnElement[bool]], limit: int, offset: int
     ) -> tuple[int, Sequence[int]]:
         match = self._match.c
-        total = connection.execute(select(func.count(match.id)).where(*conditions)).scalar_one()
+        all_of_them = select(func.count(match.id)).where(*conditions)
+        if wanted.text.strip():
+            all_of_them = select(func.count()).select_from(self._hit)
+        total = connection.execute(all_of_them).scalar_one()
         ids: Select[Any] = select(match.id).where(*conditions).order_by(*self._order(wanted))
         return total, connection.execute(ids.limit(limit).offset(offset)).scalars().all()
 
-    def _conditions(self, wanted: Wanted) -> list[ColumnElement[bool]]:
+    def _conditions(self, connection: Connection, wanted: Wanted, *, first: bool = False) -> list[ColumnElement[bool]]:
+        """What holds for the rows that are wanted; for those alone, if asked for, that are the first of their key."""
         match = self._match.c
-        conditions = self._seen(self._match, wanted)
-        if wanted.text.strip():
-            # Not as a join: then SQLite would sort what it finds rather than walk the index that is sorted.
-            conditions.append(exists().where(self._hit.c.id == match.id))
-        return conditions
-
-    def _look_for(self, connection: Connection, text: str) -> None:
-        """Note the rows in which every word of a text occurs, once for all that is asked about them."""
-        words = [func.instr(self._word.c.text, word) > 0 for word in _fold(text).split()]
-        if words:
-            self._hit.create(connection)
-            connection.execute(insert(self._hit).from_select(["id"], select(self._word.c.id).where(*words)))
+        seen = self._seen(self._match, wanted)
+        words = [func.instr(self._word.c.text, word) > 0 for word in _fold(wanted.text).split()]
+        if not words:
+            return [*seen, self._is_first(wanted)] if first else seen
+        # Looked for once, and noted for all that is asked about them.
+        hits = select(self._word.c.id).where(*words)
+        if first:
+            hits = select(func.min(match.id)).where(match.id.in_(hits), *seen).group_by(match.key)
+        elif seen:
+            hits = select(match.id).where(match.id.in_(hits), *seen)
+        self._hit.create(connection)
+        connection.execute(insert(self._hit).from_select(["id"], hits))
+        # Not as a join: then SQLite would sort what it finds rather than walk the index that is sorted.
+        return [exists().where(self._hit.c.id == match.id)]
 
     def _seen(self, table: Any, wanted: Wanted) -> list[ColumnElement[bool]]:
         conditions = []
@@ -210,15 +212,12 @@ class Rows:
         return conditions
 
     def _is_first(self, wanted: Wanted) -> ColumnElement[bool]:
-        """Of its key, among the rows that are wanted."""
+        """Of its key, among the rows that may be seen."""
         match = self._match.c
-        if self._settled and not self._hidden and not wanted.text.strip():
+        if self._settled and not self._hidden:
             return match.first >= 1 if wanted.place is not None else match.first == 2
         other = self._match.alias()
-        earlier = [other.c.key == match.key, other.c.id < match.id, *self._seen(other, wanted)]
-        if wanted.text.strip():
-            earlier.append(exists().where(self._hit.c.id == other.c.id))
-        return ~exists().where(and_(*earlier))
+        return ~exists().where(other.c.key == match.key, other.c.id < match.id, *self._seen(other, wanted))
 
     def _value(self, name: str) -> ColumnElement[Any]:
         column = self._by_name[name]

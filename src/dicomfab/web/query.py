@@ -2,140 +2,135 @@
 
 from __future__ import annotations
 
-import shlex
-import threading
+import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi import APIRouter, Form, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from dicomfab.access.policy import Action
 from dicomfab.app.build import Application
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import DicomFabError, InvalidInput
+from dicomfab.model.errors import DicomFabError, InvalidInput, NotFound
 from dicomfab.model.values import Environment, uid
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
-from dicomfab.services.query import DEFAULT_LIMIT, ServerAnswer
+from dicomfab.services.jobs.service import IN_THE_BACKGROUND
+from dicomfab.services.query import DEFAULT_LIMIT
+from dicomfab.services.search import SearchService, filter_of
+from dicomfab.services.search_dates import SHORTCUTS
+from dicomfab.services.search_export import KINDS
+from dicomfab.services.search_match import shown
 from dicomfab.services.study_filter import StudyFilter
-from dicomfab.services.transfer import Watch
+from dicomfab.storage.searches import StoredSearch
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.errors import status_of
+from dicomfab.web.jobs import to_job
+from dicomfab.web.query_address import LABELS, CurrentSearch, Search, search_from
 from dicomfab.web.streams import stream
-from dicomfab.web.tasks import to_task
 from dicomfab.web.templating import fragment, is_fragment_wanted, page
 
 router = APIRouter(prefix="/query")
 
-_LABELS = {
-    "patient_name": "Patient name",
-    "patient_id": "Patient ID",
-    "accession_number": "Accession number",
-    "date_from": "Date from",
-    "date_to": "Date to",
-    "modality": "Modality",
-    "study_description": "Study description",
-    "study_instance_uid": "Study Instance UID",
-}
-
-_OPTIONS = {
-    "patient_name": "--patient-name",
-    "patient_id": "--patient-id",
-    "accession_number": "--accession",
-    "date_from": "--date-from",
-    "date_to": "--date-to",
-    "modality": "--modality",
-    "study_description": "--description",
-    "study_instance_uid": "--study",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """The search as the address of the page holds it."""
-
-    pacs: tuple[str, ...]
-    filter: StudyFilter
-    limit: int
-    is_asked: bool
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """For an address that asks the same."""
-        limit = "" if self.limit == DEFAULT_LIMIT else self.limit
-        return {"pacs": list(self.pacs), **asdict(self.filter), "limit": limit}
-
-    @property
-    def active(self) -> dict[str, str]:
-        """Label -> value of the fields that restrict the search."""
-        return {_LABELS[name]: value for name, value in asdict(self.filter).items() if value.strip()}
-
-    @property
-    def command(self) -> str:
-        """The options that ask the same on the command line, each with a space in front."""
-        options = [(option, value) for name, option in _OPTIONS.items() if (value := getattr(self.filter, name))]
-        servers = [("--pacs", server) for server in self.pacs]
-        limit = [] if self.limit == DEFAULT_LIMIT else [("--limit", str(self.limit))]
-        return "".join(f" {option} {shlex.quote(value)}" for option, value in (*servers, *options, *limit))
-
-
-def search_of(request: Request, pacs: Annotated[tuple[str, ...], Query()] = (), limit: str = "") -> Search:
-    """Read the search from the address.
-
-    Raises:
-        InvalidInput: the limit is no number.
-    """
-    if limit and not (limit.isascii() and limit.isdigit() and len(limit) <= 6):
-        raise InvalidInput(f"limit: {limit!r} is not a number of studies", field="limit", value=limit)
-    given = {field.name: request.query_params.get(field.name, "") for field in fields(StudyFilter)}
-    asked = "run" in request.query_params
-    return Search(pacs, StudyFilter(**given), int(limit) if limit else DEFAULT_LIMIT, asked)
-
-
-CurrentSearch = Annotated[Search, Depends(search_of)]
+_LOOK_S = 0.1
+#: No server is waited for longer than its time limits; nothing new for so long means that nobody asks any more.
+_SILENCE_S = 3700.0
 
 
 @router.get("", dependencies=[permission(Action.QUERY)])
-def form(request: Request, search: CurrentSearch, actor: CurrentActor, application: CurrentApplication) -> Response:
-    """The form, and a card for each server asked; the answers come by :func:`answers`."""
-    offered = _offered(application, actor)
+def form(
+    request: Request, search: CurrentSearch, actor: CurrentActor, application: CurrentApplication, saved: str = ""
+) -> Response:
+    """The form, and the answers to what was asked; asking leads to the address at which they stay for a day."""
     error: DicomFabError | None = None
-    asked: list[PacsServer] = []
+    if saved:
+        search = search.below(application.searches.saved.load(actor, saved))
     if search.is_asked:
         try:
-            asked = _asked(application, actor, search)
-            search.filter.identifier()
-        except InvalidInput as problem:
-            error, asked = problem, []
-    context = {
+            return RedirectResponse(_begin(application, actor, search), status_code=303)
+        except (InvalidInput, NotFound) as problem:
+            error = problem
+    results, gone = None, None
+    if search.id and error is None:
+        try:
+            results = application.searches.page(actor, search.id, search.view)
+        except NotFound as problem:
+            gone = problem
+    context: dict[str, Any] = {
         "search": search,
-        "offered": offered,
-        "asked": asked,
+        "offered": _offered(application, actor),
+        "saved": application.searches.saved.every(actor),
         "error": error,
+        "gone": gone,
         "wrong": error.field if isinstance(error, InvalidInput) else "",
         "default_limit": DEFAULT_LIMIT,
+        "shortcuts": SHORTCUTS,
+        "labels": LABELS,
+        "kinds": tuple(KINDS),
+        "results": results,
     }
+    if results is not None:
+        wanted = filter_of(results.search)
+        context |= {"columns": shown(wanted), "level": str(wanted.query_level), "said": _said(results.search)}
     return page(request, "query/form.html", context, status_code=status_of(error) if error else 200)
 
 
 @router.get("/answers", dependencies=[permission(Action.QUERY)])
-def answers(search: CurrentSearch, actor: CurrentActor, application: CurrentApplication) -> EventSourceResponse:
-    """One ``answer-N`` per server, the N-th of those asked, as soon as it is there, each with a ``summary``."""
-    servers = _asked(application, actor, search)
-    gone = threading.Event()
-    found = application.queries.studies(actor, servers, search.filter, limit=search.limit, cancelled=gone.is_set)
-    return stream(_events(servers, found, search), on_close=gone.set)
+def answers(search: str, actor: CurrentActor, application: CurrentApplication) -> EventSourceResponse:
+    """One ``server-N`` for each server, as soon as it has answered, each with a ``summary`` and a ``changed``."""
+    service = application.searches
+    service.get(actor, search)
+    return stream(_events(service, actor, search))
 
 
-@router.get("/series", dependencies=[permission(Action.QUERY)])
-def series(request: Request, server: str, study: str, actor: CurrentActor, application: CurrentApplication) -> Response:
-    """The series of one study on one server."""
+@router.get("/below", dependencies=[permission(Action.QUERY)])
+def below(
+    request: Request,
+    server: str,
+    actor: CurrentActor,
+    application: CurrentApplication,
+    study: str,
+    series: str = "",
+) -> Response:
+    """What one server holds of a study, or of a series."""
     asked = application.pacs.get(actor, server)
-    found = application.queries.series(actor, asked, uid(study, field="study"))
-    return page(request, "query/series.html", {"server": asked, "study": study, "series": found})
+    uids = {"study_instance_uid": uid(study, field="study")}
+    if series:
+        uids["series_instance_uid"] = uid(series, field="series")
+    level = "instance" if series else "series"
+    wanted = StudyFilter(level=level, **uids)  # type: ignore[arg-type]
+    found = application.queries.below(actor, asked, wanted)
+    number = "InstanceNumber" if series else "SeriesNumber"
+    found.sort(key=lambda match: (match.number(number) is None, match.number(number) or 0))
+    context = {"server": asked, "study": study, "series": series, "level": level, "found": found}
+    return page(request, "query/below.html", {**context, "columns": shown(wanted)})
+
+
+@router.get("/export", dependencies=[permission(Action.QUERY)])
+def export(search: CurrentSearch, actor: CurrentActor, application: CurrentApplication, kind: str) -> Response:
+    """The answers as a file: all pages of the view."""
+    pieces = application.searches.export(actor, search.id, kind, search.view)
+    headers = {"Content-Disposition": f'attachment; filename="query.{kind}"'}
+    return StreamingResponse(pieces, media_type=KINDS[kind], headers=headers)
+
+
+@router.post("/saved", dependencies=[permission(Action.QUERY)])
+async def save(request: Request, actor: CurrentActor, application: CurrentApplication) -> Response:
+    """Keep the search under a name, without its answers."""
+    given = await request.form()
+    labels = tuple(str(value) for value in given.getlist("pacs"))
+    search = search_from(dict(given), labels, str(given.get("limit", "")))
+    application.searches.saved.save(actor, search.saved_as(str(given.get("save", "")).strip()))
+    return RedirectResponse(search.address(), status_code=303)
+
+
+@router.post("/saved/{name}/delete", dependencies=[permission(Action.QUERY)])
+def forget(name: str, actor: CurrentActor, application: CurrentApplication) -> Response:
+    """Forget a saved search."""
+    application.searches.saved.remove(actor, name)
+    return RedirectResponse("/query", status_code=303)
 
 
 @router.get("/move", dependencies=[permission(Action.STORE)])
@@ -163,16 +158,10 @@ def move(
         end = chosen_destination(application, actor, destination, yes_production=yes_production)
     except InvalidInput as error:
         return _move_form(request, application, actor, source, study, error, destination)
-    route = application.pacs.route(actor, start.id, end.id)
-    transfers = application.transfers
-    task = application.tasks.start(
-        actor,
-        f"Move a study from {start.name} to {end.name}",
-        lambda report, cancelled: transfers.move(
-            actor, study, start, end, route, confirm_production=yes_production, watch=Watch(report, cancelled)
-        ),
+    job = application.jobs.move(
+        actor, [study], start, end, confirm_production=yes_production, options=IN_THE_BACKGROUND
     )
-    return to_task(task)
+    return to_job(application, job)
 
 
 @router.post("/get", dependencies=[permission(Action.RETRIEVE)])
@@ -185,13 +174,7 @@ def get(
     """Start a C-GET into the local store."""
     study = uid(study, field="study")
     start = application.pacs.get(actor, source)
-    transfers = application.transfers
-    task = application.tasks.start(
-        actor,
-        f"Get a study from {start.name} to the local store",
-        lambda report, cancelled: transfers.get(actor, study, start, watch=Watch(report, cancelled)),
-    )
-    return to_task(task)
+    return to_job(application, application.jobs.get(actor, [study], start, options=IN_THE_BACKGROUND))
 
 
 def chosen_destination(application: Application, actor: Actor, server_id: str, *, yes_production: bool) -> PacsServer:
@@ -214,26 +197,49 @@ def chosen_destination(application: Application, actor: Actor, server_id: str, *
     return server
 
 
-def _events(servers: list[PacsServer], found: Iterator[ServerAnswer], search: Search) -> Iterator[ServerSentEvent]:
-    places = {server.id: place for place, server in enumerate(servers)}
-    answered: list[ServerAnswer] = []
-    for answer in found:
-        answered.append(answer)
-        body = fragment("query/answer.html", answer=answer, search=search)
-        yield ServerSentEvent(event=f"answer-{places[answer.server.id]}", data=body)
-        summary = fragment("query/summary.html", answered=answered, asked=len(servers))
-        yield ServerSentEvent(event="summary", data=summary)
+def _begin(application: Application, actor: Actor, search: Search) -> str:
+    """Begin to ask; the address of the answers."""
+    if not search.pacs:
+        raise InvalidInput("pacs: choose at least one server", field="pacs", value="")
+    service = application.searches
+    search_id = service.begin(actor, service.targets(actor, search.pacs), search.filter, search.limit)
+    service.start(actor, search_id)
+    return search.address(search=search_id, page="")
+
+
+def _events(service: SearchService, actor: Actor, search_id: str) -> Iterator[ServerSentEvent]:
+    sent: dict[int, str] = {}
+    silent_since = time.monotonic()
+    while time.monotonic() - silent_since < _SILENCE_S:
+        search = service.get(actor, search_id)
+        new = [answer for answer in search.answers if sent.get(answer.place, "waiting") != answer.state]
+        for answer in new:
+            sent[answer.place] = answer.state
+            yield ServerSentEvent(event=f"server-{answer.place}", data=fragment("query/server.html", answer=answer))
+        if new:
+            silent_since = time.monotonic()
+            yield ServerSentEvent(event="summary", data=fragment("query/summary.html", **_said(search)))
+            yield ServerSentEvent(event="changed", data=str(len(sent)))
+        failure = service.failure(search_id)
+        if failure is not None:
+            yield ServerSentEvent(event="summary", data=fragment("fragments/alert.html", error=failure))
+        if search.state == "done" or len(sent) == len(search.answers) or failure is not None:
+            return
+        time.sleep(_LOOK_S)
+
+
+def _said(search: StoredSearch) -> dict[str, Any]:
+    """How far it is, in numbers."""
+    states = [answer.state for answer in search.answers]
+    bad = [state for state in states if state not in ("ok", "warning", "waiting")]
+    answered = len(states) - states.count("waiting")
+    found = sum(answer.found for answer in search.answers)
+    level = filter_of(search).level
+    return {"asked": len(states), "answered": answered, "failed": len(bad), "found": found, "what": level}
 
 
 def _offered(application: Application, actor: Actor) -> list[PacsServer]:
     return [s for s in application.pacs.servers(actor) if s.is_active and s.can(Capability.FIND)]
-
-
-def _asked(application: Application, actor: Actor, search: Search) -> list[PacsServer]:
-    if not search.pacs:
-        raise InvalidInput("pacs: choose at least one server", field="pacs", value="")
-    found = {s.id: s for s in (application.pacs.resolve(actor, label) for label in search.pacs)}
-    return list(found.values())
 
 
 def _move_form(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -82,14 +83,55 @@ def test_text_without_a_character_set_is_read_as_the_registry_says(site: Hospita
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_asking_a_server_needs_a_role_of_its_environment(site: Hospital, role: Role) -> None:
-    live = site.entry("LIVE", 1, "prod")
-    if role in (Role.PROD_READ, Role.PROD_WRITE, Role.ADMIN):
-        [answer] = site.queries.studies(actor(role), [live], StudyFilter())
-        assert isinstance(answer.error, ConnectionFailed)
-    else:
-        with pytest.raises(AccessDenied):
-            site.queries.studies(actor(role), [live], StudyFilter())
+def test_a_server_that_may_not_be_asked_is_said_so_and_the_others_are_asked(site: Hospital, role: Role) -> None:
+    """Nothing listens at either, so that "connection failed" shows who was asked."""
+    servers = [site.entry("LIVE", 1, "prod"), site.entry("LAB", 1)]
+    answers = site.queries.search(actor(role), servers, StudyFilter(patient_id="X"))
+    asked = {a.server.environment for a in answers if isinstance(a.error, ConnectionFailed)}
+    environments = {"prod": [Role.PROD_READ, Role.PROD_WRITE], "test": [Role.TEST_READ, Role.TEST_WRITE]}
+    assert asked == {e for e, roles in environments.items() if role in [*roles, Role.ADMIN]}
+    denied = [
+        a
+        for a in site.queries.search(actor(role), servers, StudyFilter(patient_id="X"))
+        if a.server.environment not in asked
+    ]
+    assert all(isinstance(a.error, AccessDenied) and a.state == "not allowed" for a in denied)
+
+
+@pytest.mark.parametrize(
+    "wide",
+    [
+        {},
+        {"patient_name": "*"},
+        {"patient_id": "**", "accession_number": "?"},
+        {"modality": "CT", "study_description": "HEAD"},
+        {"keys": ("PatientSex=M", "PatientName=*", "StudyDate")},
+        {"level": "patient"},
+    ],
+)
+def test_production_is_not_asked_for_everything(site: Hospital, wide: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="nobody was asked") as caught:
+        site.queries.search(ADMIN, [site.entry("LAB", 1), site.entry("LIVE", 1, "prod")], StudyFilter(**wide))
+    assert caught.value.field == "search"
+    assert "patient name or ID, an accession number, a UID or a date" in caught.value.remedy
+    assert list(site.queries.search(actor(Role.TEST_READ), [site.entry("LIVE", 1, "prod")], StudyFilter(**wide)))
+
+
+@pytest.mark.parametrize(
+    "narrow",
+    [
+        {"patient_name": "A*"},
+        {"patient_id": "1"},
+        {"accession_number": "1"},
+        {"date": "today"},
+        {"date_from": "20260101"},
+        {"study_instance_uid": "1.2"},
+        {"keys": ("0010,0030=1970-01-01",)},
+    ],
+)
+def test_production_is_asked_for_something(site: Hospital, narrow: dict[str, Any]) -> None:
+    [answer] = site.queries.search(ADMIN, [site.entry("LIVE", 1, "prod")], StudyFilter(**narrow))
+    assert isinstance(answer.error, ConnectionFailed)
 
 
 def test_series_and_accession_look_up(site: Hospital) -> None:

@@ -6,7 +6,6 @@ document.addEventListener("click", (event) => {
   if (target.matches("[data-theme-switch]")) switchTheme();
   else if (target.matches("[data-copy]")) copy(target);
   else if (target.matches("[data-check-all], [data-check-none]")) checkAll(target);
-  else if (target.matches("[data-sortable] .sort")) sort(target);
 });
 
 function switchTheme() {
@@ -30,19 +29,6 @@ function checkAll(button) {
   const on = "checkAll" in button.dataset;
   const name = button.dataset.checkAll ?? button.dataset.checkNone;
   for (const box of button.form.querySelectorAll(`input[type=checkbox][name="${name}"]`)) box.checked = on;
-}
-
-// Tables of query answers: the server sent them once; order them here.
-function sort(button) {
-  const heading = button.closest("th");
-  const table = heading.closest("table");
-  const ascending = heading.getAttribute("aria-sort") !== "ascending";
-  for (const other of heading.parentElement.children) other.removeAttribute("aria-sort");
-  heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
-  const text = (body) => body.rows[0].cells[heading.cellIndex].innerText.trim();
-  const order = new Intl.Collator(undefined, { numeric: true });
-  const bodies = [...table.tBodies].sort((a, b) => order.compare(text(a), text(b)));
-  table.append(...(ascending ? bodies : bodies.reverse()));
 }
 
 // The row below a study: one button opens it, the same button closes it.
@@ -75,6 +61,11 @@ document.addEventListener("change", (event) => {
 });
 document.addEventListener("htmx:afterSwap", (event) => prepare(event.target));
 prepare(document);
+
+// What renews itself is left alone while somebody's focus is in it.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.detail.elt.matches("[data-left-in-use]") && event.detail.elt.contains(document.activeElement)) event.preventDefault();
+});
 
 // A form that takes a moment is sent once.
 document.addEventListener("submit", (event) => {

@@ -1,0 +1,128 @@
+"""Searches that people keep under a name: what is asked and whom, never what was answered."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Final
+
+from dicomfab.access.policy import Action, require, visible
+from dicomfab.model.actor import Actor
+from dicomfab.model.errors import InvalidInput, LocalFailure, NotFound
+from dicomfab.model.values import Environment
+from dicomfab.services.study_filter import StudyFilter
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSearch:
+    """A search by name.
+
+    Args:
+        servers: ids or names; empty means all active ones.
+        limit: matches per server.
+    """
+
+    name: str
+    servers: tuple[str, ...]
+    filter: StudyFilter
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSearches:
+    """The saved searches of an installation: everybody who may query anything sees and changes them.
+
+    Args:
+        folder: a file each, readable by its owner only; made when the first is saved.
+    """
+
+    folder: Path
+
+    def every(self, actor: Actor) -> tuple[SavedSearch, ...]:
+        """All of them, by name."""
+        _require(actor)
+        return tuple(_read(path) for path in sorted(self.folder.glob("*.json")))
+
+    def load(self, actor: Actor, name: str) -> SavedSearch:
+        """One of them.
+
+        Raises:
+            NotFound: there is none of this name.
+            LocalFailure: its file is damaged.
+        """
+        _require(actor)
+        path = self.folder / f"{name}.json"
+        if not _NAME.fullmatch(name) or not path.is_file():
+            known = ", ".join(path.stem for path in sorted(self.folder.glob("*.json")))
+            raise NotFound(
+                f"there is no saved search {name!r}.",
+                cause=f"the saved ones are: {known}" if known else "none was saved yet",
+                remedy="save one first, or correct the name",
+            )
+        return _read(path)
+
+    def save(self, actor: Actor, search: SavedSearch) -> None:
+        """Keep a search under its name, in the place of an older one.
+
+        Raises:
+            InvalidInput: the name or a field cannot be used.
+            LocalFailure: it cannot be written.
+        """
+        _require(actor)
+        if not _NAME.fullmatch(search.name):
+            raise InvalidInput(
+                f"save: {search.name!r} cannot name a search",
+                field="save",
+                value=search.name,
+                cause="a name has small letters, digits and hyphens, 64 at most",
+                remedy="choose one such as ct-of-today",
+            )
+        search.filter.identifier()
+        plain = {"servers": list(search.servers), "filter": asdict(search.filter), "limit": search.limit}
+        part = self.folder / f".{search.name}.{os.getpid()}.part"
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            part.touch(mode=0o600)
+            part.write_text(json.dumps(plain, indent=2, ensure_ascii=False), "utf-8")
+            part.replace(self.folder / f"{search.name}.json")
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise LocalFailure(
+                f"the search cannot be saved in {self.folder} ({error.strerror})",
+                cause="the disk is full, or the folder cannot be written",
+                remedy="check free space and permissions",
+            ) from error
+
+    def remove(self, actor: Actor, name: str) -> None:
+        """Forget one.
+
+        Raises:
+            NotFound: there is none of this name.
+        """
+        self.load(actor, name)
+        (self.folder / f"{name}.json").unlink(missing_ok=True)
+
+
+def _require(actor: Actor) -> None:
+    if not visible(actor, Action.QUERY):
+        require(actor, Action.QUERY, Environment.TEST)
+
+
+def _read(path: Path) -> SavedSearch:
+    try:
+        plain = json.loads(path.read_text("utf-8"))
+        known = {field.name for field in fields(StudyFilter)}
+        given = {name: value for name, value in plain["filter"].items() if name in known}
+        search = StudyFilter(**{**given, "keys": tuple(given.get("keys", ()))})
+        return SavedSearch(path.stem, tuple(plain["servers"]), search, int(plain["limit"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LocalFailure(
+            f"the saved search {path} cannot be read",
+            cause="the file is damaged, or was written by hand",
+            remedy="remove the file and save the search again",
+        ) from error
