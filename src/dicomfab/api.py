@@ -11,7 +11,8 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,10 @@ from dicomfab.model.actor import Actor, local_admin
 
 if TYPE_CHECKING:
     from dicomfab.archive.records import StudySummary
+    from dicomfab.fabricate.recipe import StudyRecipe
+    from dicomfab.model.job import Job, JobItem, JobKind, JobState
     from dicomfab.registry.server import ConnectionTest, PacsServer
+    from dicomfab.services.jobs.service import Options
     from dicomfab.services.query import ServerAnswer
     from dicomfab.services.studies import Fabricated
     from dicomfab.services.transfer import TransferReport
@@ -68,6 +72,11 @@ class Lab:
         """End what was started, close what was opened."""
         self.application.close()
 
+    @property
+    def jobs(self) -> Jobs:
+        """Work that goes on in a worker process, whatever becomes of this one."""
+        return Jobs(self)
+
     def servers(self) -> tuple[PacsServer, ...]:
         """The PACS servers of the registry."""
         return self.application.pacs.servers(self.actor)
@@ -90,13 +99,16 @@ class Lab:
             recipe: instead of kinds, the name of a recipe or its file.
             values: fields of :class:`dicomfab.fabricate.recipe.StudyRecipe`; they go before those of the recipe.
         """
+        service = self.application.studies
+        return service.create(self.actor, service.resolve_recipe(self.actor, self._recipe(kinds, recipe, values)))
+
+    def _recipe(self, kinds: Sequence[str], recipe: str, values: Mapping[str, Any]) -> StudyRecipe:
         from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
 
         wanted = StudyRecipe(tuple(SeriesRecipe.parse(kind) for kind in kinds))
         if recipe and not kinds:
             wanted = self.application.recipes.load(self.actor, recipe).recipe.study()
-        service = self.application.studies
-        return service.create(self.actor, service.resolve_recipe(self.actor, replace(wanted, **values)))
+        return replace(wanted, **values)
 
     def patients(self, search: str = "") -> tuple[StoredPatient, ...]:
         """The registered patients by name (100 at most); each word of ``search`` occurs in name or ID."""
@@ -110,20 +122,22 @@ class Lab:
         """The local studies, the newest first (100 at most)."""
         return self.application.studies.page(self.actor).studies
 
-    def validate(self, *paths: Path | str, study: str = "", strict: bool = False) -> Report:
+    def validate(self, *paths: Path | str, study: str = "", strict: bool = False, strict_all: bool = False) -> Report:
         """Check files and folders, or a local study, with dciodvfy, dcentvfy and our own rules.
 
         Args:
             paths: files, and folders with everything below them.
             study: instead of paths, a Study Instance UID, an accession number or ``latest``.
-            strict: let warnings count as errors, expected ones too.
+            strict: let warnings count as errors; expected ones do not.
+            strict_all: let expected warnings count as well, and so all others.
         """
         service = self.application.validation
         if study:
-            return service.study(self.actor, study, strict=strict)
-        return service.files(self.actor, [Path(path) for path in paths], strict=strict)
+            return service.study(self.actor, study, strict=strict, strict_all=strict_all)
+        files = [Path(path) for path in paths]
+        return service.files(self.actor, files, strict=strict, strict_all=strict_all)
 
-    def query(self, servers: Sequence[str] = (), **search: str) -> list[ServerAnswer]:
+    def query(self, servers: Sequence[str] = (), **search: Any) -> list[ServerAnswer]:
         """Search studies on the servers named, or on all active ones; one answer for each server.
 
         Args:
@@ -158,3 +172,153 @@ class Lab:
         application = self.application
         at = application.pacs.resolve(self.actor, source)
         return application.transfers.get(self.actor, application.queries.identify(self.actor, at, study), at)
+
+
+class Jobs:
+    """Jobs of an installation: submitted, looked at, waited for.
+
+    What is submitted is done by a worker process, which is started if there is none, and goes on when this process
+    has ended. Every method may raise what the service of the same name raises.
+
+    >>> with connect() as lab:                                   # doctest: +SKIP
+    ...     job = lab.jobs.send("latest", to="test-pacs-1")
+    ...     lab.jobs.wait(job.id).state
+    <JobState.SUCCEEDED: 'succeeded'>
+
+    Args:
+        lab: the open installation.
+    """
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._service = lab.application.jobs
+
+    def fabricate(self, *kinds: str, recipe: str = "", count: int = 1, priority: int = 5, **values: Any) -> Job:
+        """Submit studies to be made into the local store.
+
+        Args:
+            kinds: as of :meth:`Lab.create`.
+            recipe: as of :meth:`Lab.create`.
+            count: how many studies.
+            priority: 1 (first) to 9.
+            values: as of :meth:`Lab.create`.
+        """
+        lab = self._lab
+        wanted = lab._recipe(kinds, recipe, values)
+        studies = list(lab.application.studies.resolve_several(lab.actor, wanted, count))
+        return self._left_to_worker(self._service.fabricate(lab.actor, studies, priority=priority))
+
+    def send(self, *studies: str, to: str, confirm_production: bool = False, priority: int = 5) -> Job:
+        """Submit local studies to be sent to a server (C-STORE), and verified.
+
+        Args:
+            studies: Study Instance UIDs, accession numbers or ``latest``.
+            to: id or name of the server.
+            confirm_production: yes, write to a production server.
+            priority: 1 (first) to 9.
+        """
+        lab = self._lab
+        job = self._service.send(
+            lab.actor,
+            [lab.application.studies.resolve_reference(lab.actor, study) for study in studies],
+            lab.application.pacs.resolve(lab.actor, to),
+            confirm_production=confirm_production,
+            options=_options(priority),
+        )
+        return self._left_to_worker(job)
+
+    def move(self, *studies: str, source: str, to: str, confirm_production: bool = False, priority: int = 5) -> Job:
+        """Submit studies to be moved from one server to another by the route table (C-MOVE), and verified.
+
+        Args:
+            studies: Study Instance UIDs, or accession numbers that the source knows once.
+            source: id or name of the server that has them.
+            to: id or name of the server that gets them.
+            confirm_production: yes, write to a production server.
+            priority: 1 (first) to 9.
+        """
+        lab, application = self._lab, self._lab.application
+        at, destination = application.pacs.resolve(lab.actor, source), application.pacs.resolve(lab.actor, to)
+        found = [application.queries.identify(lab.actor, at, study) for study in studies]
+        options = _options(priority)
+        job = self._service.move(
+            lab.actor, found, at, destination, confirm_production=confirm_production, options=options
+        )
+        return self._left_to_worker(job)
+
+    def get(self, *studies: str, source: str, priority: int = 5) -> Job:
+        """Submit studies to be fetched into the local store, and verified.
+
+        Args:
+            studies: Study Instance UIDs, or accession numbers that the source knows once.
+            source: id or name of the server that has them.
+            priority: 1 (first) to 9.
+        """
+        lab, application = self._lab, self._lab.application
+        at = application.pacs.resolve(lab.actor, source)
+        found = [application.queries.identify(lab.actor, at, study) for study in studies]
+        return self._left_to_worker(self._service.get(lab.actor, found, at, options=_options(priority)))
+
+    def list(self, *states: JobState, kind: JobKind | None = None, limit: int = 100) -> tuple[Job, ...]:
+        """Jobs, the newest first; those in some states or of a kind only, if any are named."""
+        from dicomfab.storage.jobs import JobFilter
+
+        wanted = JobFilter(frozenset(states), frozenset(() if kind is None else {kind}))
+        return self._service.page(self._lab.actor, wanted, limit=limit).jobs
+
+    def show(self, job_id: int) -> Job:
+        """A job as it is now."""
+        return self._service.show(self._lab.actor, job_id)
+
+    def items(self, job_id: int, *, limit: int = 1000, offset: int = 0) -> Sequence[JobItem]:
+        """Items of a job, those that failed first."""
+        return self._service.items_worst_first(self._lab.actor, job_id, limit=limit, offset=offset)
+
+    def wait(self, job_id: int, *, timeout_s: float | None = None) -> Job:
+        """Wait until a job has ended, and give it back as it ended. Look at its state: it may have failed.
+
+        Args:
+            job_id: the job.
+            timeout_s: give up waiting after so long; never if ``None``.
+
+        Raises:
+            TimeoutError: it has not ended by then. It goes on.
+        """
+        from dicomfab.app.workers import replace_lost_worker
+
+        ends = None if timeout_s is None else time.monotonic() + timeout_s
+        job = self.show(job_id)
+        for job in self._service.watch(self._lab.actor, job_id, stopped=lambda: _is_over(ends)):
+            if not job.state.has_ended:
+                replace_lost_worker(self._lab.application)
+        if not job.state.has_ended:
+            raise TimeoutError(f"job {job_id} is {job.state} after {timeout_s:g} s")
+        return job
+
+    def cancel(self, job_id: int) -> Job:
+        """Cancel a job: it stops before its next item."""
+        from dicomfab.model.job import JobEvent
+
+        return self._service.ask(self._lab.actor, job_id, JobEvent.CANCEL)
+
+    def retry(self, job_id: int) -> Job:
+        """Do again what failed of a job, and what was not done yet."""
+        from dicomfab.model.job import JobEvent
+
+        return self._left_to_worker(self._service.ask(self._lab.actor, job_id, JobEvent.RETRY))
+
+    def _left_to_worker(self, job: Job) -> Job:
+        from dicomfab.app.workers import ensure_worker
+
+        ensure_worker(self._lab.application)
+        return job
+
+
+def _options(priority: int) -> Options:
+    from dicomfab.services.jobs.service import IN_THE_BACKGROUND
+
+    return replace(IN_THE_BACKGROUND, priority=priority)
+
+
+def _is_over(ends: float | None) -> bool:
+    return ends is not None and time.monotonic() >= ends

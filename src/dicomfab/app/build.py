@@ -16,18 +16,27 @@ if TYPE_CHECKING:
     from dicomfab.dimse.peer import Peer
     from dicomfab.dimse.trace import TraceBook
     from dicomfab.model.job import JobKind
+    from dicomfab.registry.server import PacsServer
+    from dicomfab.services.changes import ChangeService
+    from dicomfab.services.identifier_check import IdentifierCheck
+    from dicomfab.services.importing import ImportService
     from dicomfab.services.jobs.run import Executor
+    from dicomfab.services.jobs.schedules import ScheduleService
     from dicomfab.services.jobs.service import JobService
+    from dicomfab.services.jobs.verify import VerifyJobs
     from dicomfab.services.jobs.worker import Worker
     from dicomfab.services.pacs import EchoAnswer, PacsService
     from dicomfab.services.patients import PatientService
     from dicomfab.services.query import QueryService
+    from dicomfab.services.receiving import ReceivingService
     from dicomfab.services.recipes import RecipeService
+    from dicomfab.services.search import SearchService
     from dicomfab.services.studies import StudyService
-    from dicomfab.services.tasks import TaskRunner
     from dicomfab.services.transfer import TransferService
     from dicomfab.services.validation import ValidationService
+    from dicomfab.services.verifying import VerifyService
     from dicomfab.storage.database import Database
+    from dicomfab.storage.fabricated import FabricatedStudies
     from dicomfab.storage.job_queue import JobQueue
     from dicomfab.storage.jobs import JobRepository
     from dicomfab.storage.registry import RegistryRepository
@@ -85,6 +94,7 @@ class Application:
             now=_now,
             draw_seed=lambda: secrets.randbelow(2**31),
             identifiers=self.patients,
+            note_study=self._is_fabricated.note,
         )
 
     @cached_property
@@ -112,6 +122,16 @@ class Application:
         return QueryService(self._noted("C-FIND", find))
 
     @cached_property
+    def searches(self) -> SearchService:
+        """Queries whose results are kept for a while, and saved searches."""
+        from dicomfab.services.search import SearchService
+        from dicomfab.services.search_saved import SavedSearches
+        from dicomfab.storage.searches import SearchStore
+
+        folder = self.settings.queries
+        return SearchService(self.queries, self.pacs, SearchStore(folder / "results"), SavedSearches(folder / "saved"))
+
+    @cached_property
     def transfers(self) -> TransferService:
         """Send, move and get."""
         from dicomfab.dimse.scu.find import find
@@ -126,7 +146,77 @@ class Application:
             store=self._noted("C-STORE", store),
             move_scu=self._noted("C-MOVE", move),
             get_scu=self._noted("C-GET", get),
+            receiving=self.receiving,
+            check_identifiers=self._check_identifiers,
         )
+
+    @cached_property
+    def _check_identifiers(self) -> IdentifierCheck:
+        """Asks destinations outside the lab for fabricated identifiers."""
+        from dicomfab.dimse.scu.find import find
+        from dicomfab.services.identifier_check import IdentifierCheck
+
+        return IdentifierCheck(self.local_archive, self._noted("C-FIND", find), self._is_in_lab, self._is_fabricated)
+
+    def _is_in_lab(self, server: PacsServer) -> bool:
+        """Whether a server is one of the four test servers of this installation, by where it listens."""
+        from dicomfab.registry.server import canonical_host
+        from dicomfab.testpacs.spec import load
+
+        config = load(self.settings.lab)
+        host = canonical_host(config.connect_host)
+        return server.endpoint in {(host, one.dicom_port, one.ae_title) for one in config.servers}
+
+    @cached_property
+    def _is_fabricated(self) -> FabricatedStudies:
+        from dicomfab.storage.fabricated import FabricatedStudies
+
+        return FabricatedStudies(self.database)
+
+    @cached_property
+    def importing(self) -> ImportService:
+        """DICOM files into the local store."""
+        from dicomfab.services.importing import ImportService
+
+        return ImportService(self.local_archive, self._is_fabricated)
+
+    @cached_property
+    def receiving(self) -> ReceivingService:
+        """Our own Storage SCP."""
+        from dicomfab.services.receiving import ReceivingService
+
+        settings = self.settings
+        return ReceivingService(
+            self.local_archive,
+            self.registry.load,
+            settings.receiver_lock,
+            host=settings.scp_host,
+            port=settings.scp_port,
+        )
+
+    @cached_property
+    def changing(self) -> ChangeService:
+        """Changed copies of local studies."""
+        from dicomfab.services.changes import ChangeService
+
+        return ChangeService(self.local_archive)
+
+    @cached_property
+    def verifying(self) -> VerifyService:
+        """Compares what two places hold."""
+        from dicomfab.dimse.scu.find import find
+        from dicomfab.dimse.scu.get import get
+        from dicomfab.services.verifying import VerifyService
+
+        folder = self.settings.home / "verifying"
+        return VerifyService(self.local_archive, self._noted("C-FIND", find), self._noted("C-GET", get), folder)
+
+    @cached_property
+    def verify_jobs(self) -> VerifyJobs:
+        """Verify jobs."""
+        from dicomfab.services.jobs.verify import VerifyJobs
+
+        return VerifyJobs(self._ledger, self.verifying, lambda: self.store_id)
 
     @cached_property
     def validation(self) -> ValidationService:
@@ -152,8 +242,8 @@ class Application:
             self.local_archive,
             lambda: self.store_id,
             self.registry.load,
-            now=_now,
-            list_workers=self._queue.workers,
+            now=self.database.now,
+            list_workers=self.job_queue.workers,
         )
 
     @cached_property
@@ -163,13 +253,22 @@ class Application:
         from dicomfab.services.jobs.worker import Worker
 
         return Worker(
-            self._queue,
+            self.job_queue,
             self._ledger,
             self._executors(),
             limit=limits(self.registry),
             store_id=self.store_id,
-            now=_now,
+            now=self.database.now,
+            beat=self.schedules.beat,
         )
+
+    @cached_property
+    def schedules(self) -> ScheduleService:
+        """Jobs that are made again and again."""
+        from dicomfab.services.jobs.schedules import ScheduleService
+        from dicomfab.storage.schedules import ScheduleRepository
+
+        return ScheduleService(ScheduleRepository(self.database), self.jobs, self.studies)
 
     def _executors(self) -> Mapping[JobKind, Executor]:
         """What does each kind of job."""
@@ -177,33 +276,29 @@ class Application:
         from dicomfab.services.jobs.fabricate import FabricateExecutor
         from dicomfab.services.jobs.retrieve import RetrieveExecutor
         from dicomfab.services.jobs.send import SendExecutor
+        from dicomfab.services.jobs.verify import VerifyExecutor
 
-        retrieve = RetrieveExecutor(self.transfers, self.registry.load)
+        retrieve = RetrieveExecutor(self.transfers, self.registry.load, self.database.now)
         return {
             JobKind.FABRICATE: FabricateExecutor(self.studies),
             JobKind.SEND: SendExecutor(self.transfers, self.registry.load),
             JobKind.MOVE: retrieve,
             JobKind.GET: retrieve,
+            JobKind.VERIFY: VerifyExecutor(self.verifying, self.registry.load),
         }
 
     @cached_property
     def _ledger(self) -> JobRepository:
         from dicomfab.storage.jobs import JobRepository
 
-        return JobRepository(self.database, now=_now)
+        return JobRepository(self.database)
 
     @cached_property
-    def _queue(self) -> JobQueue:
-        from dicomfab.storage.job_queue import JobQueue
+    def job_queue(self) -> JobQueue:
+        """Where workers take jobs from, and say that they are alive."""
+        from dicomfab.storage.job_queue import LEASE_S, JobQueue
 
-        return JobQueue(self.database, now=_now)
-
-    @cached_property
-    def tasks(self) -> TaskRunner:
-        """Long work of this process."""
-        from dicomfab.services.tasks import TaskRunner
-
-        return TaskRunner()
+        return JobQueue(self.database, lease_s=self.settings.lease_s or LEASE_S)
 
     def _noted(self, operation: str, function: Callable[..., T]) -> Callable[..., T]:
         """The function, each of its calls to a peer noted in a trace of its own."""
@@ -218,10 +313,8 @@ class Application:
         return call
 
     def close(self) -> None:
-        """End what this process started and close what it opened."""
+        """Close what this process opened. Workers that it started go on."""
         opened = vars(self)
-        if "tasks" in opened:
-            self.tasks.shutdown()
         if "local_archive" in opened:
             self.local_archive.close()
         if "database" in opened:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
+from dicomfab.model.errors import LocalFailure
+from dicomfab.model.job import WorkerInfo
+
 if TYPE_CHECKING:
     from dicomfab.app.settings import Settings
+    from dicomfab.services.jobs.schedules import ScheduleService
     from dicomfab.services.jobs.service import JobService
+    from dicomfab.storage.job_queue import JobQueue
     from dicomfab.storage.registry import RegistryRepository
 
-IDLE_EXIT_S: Final = 60.0
 _LOCAL_JOBS: Final = 2  # each renders on all processors
 _PACS: Final = "pacs:"
+_STARTING: Final = threading.Lock()
+_CHILDREN: Final[list[subprocess.Popen[bytes]]] = []  # waited for when the next one is started
 
 
 class Installation(Protocol):
@@ -34,6 +42,14 @@ class Installation(Protocol):
     @property
     def jobs(self) -> JobService:
         """Its jobs."""
+
+    @property
+    def job_queue(self) -> JobQueue:
+        """Where its workers take them from."""
+
+    @property
+    def schedules(self) -> ScheduleService:
+        """Jobs that are made again and again."""
 
 
 def limits(registry: RegistryRepository) -> Callable[[str], int]:
@@ -69,18 +85,53 @@ def ensure_worker(application: Installation) -> bool:
 
     Returns:
         Whether one had to be started.
+
+    Raises:
+        LocalFailure: none could be started. What was submitted waits.
     """
-    if any(one.store_id == application.store_id for one in application.jobs.workers()):
+    if not application.settings.worker_idle_s:
         return False
-    logs = application.settings.logs
-    logs.mkdir(parents=True, exist_ok=True)
-    with open(logs / "worker.log", "ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-m", "dicomfab", "worker", "--idle-exit", f"{IDLE_EXIT_S:g}"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "DICOMFAB_HOME": str(application.settings.home)},
-            start_new_session=True,  # it goes on when the terminal is closed
-        )
+    with _STARTING:
+        _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]
+        if any(one.store_id == application.store_id for one in application.jobs.workers()):
+            return False
+        child = _started(application.settings)
+        _CHILDREN.append(child)
+        # Known at once, under the name that it gives itself, so that nobody starts a second one meanwhile.
+        now, host = application.jobs.now(), socket.gethostname()
+        application.job_queue.see(WorkerInfo(f"{host}:{child.pid}", host, child.pid, application.store_id, now, now))
     return True
+
+
+def replace_lost_worker(application: Installation) -> bool:
+    """Start a worker if a job is due or a schedule is enabled and none is there: after a reboot, or one was killed.
+
+    Returns:
+        Whether one had to be started.
+
+    Raises:
+        LocalFailure: none could be started.
+    """
+    due = application.job_queue.next_due(application.store_id)
+    is_needed = (due is not None and due <= application.jobs.now()) or application.schedules.need_a_worker()
+    return is_needed and ensure_worker(application)
+
+
+def _started(settings: Settings) -> subprocess.Popen[bytes]:
+    try:
+        settings.logs.mkdir(parents=True, exist_ok=True)
+        with open(settings.logs / "worker.log", "ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "dicomfab", "worker", "--idle-exit", f"{settings.worker_idle_s:g}"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "DICOMFAB_HOME": str(settings.home)},
+                start_new_session=True,  # it goes on when the terminal is closed
+            )
+    except OSError as error:
+        raise LocalFailure(
+            "no worker could be started; the job waits",
+            cause=str(error),
+            remedy="mend the cause, then: dicomfab worker",
+        ) from error

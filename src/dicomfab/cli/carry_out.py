@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Annotated, Final, NoReturn, TypeAlias
+from typing import Annotated, Any, Final, NoReturn, TypeAlias
 
 import typer
 
@@ -17,6 +18,7 @@ from dicomfab.model.job import Job, JobEvent, JobState
 from dicomfab.services.progress import Progress
 
 _POLL_S: Final = 0.2
+_TRY_AGAIN_S: Final = 2.0  # whether the worker that has the job is lost
 
 Detach: TypeAlias = Annotated[
     bool,
@@ -29,19 +31,26 @@ Priority: TypeAlias = Annotated[int, typer.Option(min=1, max=9, help="1 (first) 
 ATTEMPTS: Final = {False: 1, True: 8}
 
 
-def finish(job: Job, title: str, *, detach: bool, as_json: bool) -> NoReturn:
+def finish(job: Job, title: str, *, detach: bool, as_json: bool, also: Mapping[str, Any] | None = None) -> NoReturn:
     """Do a job or leave it to a worker, say how it ended or which it is, and leave.
+
+    Args:
+        job: just submitted.
+        title: for the progress.
+        detach: leave it to a worker.
+        as_json: print JSON.
+        also: further values for the JSON.
 
     Raises:
         Recorded: it failed before there was anything to report.
     """
     if not detach:
-        report.finish(carried_out(job, title, quiet=as_json), as_json=as_json)
+        report.finish(carried_out(job, title, quiet=as_json), as_json=as_json, also=also)
     from dicomfab.app.workers import ensure_worker
 
     ensure_worker(application())
     if as_json:
-        output.print_json(report.job_dict(job))
+        output.print_json({**report.job_dict(job), **(also or {})})
     else:
         output.print_text(f"Job {job.id}: {job.title}")
         output.print_text(f"Watch it: dicomfab jobs watch {job.id}")
@@ -51,14 +60,17 @@ def finish(job: Job, title: str, *, detach: bool, as_json: bool) -> NoReturn:
 def carried_out(job: Job, title: str, *, quiet: bool) -> Job:
     """Do a job in this process, which is its worker for as long as it takes, and give it back as it ended.
 
-    Ctrl-C cancels it before its next item. If another worker has it, that one is watched.
+    Ctrl-C cancels it before its next item. If another worker has it, that one is watched, and should it be lost, the
+    job is gone on with here.
     """
     service = application().jobs
+    tried_at = float("-inf")
     with shown(title, quiet=quiet) as view:
         while not job.state.has_ended and job.state is not JobState.PAUSED:
-            done_here = job.state is JobState.QUEUED and application().worker.run_one(
-                job.id, on_progress=view.on_progress, cancelled=view.cancelled
-            )
+            done_here = False
+            if job.state is JobState.QUEUED or time.monotonic() - tried_at > _TRY_AGAIN_S:
+                done_here = application().worker.run_one(job.id, on_progress=view.on_progress, cancelled=view.cancelled)
+                tried_at = time.monotonic()
             job = service.show(actor(), job.id)
             if not done_here and not job.state.has_ended:
                 _wait(job, view)

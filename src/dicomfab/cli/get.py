@@ -7,15 +7,16 @@ import typer
 from dicomfab.cli import output
 from dicomfab.cli.carry_out import ATTEMPTS, Detach, Priority, finish
 from dicomfab.cli.session import actor, application
-from dicomfab.cli.transfer_options import From, Studies
+from dicomfab.cli.transfer_options import From, ListFile, SomeStudies, wanted
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def get(
-    studies: Studies,
     source: From,
+    studies: SomeStudies = None,
+    list_file: ListFile = "",
     detach: Detach = False,
     priority: Priority = 5,
     _trace: output.Trace = False,
@@ -32,7 +33,7 @@ def get(
     at = built.pacs.resolve(asking, source)
     job = built.jobs.get(
         asking,
-        [built.queries.identify(asking, at, study) for study in studies],
+        wanted(studies, list_file, at),
         at,
         options=Options(priority=priority, max_attempts=ATTEMPTS[detach]),
     )

@@ -18,16 +18,23 @@ from dicomfab.model.errors import DicomFabError
 
 # Command -> (module whose ``app`` is its Typer application, the line that `dicomfab --help` shows).
 COMMANDS: dict[str, tuple[str, str]] = {
-    "study": ("dicomfab.cli.study", "Studies: create, list, show, send, export, delete."),
+    "study": ("dicomfab.cli.study", "Studies: create, import, list, show, send, export, delete."),
     "recipe": ("dicomfab.cli.recipe", "Recipes: list, show, save, remove, preview, kinds of series."),
     "patient": ("dicomfab.cli.patient", "Patients to fabricate studies of: list, add, invent, edit, import, export."),
     "validate": ("dicomfab.cli.validate", "Whether DICOM files are valid: dciodvfy, dcentvfy and rules of our own."),
     "query": ("dicomfab.cli.query", "Search studies on many PACS servers at once (C-FIND)."),
     "move": ("dicomfab.cli.move", "Move a study from one PACS server to another (C-MOVE)."),
     "get": ("dicomfab.cli.get", "Fetch a study from a PACS server into the local store (C-GET)."),
+    "send": ("dicomfab.cli.send", "Send files, folders, zips or local studies to a PACS server (C-STORE)."),
+    "verify": ("dicomfab.cli.verify", "Whether a server holds studies as they are elsewhere."),
+    "receive": ("dicomfab.cli.receive", "Receive what registered servers send into the local store (C-STORE)."),
     "pacs": ("dicomfab.cli.pacs", "PACS servers: list, add, edit, test, C-MOVE routes, import, export."),
     "lab": ("dicomfab.cli.lab", "The four test PACS servers: start, status, stop, restart, clean, configure."),
-    "jobs": ("dicomfab.cli.jobs", "Jobs: list, show, watch, cancel, pause, resume, retry."),
+    "jobs": ("dicomfab.cli.jobs", "Jobs: list, show, watch, cancel, pause, resume, retry, workers."),
+    "schedule": (
+        "dicomfab.cli.schedule",
+        "Schedules: jobs made at certain times; add, list, pause, resume, remove, run.",
+    ),
     "worker": ("dicomfab.cli.worker", "Do jobs until stopped."),
     "serve": ("dicomfab.cli.serve", "The web interface, on this computer only."),
     "demo": ("dicomfab.cli.demo", "The main job before your eyes: fabricate, send, find, move, verify."),

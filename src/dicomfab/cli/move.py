@@ -7,16 +7,17 @@ import typer
 from dicomfab.cli import output
 from dicomfab.cli.carry_out import ATTEMPTS, Detach, Priority, finish
 from dicomfab.cli.session import actor, application
-from dicomfab.cli.transfer_options import From, Studies, To, Wait, YesProduction
+from dicomfab.cli.transfer_options import From, ListFile, SomeStudies, To, Wait, YesProduction, wanted
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def move(
-    studies: Studies,
     source: From,
     destination: To,
+    studies: SomeStudies = None,
+    list_file: ListFile = "",
     yes_production: YesProduction = False,
     wait: Wait = 30.0,
     detach: Detach = False,
@@ -37,7 +38,7 @@ def move(
     built.pacs.route(asking, at.id, to.id)
     job = built.jobs.move(
         asking,
-        [built.queries.identify(asking, at, study) for study in studies],
+        wanted(studies, list_file, at),
         at,
         to,
         confirm_production=yes_production,

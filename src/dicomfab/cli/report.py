@@ -23,8 +23,13 @@ VERDICT_EXIT_CODES: Final = {"verified": 0, "mismatch": 6, "unverified": 7}
 _SHOWN_FAILURES: Final = 10
 
 
-def finish(job: Job, *, as_json: bool) -> NoReturn:
+def finish(job: Job, *, as_json: bool, also: Mapping[str, Any] | None = None) -> NoReturn:
     """Print what a job has found out, and leave.
+
+    Args:
+        job: as it ended.
+        as_json: print JSON.
+        also: further values for the JSON.
 
     Raises:
         Recorded: it failed before there was anything to report.
@@ -33,14 +38,25 @@ def finish(job: Job, *, as_json: bool) -> NoReturn:
     if job.error and not studies:
         raise Recorded(job.error)
     if as_json:
-        output.print_json({**studies[0], "job": job_dict(job)} if len(studies) == 1 else job_dict(job))
+        found = {**studies[0], "job": job_dict(job)} if len(studies) == 1 else job_dict(job)
+        output.print_json({**found, **(also or {})})
     else:
-        for study in studies:
-            _print(study)
+        print_studies(job)
         if job.state is JobState.CANCELLED:
             done = f"{job.counts.done} of {job.counts.total} items were done"
             output.print_text(f"Stopped on request: {done}. Go on with it: dicomfab jobs retry {job.id}")
     sys.exit(exit_code(job))
+
+
+def print_studies(job: Job) -> None:
+    """Print what a job has found out about each study that it transferred."""
+    for study in job.report.get("studies", []):
+        if study["operation"] == "verify":
+            from dicomfab.cli.verification_text import print_verification
+
+            print_verification(study)
+        else:
+            _print(study)
 
 
 def exit_code(job: Job) -> int:
@@ -94,10 +110,14 @@ def _print(report: Mapping[str, Any]) -> None:
     output.print_text(f"  instances  {report['instances']}, accepted by the peer {accepted}, {seconds:.1f} s, {rate}")
     if report["suboperations"] is not None:
         output.print_text(f"  counters   {counters_text(report['suboperations'])}")
+    if report.get("detour"):
+        output.print_text(f"  way        {report['detour']}")
     if report["resent"]:
         output.print_text(f"  resent     {report['resent']} (no response came at first, or the sender was killed)")
     for syntax, count in report["transcoded"].items():
         output.print_text(f"  converted  {count} to {uid_name(syntax)}, which the peer takes; same decoded pixels")
+    if report.get("identifiers"):
+        output.print_text(f"  caution    {report['identifiers']}")
     for failed in report["failed"][:_SHOWN_FAILURES]:
         output.print_text(f"  failed     {failed['sop_instance_uid']}: {failed['reason']}")
     if len(report["failed"]) > _SHOWN_FAILURES:

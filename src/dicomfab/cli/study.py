@@ -13,18 +13,22 @@ from dicomfab.cli.progress import shown
 from dicomfab.cli.session import actor, application
 from dicomfab.cli.study_create import create
 from dicomfab.cli.study_derive import derive
+from dicomfab.cli.study_import import import_files
 from dicomfab.cli.transfer_options import To, Wait, YesProduction
 
 if TYPE_CHECKING:
     from dicomfab.archive.records import StudySummary
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Studies: create, list, show, send, export, delete.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Studies: create, import, list, show, send, export, delete."
+)
 
 Study = Annotated[str, typer.Argument(help="Study Instance UID, accession number, or 'latest'.")]
 
 
 app.command()(create)
 app.command()(derive)
+app.command("import")(import_files)
 
 
 @app.command("list")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from dicomfab.cli import output
+from dicomfab.cli.carry_out import Priority, finish
 from dicomfab.cli.progress import shown
 from dicomfab.cli.session import actor, application
 from dicomfab.model.errors import InvalidInput
@@ -54,6 +55,10 @@ def create(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the folder of --out where it was broken off.")
     ] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach/--wait", help="Leave it to a worker and return at once, or make it here and now.")
+    ] = False,
+    priority: Priority = 5,
     as_json: output.Json = False,
 ) -> None:
     """Fabricate studies: valid, synthetic, marked as such.
@@ -63,6 +68,8 @@ def create(
     """
     from dicomfab.services.studies import patient_given
 
+    if detach:
+        _refuse_with_detach(resume=resume, workers=workers is not None)
     if resume:
         _resume(out, workers, as_json=as_json)
         return
@@ -80,8 +87,11 @@ def create(
         "transfer_syntax": transfer_syntax or None,
     }
     wanted = dataclasses.replace(wanted, **{name: value for name, value in given.items() if value is not None})
+    studies = application().studies.resolve_several(actor(), wanted, count)
+    if detach:
+        _leave_to_worker(list(studies), out, truth, priority, as_json=as_json)
     made: list[Fabricated] = []
-    for number, resolved in enumerate(application().studies.resolve_several(actor(), wanted, count), 1):
+    for number, resolved in enumerate(studies, 1):
         folder = out / f"study-{number:0{len(str(count))}d}" if out and count > 1 else out
         what = f"study {number} of {count}" if count > 1 else "study"
         made.append(_make(resolved, folder, what, workers, quiet=as_json))
@@ -91,6 +101,26 @@ def create(
         _write_truth(truth, [one.resolved for one in made])
     if as_json:
         output.print_json(_made_dict(made[0]) if count == 1 else {"studies": [_made_dict(one) for one in made]})
+
+
+def _refuse_with_detach(**given: bool) -> None:
+    for option in (name for name, is_given in given.items() if is_given):
+        raise InvalidInput(
+            f"{option}: not together with --detach",
+            field=option,
+            value=True,
+            cause="a worker makes the studies, in its own way, and goes on by itself with what was broken off",
+            remedy=f"leave --{option} or --detach out",
+        )
+
+
+def _leave_to_worker(
+    studies: list[ResolvedStudy], out: Path | None, truth: Path | None, priority: int, *, as_json: bool
+) -> NoReturn:
+    job = application().jobs.fabricate(actor(), studies, out=out, priority=priority)
+    if truth is not None:
+        _write_truth(truth, studies)
+    finish(job, "fabricate", detach=True, as_json=as_json)
 
 
 def _registered(patient_id: str) -> Patient | None:

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-Studies: TypeAlias = Annotated[
-    list[str], typer.Argument(help="Study Instance UIDs, or accession numbers that the source knows once.")
+from dicomfab.cli.session import actor, application
+from dicomfab.model.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from dicomfab.registry.server import PacsServer
+    from dicomfab.services.study_list import ListedStudy
+
+_STUDIES = typer.Argument(help="Study Instance UIDs, or accession numbers that the source knows once.")
+Studies: TypeAlias = Annotated[list[str], _STUDIES]
+SomeStudies: TypeAlias = Annotated[list[str] | None, _STUDIES]
+ListFile: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--list",
+        metavar="FILE",
+        help="CSV with a heading line of accession_number, patient_id, study_instance_uid, study_date; - is standard "
+        "input. An outcome for each row; a row that fits several studies is held back.",
+    ),
 ]
 From: TypeAlias = Annotated[str, typer.Option("--from", help="Id or name of the server that holds the study.")]
 To: TypeAlias = Annotated[str, typer.Option("--to", help="Id or name of the server to send to.")]
@@ -17,3 +34,27 @@ YesProduction: TypeAlias = Annotated[
 Wait: TypeAlias = Annotated[
     float, typer.Option("--verify-wait", min=0.0, help="Seconds that the destination may take to list what arrived.")
 ]
+
+
+def wanted(studies: Sequence[str] | None, list_file: str, source: PacsServer) -> list[str | ListedStudy]:
+    """The studies that a command names, or the rows of its list.
+
+    Raises:
+        InvalidInput: neither or both are given, or the list cannot be used.
+        NotFound: the list is not there, or the source knows no such study.
+    """
+    if bool(studies) == bool(list_file):
+        raise InvalidInput(
+            "studies: name studies, or a list of them",
+            field="studies",
+            value=list(studies or ()),
+            cause="both are given" if studies else "neither is given",
+            remedy="dicomfab move STUDY --from SERVER --to SERVER, or --list FILE.csv instead of STUDY",
+        )
+    if not list_file:
+        return [application().queries.identify(actor(), source, study) for study in studies or ()]
+    from dicomfab.cli.files import read_text
+    from dicomfab.services.study_list import read_list
+
+    text = read_text(list_file, remedy="save it as CSV UTF-8")
+    return list(read_list(text, source=list_file))

@@ -74,6 +74,8 @@ class StudyService:
     now: Callable[[], datetime.datetime]
     draw_seed: Callable[[], int]
     identifiers: Identifiers | None = None
+    #: Told of each study before anything of it is kept.
+    note_study: Callable[[str], None] = lambda _study_instance_uid: None
 
     def resolve_recipe(self, actor: Actor, recipe: StudyRecipe) -> ResolvedStudy:
         """Fill in what the recipe leaves open.
@@ -171,20 +173,24 @@ class StudyService:
         """Fabricate into the local store, all or nothing.
 
         Making the same resolved recipe again changes nothing: the same bytes have the same UIDs.
+
+        Raises:
+            DiskFull: no space is left; nothing was kept.
         """
         from dicomfab.fabricate.study import count, fabricate
 
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         start, total, size, done = time.perf_counter(), count(resolved), 0, 0
+        self.note_study(resolved.study_instance_uid)
         with self.local.batch() as batch:
             for instance in fabricate(resolved, workers=workers):
                 if cancelled():
                     raise Interrupted("fabrication was cancelled; nothing was kept")
-                incoming = batch.begin(instance.identity)
-                for buffer in instance.buffers:
-                    incoming.write(buffer)
-                size += incoming.size_bytes
-                incoming.commit(environment=Environment.TEST)
+                with batch.begin(instance.identity) as incoming:
+                    for buffer in instance.buffers:
+                        incoming.write(buffer)
+                    size += incoming.size_bytes
+                    incoming.commit(environment=Environment.TEST)
                 done += 1
                 on_progress(Progress("fabricating", done, total))
         return Fabricated(resolved, done, size, time.perf_counter() - start)
@@ -206,6 +212,7 @@ class StudyService:
             Interrupted: it was cancelled; the folder is marked as incomplete, see :meth:`resume_files`.
         """
         require(actor, Action.FABRICATE, Scope.SYSTEM)
+        self.note_study(resolved.study_instance_uid)
         return _written(resolved, directory, on_progress, cancelled, workers, resume=False)
 
     def resume_files(

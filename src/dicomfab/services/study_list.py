@@ -137,4 +137,3 @@ def _date(text: str) -> str | None:
         except ValueError:
             continue
     return None
-

@@ -1,35 +1,42 @@
-"""Which studies the ledger knows as made here."""
+"""Which studies were made here, whether they are in the local store still or not."""
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from typing import Final
 
-from dicomfab.model.job import ItemState, JobKind
+from sqlalchemy import Select, insert, select
+
 from dicomfab.storage.database import Database
-from dicomfab.storage.tables import job, job_item
+from dicomfab.storage.tables import issued_id
+
+#: Beside the purposes of patterns: Study Instance UIDs are identifiers that were given out, too.
+_PURPOSE: Final = "study"
+_SUBJECT: Final = "patients"
 
 
 class FabricatedStudies:
-    """Studies that fabricate jobs made, whether they are in the local store still or not.
+    """The Study Instance UIDs of all studies that were ever begun to be made.
 
     Args:
-        database: of the ledger.
+        database: where identifiers given out are kept.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def __call__(self, study_instance_uid: str) -> bool:
-        """Whether a fabricate job made a study. Jobs that were deleted from the ledger are not known any more."""
-        query = (
-            select(job_item.c.job_id)
-            .join(job, job.c.id == job_item.c.job_id)
-            .where(
-                job.c.kind == str(JobKind.FABRICATE),
-                job_item.c.key == study_instance_uid,
-                job_item.c.state == str(ItemState.DONE),
-            )
-            .limit(1)
-        )
+        """Whether a study was made here."""
         with self._database.read() as connection:
-            return connection.execute(query).first() is not None
+            return connection.execute(_known(study_instance_uid)).first() is not None
+
+    def note(self, study_instance_uid: str) -> None:
+        """Remember a study, before anything of it is kept."""
+        if self(study_instance_uid):
+            return
+        with self._database.changing(_SUBJECT) as connection:
+            if connection.execute(_known(study_instance_uid)).first() is None:
+                connection.execute(insert(issued_id).values(purpose=_PURPOSE, value=study_instance_uid))
+
+
+def _known(study_instance_uid: str) -> Select[tuple[str]]:
+    return select(issued_id.c.value).where(issued_id.c.purpose == _PURPOSE, issued_id.c.value == study_instance_uid)

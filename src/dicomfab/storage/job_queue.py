@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Integer, Row, and_, case, delete, func, insert, or_, select, update
 from sqlalchemy import bindparam as bind
 
 from dicomfab.model.job import ARROWS, ItemOutcome, ItemState, Job, JobEvent, JobState, NewItem, Wish, WorkerInfo
@@ -16,6 +16,7 @@ from dicomfab.storage.job_rows import change, changing, fitting, found_job, item
 from dicomfab.storage.tables import job, job_item, worker
 
 LEASE_S: Final = 15.0
+_WORTH_A_STATEMENT: Final = 8
 
 
 class LeaseLost(Exception):
@@ -33,6 +34,21 @@ class Claim:
 
     job_id: int
     fence: int
+
+
+class ItemBrief(NamedTuple):
+    """An item of a job in short, for those who want all of them: many are read in little time.
+
+    Args:
+        number, key, label, state, attempts, resent: as of :class:`~dicomfab.model.job.JobItem`.
+    """
+
+    number: int
+    key: str
+    label: str
+    state: ItemState
+    attempts: int
+    resent: int
 
 
 class JobQueue:
@@ -143,7 +159,16 @@ class JobQueue:
                 change(connection, job.c.id == claim.job_id, values)
             else:  # nothing that a watcher wants to see
                 connection.execute(update(job).where(job.c.id == claim.job_id).values(values))
-            return found.wish
+            return Wish(found.wish)
+
+    def briefs(self, job_id: int) -> list[ItemBrief]:
+        """All items of a job in short, in order."""
+        of = job_item.c
+        columns = (of.number, of.key, of.label, of.state, of.attempts, of.resent)
+        query = select(*columns).where(of.job_id == job_id).order_by(of.number)
+        states = {str(state): state for state in ItemState}
+        with self._database.read() as connection:
+            return [ItemBrief(n, key, label, states[s], a, r) for n, key, label, s, a, r in connection.execute(query)]
 
     def add_items(self, claim: Claim, items: Sequence[NewItem]) -> None:
         """Add items that the work itself found; those whose keys are there already are left as they are."""
@@ -152,7 +177,7 @@ class JobQueue:
             found = _held(connection, claim)
             there = set(connection.execute(select(job_item.c.key).where(job_item.c.job_id == claim.job_id)).scalars())
             new = [item for item in items if item.key not in there]
-            rows = [item_row(claim.job_id, found.counts.total + n, item, now) for n, item in enumerate(new, start=1)]
+            rows = [item_row(claim.job_id, found.total + n, item, now) for n, item in enumerate(new, start=1)]
             if rows:
                 connection.execute(insert(job_item), rows)
             held = sum(item.state is ItemState.HELD for item in new)
@@ -173,22 +198,21 @@ class JobQueue:
         """
         now = self._now()
         with changing(self._database) as connection:
-            found = _held(connection, claim)
+            wish = _held(connection, claim).wish
             resent = _begin(connection, claim.job_id, begin, now)
             _end(connection, claim.job_id, outcomes, now)
             ended = [outcome.state for outcome in outcomes]
             values = {
-                "done": job.c.done + ended.count(ItemState.DONE),
-                "failed": job.c.failed + ended.count(ItemState.FAILED),
-                "held": job.c.held + ended.count(ItemState.HELD),
-                "resent": job.c.resent + resent + sum(outcome.resent for outcome in outcomes),
-                "size_bytes": job.c.size_bytes + sum(outcome.size_bytes for outcome in outcomes),
-                "lease_until": now + self._lease,
+                "id_": claim.job_id,
+                "done_": ended.count(ItemState.DONE),
+                "failed_": ended.count(ItemState.FAILED),
+                "held_": ended.count(ItemState.HELD),
+                "resent_": resent + sum(outcome.resent for outcome in outcomes),
+                "size_": sum(outcome.size_bytes for outcome in outcomes),
+                "lease_": now + self._lease,
             }
-            if ItemState.DONE in ended:
-                values["attempts"] = 0  # it got on: what failed before has passed
-            change(connection, job.c.id == claim.job_id, values)
-            return found.wish
+            connection.execute(_ADVANCED, values)
+            return Wish(wish)
 
     def revise(self, claim: Claim, outcomes: Sequence[ItemOutcome]) -> None:
         """Note something else of items that were noted as done: they failed after all, or more is known of them.
@@ -226,7 +250,8 @@ class JobQueue:
             LeaseLost: it is another worker's.
         """
         with changing(self._database) as connection:
-            found = _held(connection, claim)
+            _held(connection, claim)
+            found = found_job(connection, claim.job_id)
             values = moved(found, event, self._now())
             values |= {"lease_until": None, "wish": "", "stage": ""}
             if report is not None:
@@ -234,7 +259,7 @@ class JobQueue:
             if error is not None:
                 values["error"] = dict(error)
             if event is JobEvent.POSTPONE:
-                values |= {"attempts": found.attempts + 1, "not_before": not_before or self._now()}
+                values |= {"attempts": found.attempts + bool(error), "not_before": not_before or self._now()}
             change(connection, job.c.id == claim.job_id, values)
             return found_job(connection, claim.job_id)
 
@@ -264,47 +289,110 @@ def _take_back(connection: Connection, now: datetime) -> None:
     change(connection, lost, {"state": str(ARROWS[JobState.RUNNING, JobEvent.LOSE]), "lease_until": None})
 
 
-def _held(connection: Connection, claim: Claim) -> Job:
-    """The job, if it is still this worker's."""
-    found = found_job(connection, claim.job_id)
-    if found.fence != claim.fence or found.state is not JobState.RUNNING:
+# What every batch of a transfer executes is put together once: that costs more than executing it.
+_HELD: Final = select(job.c.fence, job.c.state, job.c.wish, job.c.stage, job.c.total, job.c.attempts).where(
+    job.c.id == bind("id_")
+)
+_ADVANCED: Final = (
+    update(job)
+    .where(job.c.id == bind("id_"))
+    .values(
+        done=job.c.done + bind("done_"),
+        failed=job.c.failed + bind("failed_"),
+        held=job.c.held + bind("held_"),
+        resent=job.c.resent + bind("resent_"),
+        size_bytes=job.c.size_bytes + bind("size_"),
+        # When it got on, what failed before has passed.
+        attempts=case((bind("done_", type_=Integer) > 0, 0), else_=job.c.attempts),
+        lease_until=bind("lease_"),
+        version=job.c.version + 1,
+    )
+)
+_ITEM: Final = and_(job_item.c.job_id == bind("id_"), job_item.c.number == bind("n_"))
+_RUN: Final = and_(job_item.c.job_id == bind("id_"), job_item.c.number.between(bind("first_"), bind("last_")))
+_AGAIN: Final = (
+    update(job_item).where(_RUN, job_item.c.state == str(ItemState.UNDER_WAY)).values(resent=job_item.c.resent + 1)
+)
+_BEGUN: Final = (
+    update(job_item)
+    .where(_RUN)
+    .values(state=str(ItemState.UNDER_WAY), attempts=job_item.c.attempts + 1, changed_at=bind("at_"))
+)
+_OUTCOME: Final = {
+    "state": bind("state_"),
+    "status": bind("status_"),
+    "detail": bind("detail_"),
+    "size_bytes": bind("size_"),
+    "resent": job_item.c.resent + bind("resent_"),
+    "changed_at": bind("at_"),
+}
+_ENDED_ONE: Final = update(job_item).where(_ITEM).values(_OUTCOME)
+_ENDED_RUN: Final = update(job_item).where(_RUN).values(_OUTCOME)
+
+
+def _held(connection: Connection, claim: Claim) -> Row[Any, Any, Any, Any, Any, Any]:
+    """What is known of the job in short, if it is still this worker's."""
+    found = connection.execute(_HELD, {"id_": claim.job_id}).first()
+    if found is None or found.fence != claim.fence or found.state != str(JobState.RUNNING):
         raise LeaseLost(f"job {claim.job_id}")
     return found
 
 
 def _begin(connection: Connection, job_id: int, numbers: Sequence[int], now: datetime) -> int:
     """Mark items as under way; returns how many of them were so already."""
-    if not numbers:
-        return 0
-    mine = and_(job_item.c.job_id == job_id, job_item.c.number.in_(numbers))
-    again = and_(mine, job_item.c.state == str(ItemState.UNDER_WAY))
-    resent = connection.execute(update(job_item).where(again).values(resent=job_item.c.resent + 1)).rowcount
-    values = {"state": str(ItemState.UNDER_WAY), "attempts": job_item.c.attempts + 1, "changed_at": now}
-    connection.execute(update(job_item).where(mine).values(values))
+    resent = 0
+    for first, last in _runs(numbers):
+        run = {"id_": job_id, "first_": first, "last_": last}
+        resent += connection.execute(_AGAIN, run).rowcount
+        connection.execute(_BEGUN, {**run, "at_": now})
     return resent
 
 
+def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """First and last of those that follow one another; most often that is one run."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if found and found[-1][1] == number - 1:
+            found[-1] = found[-1][0], number
+        else:
+            found.append((number, number))
+    return found
+
+
 def _end(connection: Connection, job_id: int, outcomes: Sequence[ItemOutcome], now: datetime) -> None:
-    if not outcomes:
-        return
-    rows = [
-        {
-            "n": outcome.number,
-            "state_": str(outcome.state),
-            "status_": outcome.status,
-            "detail_": dict(outcome.detail),
-            "size_": outcome.size_bytes,
-            "resent_": outcome.resent,
-        }
-        for outcome in outcomes
-    ]
-    connection.execute(
-        update(job_item)
-        .where(job_item.c.job_id == job_id, job_item.c.number == bind("n"))
-        .values(
-            state=bind("state_"), status=bind("status_"), detail=bind("detail_"), size_bytes=bind("size_"),
-            resent=job_item.c.resent + bind("resent_"),
-            changed_at=now,
-        ),
-        rows,
-    )  # fmt: skip
+    """Note outcomes: runs of those that are alike with one statement, and the others each by itself."""
+    runs: list[list[ItemOutcome]] = []
+    for outcome in outcomes:
+        if runs and _goes_on(runs[-1][-1], outcome):
+            runs[-1].append(outcome)
+        else:
+            runs.append([outcome])
+    single: list[dict[str, Any]] = []
+    for run in runs:
+        values = _values(job_id, run[0], now)
+        if len(run) >= _WORTH_A_STATEMENT:
+            connection.execute(_ENDED_RUN, {**values, "first_": run[0].number, "last_": run[-1].number})
+        else:
+            single += [{**values, "n_": outcome.number} for outcome in run]
+    if single:
+        connection.execute(_ENDED_ONE, single)
+
+
+def _goes_on(before: ItemOutcome, after: ItemOutcome) -> bool:
+    """Whether an outcome is that of the next item, and the same."""
+    if after.number != before.number + 1 or after.state is not before.state or after.detail != before.detail:
+        return False
+    same = before.status, before.size_bytes, before.resent
+    return (after.status, after.size_bytes, after.resent) == same
+
+
+def _values(job_id: int, outcome: ItemOutcome, now: datetime) -> dict[str, Any]:
+    return {
+        "id_": job_id,
+        "state_": str(outcome.state),
+        "status_": outcome.status,
+        "detail_": dict(outcome.detail),
+        "size_": outcome.size_bytes,
+        "resent_": outcome.resent,
+        "at_": now,
+    }

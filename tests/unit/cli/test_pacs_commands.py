@@ -51,6 +51,8 @@ def test_every_field_is_an_option(dicomfab):
     words += ["--aet-move", "M", "--aet-get", "G", "--capability", "echo", "--capability", "find"]
     words += ["--connect-timeout-s", "1"]
     words += ["--association-timeout-s", "2", "--dimse-timeout-s", "3", "--fallback-charset", "ISO_IR 100"]
+    words += ["--max-associations", "4", "--max-pdu", "65536", "--rate-per-minute", "30"]
+    words += ["--permitted-hours", "18:00-6:00"]
     words += ["--tls", "--tls-ca-file", "/ca.pem", "--tls-certificate-file", "/c.pem", "--tls-key-file", "/k.pem"]
     words += ["--no-tls-verify", "--tls-profile", "modified-bcp-195", "--tls-server-name", "pacs.example.com"]
     words += ["--dicomweb-root", "http://x/dw", "--default", "--inactive", "--notes", "n"]
@@ -72,6 +74,10 @@ def test_every_field_is_an_option(dicomfab):
         "connect_timeout_s": 1.0,
         "association_timeout_s": 2.0,
         "dimse_timeout_s": 3.0,
+        "max_associations": 4,
+        "max_pdu": 65536,
+        "rate_per_minute": 30,
+        "permitted_hours": "18:00-06:00",
         "fallback_charset": "ISO_IR 100",
         "dicomweb_root": "http://x/dw",
         "tls": True,

@@ -17,8 +17,8 @@ from dicomfab.app.build import Application, build
 from dicomfab.app.settings import Settings
 from dicomfab.fabricate.recipe import StudyRecipe
 from dicomfab.model.actor import Actor, local_admin
+from dicomfab.model.job import Job
 from dicomfab.model.study import Patient
-from dicomfab.services.tasks import TaskState, TaskStatus
 from dicomfab.testpacs.ports import free_ports
 from dicomfab.web.app import create_app
 
@@ -54,7 +54,7 @@ class Browser:
 
 @pytest.fixture
 def application(tmp_path: Path) -> Iterator[Application]:
-    application = build(Settings(tmp_path / "home"))
+    application = build(Settings(tmp_path / "home", worker_idle_s=0))
     yield application
     application.close()
 
@@ -83,10 +83,14 @@ def study(application: Application) -> str:
     return made.resolved.study_instance_uid
 
 
-def ended(application: Application, response: httpx.Response) -> TaskStatus:
-    """The end of the task that a form started."""
+def submitted(response: httpx.Response) -> int:
+    """The number of the job that a form submitted."""
     assert response.status_code == 303, response.text
-    task_id = int(response.headers["location"].rpartition("/")[2])
-    *_, last = application.tasks.watch(ACTOR, task_id)
-    assert last.state is not TaskState.RUNNING
-    return last
+    return int(response.headers["location"].rpartition("/")[2])
+
+
+def done(application: Application, response: httpx.Response) -> Job:
+    """The job that a form submitted, after a worker (this process) has done it once."""
+    number = submitted(response)
+    assert application.worker.run_one(number)
+    return application.jobs.show(ACTOR, number)

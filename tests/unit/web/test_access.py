@@ -14,8 +14,8 @@ from tests.unit.web.conftest import Browser
 #: What tells nothing about servers or patients.
 OPEN = {"GET /healthz"}
 
-#: Routes that change something and need no more than the right to look: they stop one's own work.
-OWN_WORK = {"POST /tasks/{task_id}/cancel"}
+#: Routes that change something and need no more than the right to look: they change one's own jobs.
+OWN_WORK = {f"POST /jobs/{{job_id}}/{what}" for what in ("ask", "decide", "priority")}
 
 
 def test_every_route_declares_what_it_needs(browser: Browser) -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dicomfab.app.build import Application
-from dicomfab.model.errors import Conflict
-from tests.unit.web.conftest import ACTOR, Browser
+from tests.unit.web.conftest import ACTOR, Browser, submitted
+
+CARD = {"kinds": ["text-card"], "seed": "5"}
 
 
-def test_tasks_are_found_again_with_how_they_ended(browser: Browser, application: Application) -> None:
-    def failing(_report: object, _cancelled: object) -> None:
-        raise Conflict("two of them")
-
-    assert "Tasks since" not in browser.get("/").text
-    good = application.tasks.start(ACTOR, "Create a study", lambda _report, _cancelled: "x")
-    bad = application.tasks.start(ACTOR, "Send a study", failing)
-    for task in (good, bad):
-        list(application.tasks.watch(ACTOR, task.id))
+def test_jobs_are_found_again_with_how_they_stand_the_running_first(browser: Browser, application: Application) -> None:
+    assert "No worker is alive" in browser.get("/").text
+    first, second, third = (submitted(browser.post("/studies/new", CARD)) for _ in range(3))
+    assert application.worker.run_one(second)
+    assert application.job_queue.claim("w", store_id=application.store_id, limit=lambda _queue: 1, only=first)
     page = browser.get("/").text
-    assert f'href="/tasks/{good.id}">Create a study' in page
-    assert f'href="/tasks/{bad.id}">Send a study' in page
-    assert page.index(f"/tasks/{bad.id}") < page.index(f"/tasks/{good.id}")
-    assert "Conflict" in page
+    places = [page.index(f'href="/jobs/{number}">Fabricate') for number in (first, third, second)]
+    assert places == sorted(places)
+    for word in ("Running", "Waiting", "Succeeded"):
+        assert word in page
+    assert application.jobs.show(ACTOR, third).state == "queued"

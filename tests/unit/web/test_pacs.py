@@ -43,6 +43,21 @@ def test_a_server_is_added_as_given(browser: Browser, application: Application) 
     assert sorted(server.capabilities) == ["echo", "find"]
     assert (server.connect_timeout_s, server.is_default) == (2.5, False)
     assert server.notes == "two\nlines"
+    assert (server.max_associations, server.max_pdu, server.rate_per_minute) == (2, 0, 0)
+
+
+def test_the_limits_of_a_server_are_kept_and_shown_again(browser: Browser, application: Application) -> None:
+    limits = {"max_associations": "4", "max_pdu": "65536", "rate_per_minute": "30", "permitted_hours": "18:00-6:00"}
+    assert browser.post("/pacs/new", {**FORM, **limits}).status_code == 303
+    server = application.pacs.get(ACTOR, "hospital-pacs")
+    assert (server.max_associations, server.max_pdu, server.rate_per_minute) == (4, 65536, 30)
+    shown = browser.get("/pacs/hospital-pacs/edit").text
+    for value in ("4", "65536", "30", "18:00-06:00"):
+        assert f'value="{value}"' in shown
+    refused = browser.post("/pacs/hospital-pacs/edit", {**FORM, **limits, "permitted_hours": "at night"})
+    assert refused.status_code == 400
+    assert "is not a span of the day" in refused.text
+    assert "18:00-06:00,12:00-13:00" in refused.text
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tests.unit.web.conftest import ORIGIN, Browser
 
 PAGES = ("/", "/pacs", "/pacs/new", "/pacs/import", "/pacs/alpha/edit", "/pacs/alpha/routing", "/pacs/beta/delete")
 PAGES += ("/query", "/query?pacs=alpha&run=1", "/query?run=1", "/studies", "/studies/new", "/studies/{study}")
-PAGES += ("/studies/{study}/delete", "/query/move?source=alpha&study={study}", "/nowhere", "/tasks/77")
+PAGES += ("/studies/{study}/delete", "/query/move?source=alpha&study={study}", "/nowhere", "/jobs", "/jobs/77")
 
 
 @pytest.mark.parametrize("host", ["localhost:5001", "127.0.0.1:5001", "[::1]:5001", "LOCALHOST"])

@@ -9,23 +9,22 @@ from PIL import Image
 
 from dicomfab.app.build import Application
 from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
+from dicomfab.model.job import JobState
 from dicomfab.pixels.writable import WRITABLE
-from dicomfab.services.studies import Fabricated
-from tests.unit.web.conftest import ACTOR, Browser, ended
+from tests.unit.web.conftest import ACTOR, Browser, done
 
 CARD = {"kinds": ["text-card"], "seed": "5", "slices": "200"}
 
 
-def test_a_study_is_created_by_a_task(browser: Browser, application: Application) -> None:
+def test_a_study_is_created_by_a_job(browser: Browser, application: Application) -> None:
     form = {**CARD, "patient_name": "Roe^Max", "birth_date": "1980-02-03", "sex": "M", "study_date": "2026-01-31"}
-    last = ended(application, browser.post("/studies/new", {**form, "accession_number": "ACC9"}))
-    assert isinstance(last.result, Fabricated)
-    page = browser.get(f"/tasks/{last.id}").text
+    last = done(application, browser.post("/studies/new", {**form, "accession_number": "ACC9"}))
+    page = browser.get(f"/jobs/{last.id}").text
     assert "Created" in page
     assert "sse-connect" not in page
-    resolved = last.result.resolved
-    shown = browser.get(f"/studies/{resolved.study_instance_uid}").text
-    for value in ("Roe^Max", "1980-02-03", "ACC9", "2026-01-31", resolved.study_instance_uid):
+    (item,) = application.jobs.items(ACTOR, last.id)
+    shown = browser.get(f"/studies/{item.key}").text
+    for value in ("Roe^Max", "1980-02-03", "ACC9", "2026-01-31", item.key):
         assert value in shown
 
 
@@ -67,7 +66,7 @@ def test_the_list_has_pages(browser: Browser, application: Application, monkeypa
 
     monkeypatch.setattr(studies, "PAGE_SIZE", 2)
     for seed in range(3):
-        ended(application, browser.post("/studies/new", {**CARD, "seed": str(seed)}))
+        done(application, browser.post("/studies/new", {**CARD, "seed": str(seed)}))
     first, second = browser.get("/studies").text, browser.get("/studies?page=2").text
     assert (first.count("<tbody"), second.count("<tbody")) == (2, 1)
     assert 'rel="next"' in first
@@ -94,9 +93,8 @@ def test_sending_to_production_wants_an_explicit_yes(
     assert "Beta is a production server; nothing was sent" in asked.text
     assert browser.post(f"/studies/{study}/send", {"destination": ""}).status_code == 400
     form = {"destination": "beta", "yes_production": "true"}
-    last = ended(application, browser.post(f"/studies/{study}/send", form))
-    assert last.error is not None
-    assert last.error.heading == "Connection failed"
+    last = done(application, browser.post(f"/studies/{study}/send", form))
+    assert (last.state, last.error["heading"]) == (JobState.QUEUED, "Connection failed")
 
 
 def test_deleting_asks_first(browser: Browser, application: Application, study: str) -> None:
@@ -107,25 +105,6 @@ def test_deleting_asks_first(browser: Browser, application: Application, study: 
     assert browser.get(f"/studies/{study}").status_code == 404
 
 
-def test_the_events_of_a_task_end_with_its_result(browser: Browser, application: Application) -> None:
-    last = ended(application, browser.post("/studies/new", CARD))
-    stream = browser.get(f"/tasks/{last.id}/events").text
-    assert "event: finished" in stream
-    assert stream.rstrip().endswith("event: end\r\ndata:")
-    assert browser.get("/tasks/999/events").status_code == 404
-
-
-def test_a_running_task_is_followed_and_cancelled(browser: Browser, application: Application) -> None:
-    started = browser.post("/studies/new", {"kinds": ["ct-chest"], "seed": "1", "slices": "10000"})
-    address = started.headers["location"]
-    assert f'sse-connect="{address}/events"' in browser.get(address).text
-    assert browser.post(f"{address}/cancel").status_code == 303
-    last = ended(application, started)
-    assert last.error is not None
-    assert last.error.heading == "Stopped"
-    assert application.studies.page(ACTOR).total == 0
-
-
 def test_a_recipe_is_chosen_by_its_name_and_never_by_a_path(
     browser: Browser, application: Application, tmp_path: Path
 ) -> None:
@@ -134,9 +113,9 @@ def test_a_recipe_is_chosen_by_its_name_and_never_by_a_path(
     assert 'value="text-cards" selected' in browser.get("/studies/new?recipe=text-cards").text
     assert browser.post("/studies/new", {"recipe": str(file)}).status_code == 404
     form = {"recipe": "text-cards", "seed": "3", "study_description": "BY RECIPE"}
-    last = ended(application, browser.post("/studies/new", form))
-    assert isinstance(last.result, Fabricated)
-    assert (last.result.instances, last.result.resolved.study_description) == (10, "BY RECIPE")
+    last = done(application, browser.post("/studies/new", form))
+    (item,) = application.jobs.items(ACTOR, last.id)
+    assert (item.detail["instances"], item.request["study_description"]) == (10, "BY RECIPE")
 
 
 @pytest.mark.parametrize("syntax", sorted(one.name for one in WRITABLE.values()))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dicomfab.dimse.messages import Suboperations
 from dicomfab.model import errors
+from dicomfab.services.jobs.reports import report_dict
 from dicomfab.services.transfer import FailedInstance, TransferReport
 from dicomfab.services.verification import Verdict, VerdictKind
 from dicomfab.web import templating
@@ -76,7 +77,7 @@ def test_every_failure_has_a_fitting_status() -> None:
 
 
 def _shown(report: TransferReport) -> str:
-    return templating.fragment("results/transfer.html", result=report)
+    return templating.fragment("jobs/transfer.html", result=report_dict(report), advice=None)
 
 
 def _report(kind: VerdictKind, present: int | None, sub: Suboperations | None, failed: int = 0) -> TransferReport:

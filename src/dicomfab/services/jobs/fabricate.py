@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from dicomfab.access.policy import Action, Scope, require
+from dicomfab.fabricate import unfinished
 from dicomfab.fabricate.kinds import KINDS
 from dicomfab.fabricate.recipe import ResolvedStudy
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import Interrupted
-from dicomfab.model.job import ItemOutcome, ItemState, JobEvent, JobKind, NewItem, NewJob
+from dicomfab.model.errors import DicomFabError, DiskFull, Interrupted, LocalFailure, Recorded
+from dicomfab.model.job import ItemOutcome, ItemState, JobEvent, JobItem, JobKind, NewItem, NewJob
 from dicomfab.model.values import Environment
 from dicomfab.services.jobs.run import JobRun, Result
 from dicomfab.services.studies import Fabricated, StudyService
@@ -69,35 +70,56 @@ class FabricateExecutor:
     studies: StudyService
 
     def __call__(self, run: JobRun) -> Result:
-        """Make study after study; the local store takes each whole or not at all."""
+        """Make study after study; the local store takes each whole or not at all.
+
+        Raises:
+            DiskFull: no space is left; files that are complete are kept.
+            LocalFailure: nothing more can be made.
+        """
         several = run.job.counts.total > 1
         for item in run.open_items():
             if run.stopped():
                 return Result(None)
             run.note([], begin=[item.number])
             try:
-                made = self._made(run, ResolvedStudy.from_dict(dict(item.request)), several=several)
-            except Interrupted:
+                made = self._made(run, item, several=several)
+            except (Interrupted, DiskFull) as error:
                 run.note([ItemOutcome(item.number, ItemState.PENDING)])
+                if isinstance(error, DiskFull):
+                    raise
                 return Result(None)
+            except DicomFabError as error:
+                run.note([ItemOutcome(item.number, ItemState.FAILED, detail={"error": error.as_dict()})])
+                continue
             run.note([ItemOutcome(item.number, ItemState.DONE, detail=made_dict(made), size_bytes=made.size_bytes)])
-        return Result(JobEvent.SUCCEED)
+        return _result(run)
 
-    def _made(self, run: JobRun, resolved: ResolvedStudy, *, several: bool) -> Fabricated:
-        out = run.job.request["out"]
+    def _made(self, run: JobRun, item: JobItem, *, several: bool) -> Fabricated:
+        resolved, out = ResolvedStudy.from_dict(dict(item.request)), run.job.request["out"]
         if not out:
             return self.studies.create(run.actor, resolved, on_progress=run.progress, cancelled=run.stopped)
         folder = Path(out, resolved.study_instance_uid) if several else Path(out)
-        make = self.studies.resume_files if _is_begun(folder) else None
-        if make is not None:
-            return make(run.actor, folder, on_progress=run.progress, cancelled=run.stopped)
+        if item.attempts:
+            if folder.is_dir() and not (folder / unfinished.MARKER).exists():
+                unfinished.begin(folder, resolved)  # it was complete, or not begun: what is there is looked at
+            if folder.is_dir():
+                return self.studies.resume_files(run.actor, folder, on_progress=run.progress, cancelled=run.stopped)
         return self.studies.write_files(run.actor, resolved, folder, on_progress=run.progress, cancelled=run.stopped)
 
 
-def _is_begun(folder: Path) -> bool:
-    from dicomfab.fabricate.unfinished import MARKER
-
-    return (folder / MARKER).exists()
+def _result(run: JobRun) -> Result:
+    failed = run.items((ItemState.FAILED,))
+    if not failed:
+        return Result(JobEvent.SUCCEED)
+    first, total = Recorded(failed[0].detail["error"]), run.job.counts.total
+    if total == 1:
+        return Result(JobEvent.FAIL, error=first)
+    error = LocalFailure(
+        f"{len(failed)} of {total} studies could not be made; the first: {first.what}",
+        cause=first.cause,
+        remedy=first.remedy,
+    )
+    return Result(JobEvent.FAIL, error=error)
 
 
 def made_dict(made: Fabricated) -> dict[str, Any]:

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from dicomfab.access.policy import Action, require
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import DicomFabError, InvalidInput
-from dicomfab.model.job import ItemOutcome, ItemState, JobItem, JobKind, NewItem, NewJob
+from dicomfab.model.errors import (
+    DicomFabError,
+    DiskFull,
+    Interrupted,
+    InvalidInput,
+    PeerError,
+    Recorded,
+    TransferIncomplete,
+)
+from dicomfab.model.job import ItemOutcome, ItemState, JobEvent, JobItem, JobKind, NewItem, NewJob
 from dicomfab.model.values import Environment, uid
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.registry import Registry
 from dicomfab.registry.server import PacsServer
-from dicomfab.services.jobs.reports import report_dict, result_of
+from dicomfab.services.jobs.listed import Later, Pace, study_of
+from dicomfab.services.jobs.reports import report_dict, result_of, stopped_with, verdict_dict
 from dicomfab.services.jobs.run import JobRun, Result
 from dicomfab.services.peers import peer_for
+from dicomfab.services.query import instances_held
+from dicomfab.services.study_list import ListedStudy
 from dicomfab.services.transfer import TransferReport, TransferService, Watch, may_write
-from dicomfab.services.verification import VerdictKind
+from dicomfab.services.verification import VerdictKind, verify
 
 
 def move_job(
     actor: Actor,
     registry: Registry,
-    studies: Sequence[str],
+    studies: Sequence[str | ListedStudy],
     source: PacsServer,
     destination: PacsServer,
     *,
@@ -67,7 +79,7 @@ def move_job(
 
 def get_job(
     actor: Actor,
-    studies: Sequence[str],
+    studies: Sequence[str | ListedStudy],
     source: PacsServer,
     *,
     store_id: str,
@@ -99,7 +111,7 @@ def _job(
     actor: Actor,
     kind: JobKind,
     where: str,
-    studies: Sequence[str],
+    studies: Sequence[str | ListedStudy],
     source: PacsServer,
     *,
     environments: Sequence[Environment],
@@ -110,7 +122,7 @@ def _job(
 ) -> tuple[NewJob, list[NewItem]]:
     if not studies:
         raise InvalidInput("studies: none is named", field="studies", value=[], remedy="name at least one")
-    items = [NewItem(study, study) for study in dict.fromkeys(uid(study, field="study") for study in studies)]
+    items = [_item(study) for study in dict.fromkeys(studies)]
     several = f"{len(items)} studies" if len(items) > 1 else "a study"
     job = NewJob(
         kind=kind,
@@ -128,6 +140,22 @@ def _job(
     return job, items
 
 
+def _item(study: str | ListedStudy) -> NewItem:
+    if isinstance(study, ListedStudy):
+        return study.item()
+    study = uid(study, field="study")
+    return NewItem(study, study)
+
+
+class _Stopped(Exception):
+    """An item was stopped before its end; with what is known of it."""
+
+    @property
+    def reports(self) -> tuple[dict[str, Any], ...]:
+        """None or one."""
+        return self.args
+
+
 @dataclass(frozen=True, slots=True)
 class RetrieveExecutor:
     """Does move and get jobs.
@@ -135,49 +163,79 @@ class RetrieveExecutor:
     Args:
         transfers: asks the source, and verifies.
         registry: the servers and routes as they are now.
+        now: the moment, with time zone.
     """
 
     transfers: TransferService
     registry: Callable[[], Registry]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __call__(self, run: JobRun) -> Result:
         """Ask for study after study.
 
         A study that fails for a reason of its own fails as an item, and the next one is asked for. A failure that may
-        pass ends the run.
+        pass ends the run. Studies that were in doubt are looked for again. Rows of a list are looked up first, within
+        the hours and the rate that the server permits.
 
         Raises:
             DicomFabError: a failure that may pass, and somebody comes again; the items say what was done.
+            DiskFull: the local store takes no more.
         """
+        for item in run.items((ItemState.DONE,)):
+            if item.detail["report"]["verdict"]["kind"] == VerdictKind.UNVERIFIED and not run.stopped():
+                self._look_again(run, item)
+        source = self.registry().get(run.job.request["source"])
+        pace = Pace(source, self.now)
         for item in run.open_items():
-            if run.stopped():
-                return Result(None)
-            run.note([], begin=[item.number])
             try:
-                report = self._transfer(run, item)
-            except DicomFabError as error:
-                if error.transient and run.job.max_attempts > 1:
-                    raise
-                run.note([ItemOutcome(item.number, ItemState.FAILED, _status(error), {"error": error.as_dict()})])
-                if run.job.counts.total == 1:
-                    raise
-                continue
-            if report.cancelled:
-                run.note([ItemOutcome(item.number, ItemState.PENDING, detail={"report": report_dict(report)})])
-                return Result(None)
-            run.note([_outcome(item, report)])
+                if item.request:
+                    pace.wait(run)
+                if run.stopped():
+                    return stopped_with(_reports(run))
+                outcome = self._tried(run, item, source)
+            except Later as later:
+                return Result(JobEvent.POSTPONE, not_before=later.not_before)
+            except _Stopped as stopped:
+                run.note([ItemOutcome(item.number, ItemState.PENDING)])
+                return stopped_with([*_reports(run), *stopped.reports])
+            run.note([outcome])
         return _result(run)
 
-    def _transfer(self, run: JobRun, item: JobItem) -> TransferReport:
+    def _tried(self, run: JobRun, item: JobItem, source: PacsServer) -> ItemOutcome:
+        """How an item ends."""
+        run.note([], begin=[item.number])
+        try:
+            return self._outcome(run, item, source)
+        except DiskFull:
+            run.note([ItemOutcome(item.number, ItemState.PENDING)])
+            raise
+        except Interrupted:
+            raise _Stopped from None
+        except DicomFabError as error:
+            if error.transient and run.job.max_attempts > 1:
+                raise
+            return ItemOutcome(item.number, ItemState.FAILED, _status(error), {"error": error.as_dict()})
+
+    def _outcome(self, run: JobRun, item: JobItem, source: PacsServer) -> ItemOutcome:
+        study = study_of(item, self.transfers.find, source)
+        if isinstance(study, ItemOutcome):
+            return study
+        report = self._transfer(run, study, source)
+        if report.error is not None and report.error.transient and run.job.max_attempts > 1:
+            raise report.error
+        if report.cancelled or (run.stopped() and report.verdict.kind is VerdictKind.UNVERIFIED):
+            raise _Stopped(report_dict(report))
+        return _ended(item, report)
+
+    def _transfer(self, run: JobRun, study: str, source: PacsServer) -> TransferReport:
         request, registry = run.job.request, self.registry()
-        source = registry.get(request["source"])
         watch = Watch(run.progress, run.stopped, request.get("verify_wait_s", 0.0))
         if run.job.kind is JobKind.GET:
-            return self.transfers.get(run.actor, item.key, source, watch=watch)
+            return self.transfers.get(run.actor, study, source, watch=watch)
         destination = registry.get(request["destination"])
         return self.transfers.move(
             run.actor,
-            item.key,
+            study,
             source,
             destination,
             registry.route(source.id, destination.id),
@@ -185,8 +243,38 @@ class RetrieveExecutor:
             watch=watch,
         )
 
+    def _look_again(self, run: JobRun, item: JobItem) -> None:
+        """Compare the ends once more after a transfer that could not be verified."""
+        request, registry, find = run.job.request, self.registry(), self.transfers.find
+        study = item.detail["report"]["study_instance_uid"]
+        destination = registry.get(request["destination"]) if run.job.kind is JobKind.MOVE else None
 
-def _outcome(item: JobItem, report: TransferReport) -> ItemOutcome:
+        def held() -> frozenset[str]:
+            if destination is not None:
+                return instances_held(find, destination, study)
+            return frozenset(i.identity.sop_instance_uid for i in self.transfers.local.instances(study))
+
+        try:
+            expected = instances_held(find, registry.get(request["source"]), study)
+        except PeerError:  # it stays in doubt
+            return
+        verdict = verify(
+            expected,
+            None,
+            held,
+            wait_s=request.get("verify_wait_s", 0.0),
+            on_progress=run.progress,
+            stopped=run.stopped,
+        )
+        report = item.detail["report"]
+        verdict = replace(verdict, before=report["verdict"]["before"])
+        is_there = verdict.kind is not VerdictKind.MISMATCH
+        detail = {"report": {**report, "verdict": verdict_dict(verdict)}}
+        state = ItemState.DONE if is_there else ItemState.FAILED
+        run.revise([ItemOutcome(item.number, state, detail=detail, size_bytes=report["size_bytes"] or 0)])
+
+
+def _ended(item: JobItem, report: TransferReport) -> ItemOutcome:
     is_complete = report.verdict.kind is not VerdictKind.MISMATCH and report.error is None
     return ItemOutcome(
         item.number,
@@ -198,19 +286,25 @@ def _outcome(item: JobItem, report: TransferReport) -> ItemOutcome:
 
 
 def _result(run: JobRun) -> Result:
-    ended = run.items((ItemState.DONE, ItemState.FAILED))
-    reports = [item.detail["report"] for item in ended if "report" in item.detail]
-    refused = [item.detail["error"] for item in ended if "error" in item.detail]
-    result = result_of(reports)
-    if not refused:
-        return result
-    first = refused[0]
-    error = DicomFabError(
-        f"{len(refused)} of {len(ended)} studies could not be asked for; the first: {first['what']}",
-        cause=first["cause"],
-        remedy=first["remedy"],
+    reports = _reports(run)
+    refused = [item.detail["error"] for item in run.items((ItemState.FAILED,)) if "error" in item.detail]
+    broken_off = [error for report in reports if (error := report["error"]) is not None]
+    held = run.items((ItemState.HELD,))
+    error = Recorded(broken_off[0]) if broken_off else _undecided(run, len(held)) if held else None
+    return result_of(reports, error, refused=refused)
+
+
+def _undecided(run: JobRun, held: int) -> TransferIncomplete:
+    return TransferIncomplete(
+        f"{held} of {run.job.counts.total} rows fit more than one study, and were not transferred",
+        cause="several studies have what the row says",
+        remedy=f"see them: dicomfab jobs show {run.job.id} --items --state held; say which: dicomfab jobs release",
     )
-    return result_of(reports, error)
+
+
+def _reports(run: JobRun) -> list[dict[str, Any]]:
+    ended = run.items((ItemState.DONE, ItemState.FAILED))
+    return [item.detail["report"] for item in ended if "report" in item.detail]
 
 
 def _status(error: DicomFabError) -> str:

@@ -8,18 +8,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from datetime import datetime
+from typing import Any, Final, TypeAlias, TypeVar
 
 from dicomfab.model.actor import Actor, Role
 from dicomfab.model.errors import DicomFabError
 from dicomfab.model.job import ItemOutcome, ItemState, Job, JobEvent, JobItem, NewItem, Wish
 from dicomfab.services.progress import OnProgress, Progress, ignore
-from dicomfab.storage.job_queue import LEASE_S, Claim, JobQueue, LeaseLost
+from dicomfab.storage.job_queue import Claim, ItemBrief, JobQueue, LeaseLost
 from dicomfab.storage.jobs import JobRepository
 
 log = logging.getLogger(__name__)
 
 RENEWAL_S: Final = 1.0
+_RENEWALS: Final = 4  # in each lease, so that one that comes late does no harm
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +31,16 @@ class Result:
     """How an executor's work ended.
 
     Args:
-        event: succeeded, to be doubted, or failed; ``None`` if it was stopped before the end.
+        event: succeeded, to be doubted, failed, or postponed; ``None`` if it was stopped before the end.
         report: what was found out, as JSON values.
         error: why it failed.
+        not_before: when it goes on, if it is postponed.
     """
 
     event: JobEvent | None
     report: Mapping[str, Any] = field(default_factory=dict)
     error: DicomFabError | None = None
+    not_before: datetime | None = None
 
 
 class JobRun:
@@ -86,39 +92,59 @@ class JobRun:
 
     def stopped(self) -> bool:
         """Whether to stop before the next item: it was asked for, the worker is to end, or the job is another's."""
-        if time.monotonic() - self._renewed > LEASE_S:
+        if time.monotonic() - self._renewed > self._queue.lease_s:
             self._lost = True
         return self._lost or self.wish is not Wish.NONE or self._told_to_stop()
 
     def open_items(self) -> list[JobItem]:
         """The items that are still to be dealt with, in order; some may have been begun by a worker that is gone."""
-        return self._ledger.items(self.job.id, (ItemState.PENDING, ItemState.UNDER_WAY))
+        return self.items((ItemState.PENDING, ItemState.UNDER_WAY))
 
     def items(self, states: Sequence[ItemState] = ()) -> list[JobItem]:
-        """The items in some states, or all."""
-        return self._ledger.items(self.job.id, states)
+        """The items in some states, or all.
+
+        Raises:
+            LeaseLost: as :meth:`note`.
+        """
+        return self._with_ledger(lambda: self._ledger.items(self.job.id, states))
+
+    def briefs(self) -> list[ItemBrief]:
+        """All items in short, in order.
+
+        Raises:
+            LeaseLost: as :meth:`note`.
+        """
+        return self._with_ledger(lambda: self._queue.briefs(self.job.id))
 
     def add_items(self, items: Sequence[NewItem]) -> None:
         """Note items that the work itself found.
 
         Raises:
-            LeaseLost: the job is another worker's.
+            LeaseLost: as :meth:`note`.
         """
-        self._queue.add_items(self._claim, items)
-        self._total = self._ledger.find(self.job.id).counts.total
+        self._with_ledger(lambda: self._queue.add_items(self._claim, items))
+        self._total = self._with_ledger(lambda: self._ledger.find(self.job.id)).counts.total
 
     def note(self, outcomes: Sequence[ItemOutcome], *, begin: Sequence[int] = ()) -> None:
         """Note how items ended, and mark those that are begun next, in one transaction.
 
         Raises:
-            LeaseLost: the job is another worker's; nothing was noted.
+            LeaseLost: the job is another worker's, or the ledger is out of reach, which comes to the same: what cannot
+                be noted must not be done. Nothing was noted.
         """
-        if self._lost:
-            raise LeaseLost(f"job {self.job.id}")
-        self._heed(self._queue.advance(self._claim, outcomes, begin))
+        begun = time.monotonic()
+        self._heed(self._with_ledger(lambda: self._queue.advance(self._claim, outcomes, begin)), begun)
         self._got_on = self._got_on or any(outcome.state is ItemState.DONE for outcome in outcomes)
         self._counted += sum(outcome.state in (ItemState.DONE, ItemState.FAILED) for outcome in outcomes)
         self._on_progress(Progress(self._stage, self._counted, self._total))
+
+    def revise(self, outcomes: Sequence[ItemOutcome]) -> None:
+        """Note something else of items that were noted as done: they failed after all, or more is known of them.
+
+        Raises:
+            LeaseLost: as :meth:`note`.
+        """
+        self._with_ledger(lambda: self._queue.revise(self._claim, outcomes))
 
     def progress(self, progress: Progress) -> None:
         """Show how far something is that is not noted item by item."""
@@ -142,19 +168,34 @@ class JobRun:
             self._ended.set()
             thread.join()
 
+    def _with_ledger(self, call: Callable[[], T]) -> T:
+        if self._lost:
+            raise LeaseLost(f"job {self.job.id}")
+        try:
+            return call()
+        except LeaseLost:
+            self._lost = True
+            raise
+        except DicomFabError as error:
+            self._lost = True
+            log.warning("job %d: left, since the ledger is out of reach: %s", self.job.id, error.heading)
+            raise LeaseLost(f"job {self.job.id}") from error
+
     def _renew(self) -> None:
-        while not self._ended.wait(RENEWAL_S):
+        while not self._ended.wait(min(RENEWAL_S, self._queue.lease_s / _RENEWALS)):
+            begun = time.monotonic()
             try:
-                self._heed(self._queue.renew(self._claim, self._stage))
+                self._heed(self._queue.renew(self._claim, self._stage), begun)
             except LeaseLost:
                 self._lost = True
                 return
             except DicomFabError as error:  # the database is out of reach: it may come back before the lease ends
                 log.warning("job %d: the lease could not be renewed: %s", self.job.id, error.heading)
 
-    def _heed(self, wish: Wish) -> None:
+    def _heed(self, wish: Wish, begun: float) -> None:
+        """Take up a wish; the lease counts from when it was asked for, not from when the answer came."""
         self.wish = wish
-        self._renewed = time.monotonic()
+        self._renewed = max(self._renewed, begun)
 
 
 Executor: TypeAlias = Callable[[JobRun], Result]

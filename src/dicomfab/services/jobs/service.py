@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dicomfab.access.policy import Action, Scope, decide, visible
+from dicomfab.access.policy import Action, Scope, decide, require, visible
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import AccessDenied, InvalidInput, NotFound
 from dicomfab.model.job import ARROWS, ItemState, Job, JobEvent, JobItem, JobState, NewItem, NewJob, WorkerInfo
+from dicomfab.model.values import uid
 from dicomfab.services.jobs.worker import ALIVE_S
 from dicomfab.services.progress import Cancelled, never
 from dicomfab.services.verification import DEFAULT_WAIT_S
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from dicomfab.fabricate.recipe import ResolvedStudy
     from dicomfab.registry.registry import Registry
     from dicomfab.registry.server import PacsServer
+    from dicomfab.services.study_list import ListedStudy
 
 POLL_S: Final = 0.2
 #: What somebody may ask of a job.
@@ -109,7 +111,7 @@ class JobService:
     def move(
         self,
         actor: Actor,
-        studies: Sequence[str],
+        studies: Sequence[str | ListedStudy],
         source: PacsServer,
         destination: PacsServer,
         *,
@@ -132,7 +134,9 @@ class JobService:
         )
         return self._submit(*made)
 
-    def get(self, actor: Actor, studies: Sequence[str], source: PacsServer, *, options: Options = DEFAULTS) -> Job:
+    def get(
+        self, actor: Actor, studies: Sequence[str | ListedStudy], source: PacsServer, *, options: Options = DEFAULTS
+    ) -> Job:
         """Submit studies to be fetched; see :func:`~dicomfab.services.jobs.retrieve.get_job`."""
         from dicomfab.services.jobs.retrieve import get_job
 
@@ -172,6 +176,23 @@ class JobService:
         self.show(actor, job_id)
         return self.ledger.items(job_id, states, limit=limit, offset=offset)
 
+    def items_worst_first(self, actor: Actor, job_id: int, *, limit: int = 50, offset: int = 0) -> list[JobItem]:
+        """Items of a job: those that failed, those that are held, those that are open, then those that are done."""
+        counts = self.show(actor, job_id).counts
+        found: list[JobItem] = []
+        for states, size in (
+            ((ItemState.FAILED,), counts.failed),
+            ((ItemState.HELD,), counts.held),
+            ((ItemState.UNDER_WAY, ItemState.PENDING), counts.open),
+            ((ItemState.DONE,), counts.done),
+        ):
+            if offset >= size:
+                offset -= size
+            elif len(found) < limit:
+                found += self.ledger.items(job_id, states, limit=limit - len(found), offset=offset)
+                offset = 0
+        return found
+
     def ask(self, actor: Actor, job_id: int, event: JobEvent) -> Job:
         """Pause, resume, cancel or retry a job.
 
@@ -183,6 +204,35 @@ class JobService:
         self._mine(actor, job_id)
         return self.ledger.ask(job_id, event)
 
+    def every_item(self, actor: Actor, job_id: int) -> list[JobItem]:
+        """All items of a job, in order.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        self.show(actor, job_id)
+        return self.ledger.items(job_id)
+
+    def decide(self, actor: Actor, job_id: int, line: int, study_instance_uid: str) -> Job:
+        """Say which study a row means that was held back; the job goes on.
+
+        Raises:
+            NotFound: there is no such job, or no row of this line that is held back.
+            AccessDenied: it is another's.
+            InvalidInput: no UID.
+        """
+        self._mine(actor, job_id)
+        study = uid(study_instance_uid, field="study")
+        item = next((i for i in self.ledger.items(job_id, [ItemState.HELD]) if i.request.get("line") == line), None)
+        if item is None:
+            raise NotFound(
+                f"no row of line {line} of job {job_id} is held back.",
+                cause="it was decided already, or the line is mistyped",
+                remedy=f"see them: dicomfab jobs show {job_id} --items --state held",
+            )
+        request = {**item.request, "study_instance_uid": study}
+        return self.ledger.release(job_id, [item.number], {item.number: request})
+
     def prefer(self, actor: Actor, job_id: int, priority: int) -> Job:
         """Change a job's priority, 1 (first) to 9.
 
@@ -191,6 +241,23 @@ class JobService:
         """
         self._mine(actor, job_id)
         return self.ledger.prefer(job_id, priority_of(priority))
+
+    def forget(self, actor: Actor, older_than_days: int) -> int:
+        """Delete jobs, whosever they are, that ended so many days ago or earlier; returns how many.
+
+        Raises:
+            AccessDenied: the actor is no administrator.
+            InvalidInput: the number of days is negative.
+        """
+        require(actor, Action.CONFIGURE, Scope.SYSTEM)
+        if older_than_days < 0:
+            raise InvalidInput(
+                f"older_than_days: {older_than_days} is negative",
+                field="older_than_days",
+                value=older_than_days,
+                remedy="0 for all jobs that have ended, 30 for those that ended a month ago",
+            )
+        return self.ledger.delete_ended(self.now() - timedelta(days=older_than_days))
 
     def watch(self, actor: Actor, job_id: int, *, beat_s: float = 15.0, stopped: Cancelled = never) -> Iterator[Job]:
         """Yield a job now and after each change until it has ended; at least every ``beat_s`` seconds.

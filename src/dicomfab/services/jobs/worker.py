@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -39,6 +40,7 @@ class Worker:
         limit: how many jobs of a queue may run at once.
         store_id: of the local store that this process reaches.
         now: the moment, with time zone.
+        beat: called every few seconds while jobs are waited for; true if the worker has to stay for what comes.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class Worker:
         limit: Callable[[str], int],
         store_id: str,
         now: Callable[[], datetime],
+        beat: Callable[[], bool] = lambda: False,
     ) -> None:
         self._queue = queue
+        self._beat = beat
         self._ledger = ledger
         self._executors = executors
         self._limit = limit
@@ -75,6 +79,7 @@ class Worker:
             idle_exit_s: end when nothing has been there to do for so long; never if ``None``.
         """
         started = self._now()
+        self._queue.see(self._info(started))  # a database that cannot be used is said at once
         pool = [
             threading.Thread(target=self._take_turns, args=(queues,), name=f"job-{number}") for number in range(threads)
         ]
@@ -83,8 +88,8 @@ class Worker:
         idle_since = time.monotonic()
         try:
             while not self._stop.is_set():
-                self._queue.see(self._info(started))
-                if self._running or self._is_expected():
+                stays = self._beat()
+                if self._is_expected(started) or self._running or stays:
                     idle_since = time.monotonic()
                 if idle_exit_s is not None and time.monotonic() - idle_since >= idle_exit_s:
                     break
@@ -93,7 +98,8 @@ class Worker:
             self._stop.set()
             for thread in pool:
                 thread.join()
-            self._queue.forget(self.name)
+            with suppress(DicomFabError):  # it is forgotten by itself when it is not seen
+                self._queue.forget(self.name)
 
     def run_one(
         self, job_id: int, *, on_progress: OnProgress = ignore, cancelled: Callable[[], bool] = lambda: False
@@ -153,7 +159,9 @@ class Worker:
                 result = self._result(run)
                 self._finish(run, claim, result, cancelled=cancelled())
             except LeaseLost:
-                log.warning("job %d went on in another worker: this one was cut off for too long", job.id)
+                log.warning("job %d goes on in another worker: this one was cut off for too long", job.id)
+            except DicomFabError as error:
+                log.warning("job %d: its end could not be noted, so it is done again: %s", job.id, error.heading)
 
     def _result(self, run: JobRun) -> Result | DicomFabError:
         try:
@@ -178,7 +186,7 @@ class Worker:
         self, run: JobRun, result: Result | DicomFabError, *, cancelled: bool
     ) -> tuple[JobEvent, datetime | None]:
         if isinstance(result, Result) and result.event is not None:
-            return result.event, None
+            return result.event, result.not_before
         if cancelled or run.wish is Wish.CANCEL:
             return JobEvent.CANCEL, None
         if run.wish is Wish.PAUSE or isinstance(result, DiskFull):
@@ -190,8 +198,14 @@ class Worker:
             return JobEvent.POSTPONE, self._now() + timedelta(seconds=pause_s(attempts))
         return JobEvent.FAIL, None
 
-    def _is_expected(self) -> bool:
-        return self._queue.next_due(self._store_id) is not None
+    def _is_expected(self, started: datetime) -> bool:
+        """Say that this worker lives, and whether there is something to wait for."""
+        try:
+            self._queue.see(self._info(started))
+            return self._queue.next_due(self._store_id) is not None
+        except DicomFabError as error:
+            log.warning("the ledger is out of reach: %s", error.heading)
+            return True
 
     def _info(self, started: datetime) -> WorkerInfo:
         return WorkerInfo(self.name, socket.gethostname(), os.getpid(), self._store_id, started, self._now())

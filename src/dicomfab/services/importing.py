@@ -1,0 +1,226 @@
+"""DICOM files from outside, taken into the local store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from dicomfab.access.policy import Action, decide
+from dicomfab.archive.archive import Archive, Batch
+from dicomfab.archive.records import Outcome, Stored, StoredInstance
+from dicomfab.model.actor import Actor
+from dicomfab.model.errors import Conflict, InvalidInput, NotFound, TranscodingFailed
+from dicomfab.model.study import InstanceFile
+from dicomfab.model.values import Environment
+from dicomfab.services.import_files import Found, Refused, Walk, temporary_folder
+from dicomfab.services.marks import marks_of
+from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, never
+
+_BATCH: Final = 100  # instances in one transaction of the archive
+_CHUNK: Final = 1 << 20
+_SHOWN_REFUSED: Final = 3
+_OTHER_CONTENT: Final = "the local store holds this SOP instance with other content, which was kept"
+
+
+@dataclass(slots=True)
+class ImportedStudy:
+    """A study that files belong to.
+
+    Args:
+        study_instance_uid: the study.
+        new: instances that are in the local store now, and were not before.
+        already: instances that were there with the same content.
+    """
+
+    study_instance_uid: str
+    new: int = 0
+    already: int = 0
+
+
+@dataclass(slots=True)
+class Imported:
+    """What became of files.
+
+    Args:
+        studies: by Study Instance UID, in the order in which they were found.
+        refused: DICOM files that were not taken, and why; their names may tell of a patient.
+        skipped: how many files were no DICOM instances.
+        size_bytes: of the data sets that are new.
+        seconds: time taken.
+        stopped: it was cancelled; what was taken until then is kept.
+    """
+
+    studies: dict[str, ImportedStudy] = field(default_factory=dict)
+    refused: list[Refused] = field(default_factory=list)
+    skipped: int = 0
+    size_bytes: int = 0
+    seconds: float = 0.0
+    stopped: bool = False
+
+    @property
+    def taken(self) -> int:
+        """Instances of the files that are in the local store now."""
+        return sum(one.new + one.already for one in self.studies.values())
+
+    def must_be_complete(self) -> None:
+        """For somebody who goes on with what was imported.
+
+        Raises:
+            Conflict: not all files were taken.
+        """
+        if self.refused:
+            first = "; ".join(f"{one.name}: {one.reason}" for one in self.refused[:_SHOWN_REFUSED])
+            raise Conflict(
+                f"{len(self.refused)} of the DICOM files cannot be taken into the local store: {first}. "
+                "Nothing was sent",
+                cause="they are damaged, or another version of the same SOP instance is there",
+                remedy="mend or remove them, or delete the local study if the files are right",
+            )
+
+
+@dataclass(slots=True)
+class ImportService:
+    """Takes files into the local store.
+
+    Args:
+        local: the local store.
+        is_fabricated: whether the ledger knows a Study Instance UID as one that was fabricated here.
+    """
+
+    local: Archive
+    is_fabricated: Callable[[str], bool]
+
+    def take(
+        self,
+        actor: Actor,
+        paths: Sequence[Path],
+        *,
+        on_progress: OnProgress = ignore,
+        cancelled: Cancelled = never,
+    ) -> Imported:
+        """Take in all DICOM instances of files, folders and zips (PS3.10); what is there already stays as it is.
+
+        What our mark or our ledger proves to be fabricated belongs to test, all else to production. Again is harmless:
+        it goes on where it was stopped.
+
+        Args:
+            actor: needs RETRIEVE in the environments of what is found.
+            paths: files, folders with everything below them, zips.
+            on_progress: told how many instances were dealt with.
+            cancelled: asked before each file.
+
+        Raises:
+            NotFound: a path does not exist, or there is not one DICOM file.
+            InvalidInput: no path is named, or a zip is a bomb; what came before it is kept.
+            ArchiveFailure, DiskFull: the local store takes no more; what was taken is kept.
+        """
+        if not paths:
+            raise InvalidInput("path: nothing was named", field="path", remedy="name files, folders or zips")
+        start, made = time.perf_counter(), Imported()
+        with temporary_folder() as folder:
+            walk = Walk(paths, Path(folder))
+            found, is_fabricated = iter(walk), cache(self.is_fabricated)
+            while not made.stopped and self._some(actor, found, _Held(self.local, is_fabricated), made, cancelled):
+                on_progress(Progress("importing", made.taken + len(made.refused), None))
+        made.refused += walk.refused
+        made.skipped = walk.skipped
+        made.seconds = time.perf_counter() - start
+        if not (made.studies or made.refused or made.stopped):
+            raise NotFound(
+                f"there is no DICOM file in {', '.join(map(str, paths[:_SHOWN_REFUSED]))}.",
+                cause=f"{made.skipped} other files were seen; a DICOM file has DICM at byte 128 (PS3.10 7.1)",
+                remedy="name the folder or the zip that has the DICOM files",
+            )
+        return made
+
+    def _some(self, actor: Actor, found: Iterator[Found], held: _Held, made: Imported, cancelled: Cancelled) -> bool:
+        """Take in the next files, in one transaction; whether there were any."""
+        names: list[str] = []
+        seen = False
+        with self.local.batch() as batch:
+            for one in islice(found, _BATCH):
+                seen = True
+                try:
+                    if self._begun(actor, one, held, made, batch):
+                        names.append(one.name)
+                except (InvalidInput, TranscodingFailed) as error:
+                    made.refused.append(Refused(one.name, error.what))
+                except OSError as error:
+                    made.refused.append(Refused(one.name, error.strerror or str(error)))
+                if cancelled():
+                    made.stopped = True
+                    break
+        _count(zip(names, batch.stored, strict=True), made)
+        return seen
+
+    def _begun(self, actor: Actor, found: Found, held: _Held, made: Imported, batch: Batch) -> bool:
+        """Hand one instance to the batch, unless it is there already or may not be taken."""
+        file = found.file
+        marks = marks_of(file)
+        if held.same(marks.study_instance_uid, file):
+            _study(made, marks.study_instance_uid).already += 1
+            return False
+        is_ours = marks.is_proven or held.is_fabricated(marks.study_instance_uid)
+        environment = Environment.TEST if is_ours else Environment.PROD
+        decision = decide(actor, Action.RETRIEVE, environment)
+        if not decision.allowed:
+            origin = "it is synthetic" if is_ours else "nothing proves that it is synthetic, so it counts as production"
+            made.refused.append(Refused(found.name, f"{origin}: {decision.reason}"))
+            return False
+        with file.path.open("rb") as opened, batch.begin(file.identity) as incoming:
+            opened.seek(file.dataset_offset)
+            while data := opened.read(_CHUNK):
+                incoming.write(data)
+            incoming.commit(environment=environment)
+        return True
+
+
+class _Held:
+    """What is known of the study that files come from one after the other."""
+
+    def __init__(self, local: Archive, is_fabricated: Callable[[str], bool]) -> None:
+        self.is_fabricated = is_fabricated
+        self._local = local
+        self._study = ""
+        self._instances: dict[str, StoredInstance] = {}
+
+    def same(self, study_instance_uid: str, file: InstanceFile) -> bool:
+        """Whether an instance is there with the same bytes; then its study's environment stays as it is known."""
+        if study_instance_uid != self._study:
+            instances = self._local.instances(study_instance_uid)
+            self._study = study_instance_uid
+            self._instances = {one.identity.sop_instance_uid: one for one in instances}
+        before = self._instances.get(file.identity.sop_instance_uid)
+        return before is not None and before.identity == file.identity and _equal(before.file, file)
+
+
+def _equal(one: InstanceFile, other: InstanceFile) -> bool:
+    with one.path.open("rb") as first, other.path.open("rb") as second:
+        first.seek(one.dataset_offset)
+        second.seek(other.dataset_offset)
+        while data := first.read(_CHUNK):
+            if data != second.read(_CHUNK):
+                return False
+        return not second.read(1)
+
+
+def _count(stored: Iterable[tuple[str, Stored]], made: Imported) -> None:
+    for name, one in stored:
+        if one.outcome in (Outcome.KEPT, Outcome.REFUSED):
+            made.refused.append(Refused(name, _OTHER_CONTENT))
+            continue
+        study = _study(made, one.instance.study_instance_uid)
+        if one.is_new:
+            study.new += 1
+            made.size_bytes += one.instance.size_bytes
+        else:
+            study.already += 1
+
+
+def _study(made: Imported, study_instance_uid: str) -> ImportedStudy:
+    return made.studies.setdefault(study_instance_uid, ImportedStudy(study_instance_uid))

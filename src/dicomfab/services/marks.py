@@ -1,0 +1,107 @@
+"""Our marks in instances that come from outside: what they prove, and whether the instance is whole."""
+
+from __future__ import annotations
+
+import io
+import os
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from dicomfab.model.errors import TranscodingFailed
+from dicomfab.pixels.elements import UNDEFINED, look_ahead, read_header
+from dicomfab.pixels.streams import Source
+from dicomfab.pixels.syntaxes import EXPLICIT_LITTLE, NATIVE, Encoding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dicomfab.model.study import InstanceFile
+
+SYNTHETIC_DATA: Final = 0x0008001C
+STUDY_INSTANCE_UID: Final = 0x0020000D
+# Our private block, as fabricated: creator, version, recipe hash.
+_CREATOR, _RECIPE_HASH = 0x00990010, 0x00991002
+_WANTED: Final = frozenset({SYNTHETIC_DATA, STUDY_INSTANCE_UID, _CREATOR, _RECIPE_HASH})
+_BEYOND: Final = 1 << 32  # no tag is greater
+_HEADER_BYTES: Final = 16 << 20  # of a deflated data set; every header ends before
+_MAX_VALUE_BYTES: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What an instance says about its making.
+
+    Args:
+        is_marked: it carries SyntheticData = YES and our private block.
+        is_proven: its Study Instance UID follows from the recipe hash in the block, so that the study is ours.
+        study_instance_uid: (0020,000D) as it stands there.
+    """
+
+    is_marked: bool = False
+    is_proven: bool = False
+    study_instance_uid: str = ""
+
+
+def marks_of(file: InstanceFile) -> Marks:
+    """Look for SyntheticData (0008,001C) and our private block, in one walk over all elements; most are skipped.
+
+    Raises:
+        TranscodingFailed: the data set is cut short or cannot be parsed; only the start of a deflated one is read.
+        OSError: the file cannot be read.
+    """
+    from dicomfab.fabricate.iods.common import PRIVATE_CREATOR
+    from dicomfab.fabricate.seeds import uid
+
+    with _opened(file) as (source, encoding):
+        found = _texts(source, encoding, _WANTED)
+    study, recipe_hash = found.get(STUDY_INSTANCE_UID, ""), found.get(_RECIPE_HASH, "")
+    is_ours = found.get(SYNTHETIC_DATA) == "YES" and found.get(_CREATOR) == PRIVATE_CREATOR and bool(recipe_hash)
+    return Marks(is_ours, is_ours and study == uid(recipe_hash, "study"), study)
+
+
+def uids_of(file: InstanceFile, tags: Sequence[int]) -> list[str]:
+    """UIDs of the top level, empty where there are none.
+
+    Raises:
+        TranscodingFailed, OSError: as :func:`marks_of`.
+    """
+    with _opened(file) as (source, encoding):
+        found = _texts(source, encoding, frozenset(tags))
+    return [found.get(tag, "") for tag in tags]
+
+
+@contextmanager
+def _opened(file: InstanceFile) -> Iterator[tuple[Source, Encoding]]:
+    encoding = NATIVE.get(file.identity.transfer_syntax_uid, NATIVE[EXPLICIT_LITTLE])
+    with file.path.open("rb") as opened:
+        opened.seek(file.dataset_offset)
+        if not encoding.deflated:
+            yield Source(opened, file.dataset_offset, os.fstat(opened.fileno()).st_size), encoding
+            return
+        try:
+            plain = zlib.decompressobj(-zlib.MAX_WBITS).decompress(opened.read(_HEADER_BYTES), _HEADER_BYTES)
+        except zlib.error as error:
+            raise TranscodingFailed(f"the data set cannot be inflated ({error})", cause="it is damaged") from error
+        yield Source(io.BytesIO(plain), 0, len(plain)), encoding
+
+
+def _texts(source: Source, encoding: Encoding, wanted: frozenset[int]) -> dict[int, str]:
+    """Short values of the top level, by tag; the whole data set is walked over."""
+    found: dict[int, str] = {}
+    while source.position < source.size:
+        begin = source.position
+        tag, _, length = read_header(source, encoding)
+        if length == UNDEFINED:
+            source.seek(begin)
+            look_ahead(source, encoding, begin + 1, _BEYOND)  # over this one element
+        elif tag in wanted and length <= _MAX_VALUE_BYTES:
+            found[tag] = source.take(length).decode("latin-1").strip("\0 ")
+        else:
+            source.seek(source.position + length)
+        if encoding.deflated and tag > max(wanted):
+            return found
+    if source.position != source.size:
+        raise TranscodingFailed(f"the file ends at byte {source.size}, within an element", cause="it was cut short")
+    return found

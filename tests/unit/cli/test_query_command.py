@@ -1,0 +1,141 @@
+"""``dicomfab query`` against servers of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+
+from dicomfab.dimse.handlers import ServerConfig
+from dicomfab.dimse.scp.server import Server
+from tests.unit.dimse import raw
+from tests.unit.dimse.memory_pacs import MemoryPacs
+from tests.unit.services.test_query_answers import answers_with
+
+
+class Studies(MemoryPacs):
+    def __init__(self, *uids: str, instances: str = "3") -> None:
+        super().__init__()
+        for uid in uids:
+            match = Dataset()
+            match.QueryRetrieveLevel = "STUDY"
+            match.StudyInstanceUID, match.PatientName, match.PatientSex = uid, "Doe^Jane", "F"
+            match.NumberOfStudyRelatedInstances = instances
+            self.matches.append(match)
+
+
+@pytest.fixture
+def lab(dicomfab) -> Iterator[dict[str, MemoryPacs]]:
+    """Two servers that answer and one that is down."""
+    pacs = {"ONE": Studies("1.1", "1.2"), "TWO": Studies("1.2", "1.3", instances="4")}
+    with contextlib.ExitStack() as stack:
+        for name, handlers in pacs.items():
+            port = stack.enter_context(Server(ServerConfig(name), handlers)).port
+            add(dicomfab, name, port)
+        yield pacs
+
+
+def add(dicomfab, name: str, port: int, environment: str = "test") -> None:
+    words = ("--name", name, "--host", "127.0.0.1", "--port", str(port), "--aec", name, "--environment", environment)
+    assert dicomfab("pacs", "add", *words).code == 0
+
+
+def test_every_server_is_printed_and_the_exit_code_is_0(dicomfab, lab) -> None:
+    done = dicomfab("query", "--patient-name", "Doe")
+    assert done.code == 0
+    assert "4 studies on 2 servers" in done.out
+    assert done.out.count("Doe^Jane") == 4
+    assert done.out.count("unknown") >= 4  # series and modalities, which nobody returned
+
+
+def test_a_server_that_is_down_makes_the_exit_code_4(dicomfab, lab) -> None:
+    add(dicomfab, "DOWN", 1)
+    done = dicomfab("query", "--json")
+    assert done.code == 4
+    servers = {server["name"]: server for server in json.loads(done.out)["servers"]}
+    assert {name: server["state"] for name, server in servers.items()} == {"ONE": "ok", "TWO": "ok", "DOWN": "failed"}
+    assert servers["DOWN"]["error"]["heading"] == "Connection failed"
+    assert [match["instances"] for match in servers["TWO"]["matches"]] == [4, 4]
+    assert servers["ONE"]["matches"][0]["series"] is None
+
+
+def test_a_warning_makes_the_exit_code_9(dicomfab) -> None:
+    with raw.peer(answers_with(0xB000)) as peer:
+        add(dicomfab, "WARNS", peer.port)
+        done = dicomfab("query")
+    assert done.code == 9
+    assert "B000" in done.out
+
+
+def test_the_limit_is_said(dicomfab, lab) -> None:
+    done = dicomfab("query", "--limit", "1", "--pacs", "one")
+    assert done.code == 0
+    assert "the first 1 of more" in done.out
+
+
+def test_merged_names_the_servers_of_a_study_and_what_differs(dicomfab, lab) -> None:
+    done = dicomfab("query", "--merged", "--json")
+    rows = {row["values"]["StudyInstanceUID"]: row for row in json.loads(done.out)["merged"]}
+    assert {uid: [s["server"] for s in row["servers"]] for uid, row in rows.items()} == {
+        "1.1": ["one"], "1.2": ["one", "two"], "1.3": ["two"],
+    }  # fmt: skip
+    assert rows["1.2"]["differs"] == ["instances"]
+    assert "DIFFERS" in dicomfab("query", "--merged").out
+
+
+@pytest.mark.parametrize("merged", [(), ("--merged",)])
+def test_results_are_exported(dicomfab, lab, tmp_path: Path, merged: tuple[str, ...]) -> None:
+    for kind in ("csv", "json", "xlsx"):
+        assert dicomfab("query", *merged, "--export", str(tmp_path / f"found.{kind}")).code == 0
+    rows = list(csv.DictReader((tmp_path / "found.csv").read_text("utf-8").splitlines()))
+    assert len(rows) == len(json.loads((tmp_path / "found.json").read_text())["matches"]) == (3 if merged else 4)
+    assert zipfile.is_zipfile(tmp_path / "found.xlsx")
+    assert sorted(path.suffix for path in tmp_path.glob("found*")) == [".csv", ".json", ".xlsx"]
+    assert not list((tmp_path / "home" / "queries" / "results").iterdir())
+
+
+def test_a_file_that_cannot_be_written_asks_nobody_or_says_so(dicomfab, lab, tmp_path: Path) -> None:
+    refused = dicomfab("query", "--export", str(tmp_path / "found.doc"))
+    assert refused.code == 2
+    assert lab["ONE"].identifiers == []
+    failed = dicomfab("query", "--export", str(tmp_path / "nowhere" / "found.csv"))
+    assert failed.code == 1
+    assert "cannot be written" in failed.err
+
+
+def test_levels_and_keys_reach_the_server(dicomfab, lab) -> None:
+    words = ("--level", "series", "--study", "1.2", "--modality", "ct", "--key", "BodyPartExamined=HEAD")
+    assert dicomfab("query", *words, "--pacs", "one").code == 0
+    [identifier] = lab["ONE"].identifiers
+    assert (identifier.QueryRetrieveLevel, identifier.StudyInstanceUID) == ("SERIES", "1.2")
+    assert (identifier.Modality, identifier.BodyPartExamined) == ("CT", "HEAD")
+    assert "F" in dicomfab("query", "--key", "0010,0040", "--pacs", "one").out.split("study UID")[1]
+    assert dicomfab("query", "--level", "series").code == 2
+    assert dicomfab("query", "--key", "NoSuchKey=1").code == 2
+
+
+def test_production_without_a_narrowing_key_is_refused(dicomfab, lab) -> None:
+    add(dicomfab, "LIVE", 1, "prod")
+    refused = dicomfab("query", "--modality", "CT")
+    assert refused.code == 2
+    assert "too wide for LIVE (prod)" in refused.err
+    assert lab["ONE"].identifiers == []
+    assert dicomfab("query", "--date", "today").code == 4
+
+
+def test_a_search_is_saved_asked_again_and_forgotten(dicomfab, lab) -> None:
+    assert dicomfab("query", "--pacs", "two", "--patient-name", "Doe", "--limit", "1", "--save", "doe").code == 0
+    lab["TWO"].identifiers.clear()
+    again = dicomfab("query", "--saved", "doe", "--modality", "CT")
+    assert again.code == 0
+    assert "the first 1 of more" in again.out
+    [identifier] = lab["TWO"].identifiers
+    assert (str(identifier.PatientName), identifier.ModalitiesInStudy) == ("Doe*", "CT")
+    assert dicomfab("query", "--forget", "doe").code == 0
+    assert dicomfab("query", "--saved", "doe").code == 3
