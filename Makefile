@@ -14,7 +14,7 @@ help:  ## Show this list
 
 setup: $(VENV)/.ready  ## Make .venv with everything that running needs
 
-setup-dev: $(VENV)/.ready-dev  ## The same with what tests need, and on Debian as root the real peers (DCMTK, Orthanc, Chromium)
+setup-dev: $(VENV)/.ready-dev  ## The same with what tests need, and on Debian as root the real peers (DCMTK, GDCM, Orthanc, Chromium)
 
 $(VENV)/.ready: requirements/runtime.txt pyproject.toml hatch_build.py frontend/package-lock.json tools/setup.sh
 	@PYTHON=$(PYTHON) tools/setup.sh runtime

@@ -24,10 +24,13 @@ from dicomfab.app.lab import configure_registry
 from dicomfab.app.settings import Settings
 from dicomfab.fabricate.recipe import StudyRecipe
 from dicomfab.model.actor import Actor, local_admin
+from dicomfab.model.job import ENDED, JobEvent, JobState
 from dicomfab.model.study import Patient
 from dicomfab.services.studies import Fabricated
+from dicomfab.storage.jobs import JobFilter
 from dicomfab.testpacs.lab import Lab
 from dicomfab.testpacs.ports import free_ports
+from tests.unit.dimse.raw import eventually
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "images"
 PATIENCE_MS = 30_000
@@ -54,12 +57,18 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     return {**browser_type_launch_args, "executable_path": found, "args": [*quiet, "--disable-sync", "--disable-quic"]}
 
 
+WORKER_IDLE_S = 2.0
+
+
 @contextmanager
 def serving(home: Path, stop: signal.Signals = signal.SIGINT) -> Iterator[str]:
-    """``dicomfab serve`` on a free port; ended by Ctrl-C or another signal, which it must obey within seconds."""
+    """``dicomfab serve`` on a free port; ended by Ctrl-C or another signal, which it must obey within seconds.
+
+    Jobs that are left then are cancelled, and the worker that it started must end by itself.
+    """
     (port,) = free_ports(1, "127.0.0.1")
     command = [sys.executable, "-m", "dicomfab", "serve", "--port", str(port)]
-    environment = {**os.environ, "DICOMFAB_HOME": str(home)}
+    environment = {**os.environ, "DICOMFAB_HOME": str(home), "DICOMFAB_WORKER_IDLE_S": f"{WORKER_IDLE_S:g}"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
@@ -74,8 +83,23 @@ def serving(home: Path, stop: signal.Signals = signal.SIGINT) -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 server.kill()
                 raise
+            finally:
+                no_work_is_left(home)
     assert server.returncode == 0
     assert "dicomfab lab stop" in said
+
+
+def no_work_is_left(home: Path) -> None:
+    """Cancel what has not ended, and see the workers end."""
+    application = build(Settings(home))
+    try:
+        active = JobFilter(states=frozenset(JobState) - ENDED)
+        for job in application.jobs.page(actor(), active).jobs:
+            if not job.wish:
+                application.jobs.ask(actor(), job.id, JobEvent.CANCEL)
+        assert eventually(lambda: not application.jobs.workers(), PATIENCE_MS / 1000)
+    finally:
+        application.close()
 
 
 @pytest.fixture(scope="session")

@@ -64,8 +64,9 @@ def _deletion(page: Page, web: str) -> None:
 def _query(page: Page, web: str) -> None:
     page.goto(f"{web}/query?{ALL_SERVERS}&accession_number=SYN-WEB-1&run=1")
     expect(page.get_by_role("status").get_by_text("5 of 5 servers answered, 1 failed")).to_be_visible()
-    holder = page.get_by_role("article", name="Test PACS 1")
-    holder.get_by_role("button", name="Move to …").click()
+    holder = page.get_by_role("table", name="Results")
+    expect(holder.get_by_role("row").filter(has_text="Lindgren").first).to_be_visible()
+    holder.get_by_role("button", name="Move to …").first.click()
     holder.get_by_role("combobox").select_option("prod-pacs-1")
     expect(holder.get_by_label("Yes, send to production")).to_be_visible()
 
@@ -100,6 +101,14 @@ def _send_that_fails(page: Page, web: str) -> None:
     page.get_by_label("Server", exact=True).select_option("closed-port")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("heading", name="Connection failed")).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("status").get_by_text("Paused")).to_be_visible()
+
+
+def _jobs(page: Page, web: str) -> None:
+    _sent_twice(page, web)
+    page.goto(f"{web}/jobs?kind=send")
+    expect(page.get_by_role("table", name="Jobs").get_by_text("Succeeded").first).to_be_visible()
 
 
 def _missing_page(page: Page, web: str) -> None:
@@ -120,6 +129,7 @@ PAGES = (
     _study_form,
     _sent_twice,
     _send_that_fails,
+    _jobs,
     _missing_page,
 )
 
@@ -189,13 +199,50 @@ def test_a_uid_is_copied(page: Page, web: str, study: Fabricated) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == study.resolved.study_instance_uid
 
 
-def test_answers_are_sorted_in_the_page(page: Page, web: str, study: Fabricated) -> None:
+def test_answers_are_sorted_and_the_address_remembers_it(page: Page, web: str, study: Fabricated) -> None:
     _query(page, web)
-    heading = page.get_by_role("article", name="Test PACS 1").get_by_role("columnheader", name="Date")
-    heading.get_by_role("button").click()
+    heading = page.get_by_role("table", name="Results").get_by_role("columnheader", name="Date")
+    heading.get_by_role("link").click()
     expect(heading).to_have_attribute("aria-sort", "ascending")
-    heading.get_by_role("button").click()
+    heading.get_by_role("link").click()
     expect(heading).to_have_attribute("aria-sort", "descending")
+    page.wait_for_url("**sort=StudyDate**order=desc**")
+    page.reload()
+    expect(heading).to_have_attribute("aria-sort", "descending")
+    expect(page.get_by_role("status").get_by_text("5 of 5 servers answered")).to_be_visible()
+
+
+def test_answers_are_merged_narrowed_opened_and_exported(page: Page, web: str, study: Fabricated) -> None:
+    _query(page, web)
+    page.get_by_role("link", name="Merge servers").click()
+    page.wait_for_url("**merged=1**")
+    results = page.get_by_role("table", name="Results")
+    expect(results.get_by_role("columnheader", name="Servers")).to_be_visible()
+    results.get_by_role("button", name="Show series on Test PACS 1").click()
+    series = results.get_by_role("table", name="Series")
+    expect(series.get_by_role("row").filter(has_text="CHEST PA").first).to_be_visible()
+    series.get_by_role("button", name="Show instances").first.click()
+    expect(series.get_by_role("table", name="Instances")).to_be_visible()
+    _has_no_violation(page)
+    with page.expect_download() as started:
+        page.get_by_role("link", name="CSV").click()
+    assert "Lindgren^Astrid" in Path(started.value.path()).read_text("utf-8")
+    page.get_by_role("searchbox").press_sequentially("nobody")
+    expect(page.get_by_text("Nothing of what was found fits.")).to_be_visible()
+    page.wait_for_url("**q=nobody**")
+
+
+def test_a_search_is_saved_and_asked_again(page: Page, web: str, study: Fabricated) -> None:
+    _query(page, web)
+    page.get_by_label("Save this search as").fill("of-astrid")
+    page.get_by_role("button", name="Save").click()
+    page.goto(f"{web}/query")
+    page.get_by_role("link", name="of-astrid").click()
+    expect(page.get_by_label("Accession number")).to_have_value("SYN-WEB-1")
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(page.get_by_role("status").get_by_text("5 of 5 servers answered")).to_be_visible()
+    page.get_by_role("button", name="Forget the search of-astrid").click()
+    expect(page.get_by_role("link", name="of-astrid")).to_have_count(0)
 
 
 def test_the_list_of_studies_is_narrowed_while_typing(page: Page, web: str, study: Fabricated) -> None:
@@ -209,7 +256,7 @@ def test_the_list_of_studies_is_narrowed_while_typing(page: Page, web: str, stud
 
 def test_a_study_is_fetched_from_a_server(page: Page, web: str, study: Fabricated) -> None:
     _query(page, web)
-    page.get_by_role("button", name="Get to local store").click()
+    page.get_by_role("button", name="Get to local store").first.click()
     expect(page.get_by_role("heading", name="Verified")).to_be_visible()
     page.get_by_role("link", name="Show the study").click()
     expect(page.get_by_role("heading", name="Lindgren, Astrid")).to_be_visible()
@@ -217,13 +264,46 @@ def test_a_study_is_fetched_from_a_server(page: Page, web: str, study: Fabricate
 
 def test_long_work_is_cancelled(page: Page, web: str, picture: Picture) -> None:
     _start_endless_work(page, web)
-    picture(page, "task-running")
+    picture(page, "job-running")
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("heading", name="Stopped")).to_be_visible()
+    expect(page.get_by_role("status").get_by_text("Cancelled")).to_be_visible()
+    expect(page.get_by_role("button", name="Retry")).to_be_visible()
+
+
+def test_a_job_is_paused_and_resumed_by_keyboard_without_a_jump(page: Page, web: str) -> None:
+    _start_endless_work(page, web)
+    _has_no_violation(page)
+    bar = page.get_by_role("progressbar")
+    place = bar.bounding_box()
+    page.get_by_role("button", name="Pause").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").get_by_text("Paused")).to_be_visible()
+    assert bar.bounding_box() == place
+    page.get_by_role("button", name="Resume").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").get_by_text("Running")).to_be_visible()
+    expect(page.get_by_role("progressbar", name="Fabricating")).to_be_visible()
+    assert bar.bounding_box() == place
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("status").get_by_text("Cancelled")).to_be_visible()
+
+
+def test_jobs_are_narrowed_by_state_in_the_address(page: Page, web: str, study: Fabricated) -> None:
+    _sent_twice(page, web)
+    page.goto(f"{web}/jobs")
+    page.get_by_label("State").select_option("queued")
+    page.wait_for_url("**/jobs?*state=queued*")
+    page.get_by_label("State").select_option("succeeded")
+    page.wait_for_url("**/jobs?*state=succeeded*")
+    page.get_by_role("link", name="Send a study to Test PACS 1").first.click()
+    expect(page.get_by_role("heading", name="Verified")).to_be_visible()
+    page.get_by_role("link", name="Done 3").click()
+    expect(page.get_by_role("table", name="Instances").get_by_role("row")).to_have_count(4)
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_running_work_and_open_streams(page: Page, tmp_path: Path, stop: signal.Signals) -> None:
+def test_a_signal_ends_the_pages_while_work_goes_on(page: Page, tmp_path: Path, stop: signal.Signals) -> None:
     with serving(tmp_path / "home", stop) as url:
         _start_endless_work(page, url)
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dicomfab import __version__
 from dicomfab.app.build import Application
-from dicomfab.web import errors, home, pacs, patients, query, studies, tasks
+from dicomfab.web import errors, home, jobs, pacs, patients, query, studies
 from dicomfab.web.security import SecurityMiddleware
 from dicomfab.web.templating import STATIC
 
@@ -24,7 +24,7 @@ def create_app(application: Application) -> FastAPI:
     """The pages of one installation; nothing of it is opened before it is asked for."""
     app = FastAPI(title="DICOM Fabricator", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.application = application
-    for module in (home, pacs, patients, query, studies, tasks):
+    for module in (home, jobs, pacs, patients, query, studies):
         app.include_router(module.router)
     app.mount("/static", _Assets(directory=STATIC), name="static")
     errors.install(app)

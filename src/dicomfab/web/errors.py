@@ -20,6 +20,7 @@ from dicomfab.model.errors import (
     PeerError,
     PeerTimeout,
     RouteMissing,
+    TransferIncomplete,
 )
 from dicomfab.web.templating import is_fragment_wanted, page
 
@@ -36,6 +37,7 @@ _STATUSES: tuple[tuple[type[DicomFabError], int], ...] = (
     (ConfirmationRequired, 409),
     (RouteMissing, 409),
     (PeerTimeout, 504),
+    (TransferIncomplete, 502),
     (PeerError, 502),
 )
 

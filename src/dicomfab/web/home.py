@@ -6,6 +6,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
 from dicomfab.access.policy import Action
+from dicomfab.app.build import Application
+from dicomfab.model.actor import Actor
+from dicomfab.model.job import Job, JobState
+from dicomfab.storage.jobs import JobFilter
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.templating import page
 
@@ -19,7 +23,8 @@ def home(request: Request, actor: CurrentActor, application: CurrentApplication)
     """Where things stand, and where to go."""
     context = {
         "rows": application.pacs.overview(actor),
-        "tasks": application.tasks.list(actor)[:_NEWEST],
+        "jobs": _jobs(application, actor),
+        "workers": application.jobs.workers(),
         "found": application.studies.page(actor, limit=_NEWEST),
     }
     return page(request, "home.html", context)
@@ -29,3 +34,10 @@ def home(request: Request, actor: CurrentActor, application: CurrentApplication)
 def healthz() -> PlainTextResponse:
     """For those who watch the process: it answers. Tells nothing, so it needs no permission."""
     return PlainTextResponse("ok")
+
+
+def _jobs(application: Application, actor: Actor) -> list[Job]:
+    """The newest jobs, those that run before the others."""
+    running = application.jobs.page(actor, JobFilter(states=frozenset({JobState.RUNNING})), limit=_NEWEST).jobs
+    newest = application.jobs.page(actor, JobFilter(), limit=_NEWEST).jobs
+    return [*running, *(job for job in newest if job not in running)][:_NEWEST]

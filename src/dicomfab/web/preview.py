@@ -1,17 +1,105 @@
-"""One instance as a small PNG, as a viewer would first show it."""
+"""One instance as a small PNG, as a viewer would first show it: of a series that is there, or of one not yet made."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dicomfab.model.errors import NotFound, TranscodingFailed
+from sse_starlette import ServerSentEvent
+
+from dicomfab.model.errors import DicomFabError, NotFound, TranscodingFailed
+from dicomfab.web.templating import fragment
 
 if TYPE_CHECKING:
     from dicomfab.archive.records import StoredInstance
+    from dicomfab.fabricate.preview import Preview
 
 LONGEST_EDGE = 512
+#: Of a picture among many.
+SMALL_EDGE = 384
+#: No picture is begun later than this after the first; each takes about a second at most.
+LONGEST_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFacts:
+    """What a preview says about a series.
+
+    Args:
+        number: SeriesNumber (0020,0011).
+        modality: (0008,0060).
+        description: SeriesDescription (0008,103E).
+        sop_class: by name.
+        instances: how many.
+        frames: in each.
+        rows: of a frame.
+        columns: of a frame.
+        transfer_syntax: by name.
+    """
+
+    number: str
+    modality: str
+    description: str
+    sop_class: str
+    instances: int
+    frames: int
+    rows: int
+    columns: int
+    transfer_syntax: str
+
+
+def facts(shown: Preview) -> SeriesFacts:
+    """The main attributes of a series in advance; nothing is rendered."""
+    from dicomfab.pixels.writable import WRITABLE
+
+    dataset = shown.dataset
+    return SeriesFacts(
+        number=str(dataset.SeriesNumber),
+        modality=str(dataset.Modality),
+        description=str(dataset.get("SeriesDescription", "")),
+        sop_class=str(dataset.SOPClassUID.name),
+        instances=shown.instances,
+        frames=shown.frames,
+        rows=int(dataset.Rows),
+        columns=int(dataset.Columns),
+        transfer_syntax=WRITABLE[shown.plan.transfer_syntax_uid].title,
+    )
+
+
+def pictures(
+    shown: Sequence[Preview], *, is_gone: Callable[[], bool], clock: Callable[[], float] = time.monotonic
+) -> Iterator[ServerSentEvent]:
+    """Render the picture of each series: a ``picture-N``, counted from 0, and a ``count`` of those that are done.
+
+    Args:
+        shown: the series.
+        is_gone: asked before each picture; the page that wanted them is gone.
+        clock: seconds.
+    """
+    end = clock() + LONGEST_S
+    for place, one in enumerate(shown):
+        if is_gone():
+            return
+        picture, problem = "", "Not rendered: the preview took too long."
+        if clock() < end:
+            try:
+                picture, problem = _data_address(one), ""
+            except DicomFabError as error:
+                problem = error.what
+        body = fragment("studies/preview_picture.html", picture=picture, problem=problem, series=facts(one))
+        yield ServerSentEvent(event=f"picture-{place}", data=body)
+        yield ServerSentEvent(event="count", data=f"{place + 1} of {len(shown)} rendered")
+
+
+def _data_address(shown: Preview) -> str:
+    from dicomfab.pixels import picture
+
+    encoded = picture.png(shown.picture(), longest=SMALL_EDGE)
+    return f"data:image/png;base64,{base64.b64encode(encoded).decode('ascii')}"
 
 
 def middle(instances: Sequence[StoredInstance]) -> StoredInstance:

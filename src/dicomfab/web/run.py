@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +13,17 @@ from pathlib import Path
 import uvicorn
 
 from dicomfab.app.build import Application
+from dicomfab.app.workers import replace_lost_worker
 from dicomfab.model.errors import DicomFabError, PortInUse
 from dicomfab.testpacs.ports import listening, not_free
 from dicomfab.web.app import create_app
 
+log = logging.getLogger(__name__)
+
 HOST = "127.0.0.1"
 
 _STREAMS_CLOSE_WITHIN_S = 3
+_WORKERS_LOOKED_AFTER_S = 10.0
 _LOG_BYTES = 2_000_000
 _LOGS_KEPT = 3
 _LOGGED = ("dicomfab", "uvicorn.error")
@@ -27,7 +32,8 @@ _LOGGED = ("dicomfab", "uvicorn.error")
 def serve(application: Application, port: int, on_ready: Callable[[str], None]) -> None:
     """Listen, tell the address, and serve until SIGINT or SIGTERM.
 
-    Then open streams are closed, and tasks are cancelled and waited for: each stops before its next instance.
+    Then open streams are closed. Jobs go on: workers do them, in processes of their own. While the pages are served, a
+    worker is started when a job is due and none is alive, so that jobs also go on after a reboot.
 
     Args:
         application: whose pages.
@@ -49,9 +55,37 @@ def serve(application: Application, port: int, on_ready: Callable[[str], None]) 
                 timeout_graceful_shutdown=_STREAMS_CLOSE_WITHIN_S,
             )
             on_ready(f"http://localhost:{bound.getsockname()[1]}")
-            uvicorn.Server(config).run(sockets=[bound])
+            with workers_kept(application):
+                uvicorn.Server(config).run(sockets=[bound])
         finally:
             application.close()
+
+
+@contextmanager
+def workers_kept(application: Application, every_s: float = _WORKERS_LOOKED_AFTER_S) -> Iterator[None]:
+    """While the block runs, start a worker whenever a job is due and none is alive."""
+    ended = threading.Event()
+
+    def look_after() -> None:
+        while not ended.wait(every_s):
+            _look_for_worker(application)
+
+    _look_for_worker(application)  # the first time here: what it needs of the application is made by one thread
+    thread = threading.Thread(target=look_after, name="workers", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _look_for_worker(application: Application) -> None:
+    try:
+        if replace_lost_worker(application):
+            log.info("a job was due and no worker alive: one was started")
+    except DicomFabError as error:
+        log.warning("workers could not be looked after: %s", error.heading)
 
 
 def _bound(port: int) -> socket.socket:

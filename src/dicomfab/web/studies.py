@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
+from sse_starlette import EventSourceResponse
 from starlette.responses import RedirectResponse, Response
 
-from dicomfab.access.policy import Action
+from dicomfab.access.policy import Action, Scope, decide
 from dicomfab.app.build import Application
 from dicomfab.archive.records import StudyFilter, StudySort
 from dicomfab.fabricate.kinds import KINDS
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import InvalidInput
+from dicomfab.model.errors import InvalidInput, NotFound
 from dicomfab.pixels.writable import WRITABLE
 from dicomfab.registry.fields import Capability
-from dicomfab.services.transfer import Watch
+from dicomfab.services.jobs.service import IN_THE_BACKGROUND
+from dicomfab.services.previews import resolve_preview
+from dicomfab.storage.patients import PatientSort, StoredPatient
 from dicomfab.web import preview
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
+from dicomfab.web.jobs import to_job
 from dicomfab.web.query import chosen_destination
+from dicomfab.web.streams import stream
 from dicomfab.web.study_form import StudyForm
-from dicomfab.web.tasks import to_task
-from dicomfab.web.templating import page
+from dicomfab.web.templating import is_fragment_wanted, page
+
+if TYPE_CHECKING:
+    from dicomfab.fabricate.recipe import ResolvedStudy, StudyRecipe
 
 PAGE_SIZE = 25
+PATIENTS_OFFERED = 5
+
+# Registry numbers are below: no database knows a larger one.
+_NUMBER_LIMIT = 2**63
 
 router = APIRouter(prefix="/studies")
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What the form would make.
+
+    Args:
+        study: with everything decided.
+        series: of it, in order.
+        has_examples: an identifier comes from a pattern, so that the study will have another one.
+    """
+
+    study: ResolvedStudy
+    series: tuple[preview.SeriesFacts, ...]
+    has_examples: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +101,58 @@ def overview(
 
 
 @router.get("/new", dependencies=[permission(Action.FABRICATE)])
-def new(request: Request, actor: CurrentActor, application: CurrentApplication, recipe: str = "") -> Response:
-    """The form for a study to fabricate, with a recipe chosen if the address names one."""
-    return _form(request, application, actor, StudyForm(recipe=recipe))
+def new(
+    request: Request,
+    actor: CurrentActor,
+    application: CurrentApplication,
+    recipe: str = "",
+    patient: str = "",
+    patient_search: str = "",
+) -> Response:
+    """The form for a study to fabricate, with a recipe and a registered patient chosen if the address names them."""
+    form = StudyForm(recipe=recipe, patient=patient.strip(), patient_search=patient_search)
+    try:
+        _chosen_patient(application, actor, form)
+    except InvalidInput as error:
+        return _form(request, application, actor, form.model_copy(update={"patient": ""}), error)
+    return _form(request, application, actor, form)
+
+
+@router.get("/new/patients", dependencies=[permission(Action.FABRICATE)])
+def offered_patients(
+    request: Request, form: Annotated[StudyForm, Query()], actor: CurrentActor, application: CurrentApplication
+) -> Response:
+    """The part of the form in which a registered patient is chosen: those who fit the search, the first few."""
+    context = {"form": form, **_offered(application, actor, form)}
+    return page(request, "studies/patient_choices.html", context)
+
+
+@router.post("/new/preview", dependencies=[permission(Action.FABRICATE)])
+def preview_of_form(
+    request: Request, form: Annotated[StudyForm, Form()], actor: CurrentActor, application: CurrentApplication
+) -> Response:
+    """The form again, with what it would make; the pictures come by :func:`pictures`. Nothing is kept."""
+    try:
+        recipe = _recipe(application, actor, form)
+        resolved = resolve_preview(application.studies, actor, recipe)
+        shown = application.studies.preview(actor, resolved)
+    except InvalidInput as error:
+        return _form(request, application, actor, form, error)
+    form = form.model_copy(update={"shown_seed": str(resolved.seed), "anew": False})
+    has_examples = bool(recipe.accession_pattern or recipe.patient_id_pattern)
+    advance = Advance(resolved, tuple(preview.facts(one) for one in shown), has_examples)
+    return _form(request, application, actor, form, advance=advance)
+
+
+@router.get("/new/pictures", dependencies=[permission(Action.FABRICATE)])
+def pictures(
+    form: Annotated[StudyForm, Query()], actor: CurrentActor, application: CurrentApplication
+) -> EventSourceResponse:
+    """One ``picture-N`` for each series of the form as it stands in the address, as soon as it is rendered."""
+    resolved = resolve_preview(application.studies, actor, _recipe(application, actor, form))
+    shown = application.studies.preview(actor, resolved)
+    gone = threading.Event()
+    return stream(preview.pictures(shown, is_gone=gone.is_set), on_close=gone.set)
 
 
 @router.post("/new", dependencies=[permission(Action.FABRICATE)])
@@ -88,17 +164,10 @@ def create(
 ) -> Response:
     """Start fabricating, or show the form again with what is wrong."""
     try:
-        recipe = form.recipe(lambda name: application.recipes.named(actor, name).recipe.study())
-        resolved = application.studies.resolve_recipe(actor, recipe)
+        resolved = application.studies.resolve_recipe(actor, _recipe(application, actor, form))
     except InvalidInput as error:
         return _form(request, application, actor, form, error)
-    studies = application.studies
-    task = application.tasks.start(
-        actor,
-        f"Fabricate {' and '.join(KINDS[kind].title for kind in resolved.kinds)}",
-        lambda report, cancelled: studies.create(actor, resolved, on_progress=report, cancelled=cancelled),
-    )
-    return to_task(task)
+    return to_job(application, application.jobs.fabricate(actor, [resolved]))
 
 
 @router.get("/{study}", dependencies=[permission(Action.VIEW)])
@@ -138,15 +207,8 @@ def send(
         server = chosen_destination(application, actor, destination, yes_production=yes_production)
     except InvalidInput as error:
         return _study(request, application, actor, study, error, destination)
-    transfers = application.transfers
-    task = application.tasks.start(
-        actor,
-        f"Send a study to {server.name}",
-        lambda report, cancelled: transfers.send(
-            actor, study, server, confirm_production=yes_production, watch=Watch(report, cancelled)
-        ),
-    )
-    return to_task(task)
+    job = application.jobs.send(actor, [study], server, confirm_production=yes_production, options=IN_THE_BACKGROUND)
+    return to_job(application, job)
 
 
 @router.get("/{study}/delete", dependencies=[permission(Action.DELETE)])
@@ -162,8 +224,56 @@ def delete(study: str, actor: CurrentActor, application: CurrentApplication) -> 
     return RedirectResponse("/studies", status_code=303)
 
 
+def _recipe(application: Application, actor: Actor, form: StudyForm) -> StudyRecipe:
+    return form.recipe(
+        lambda name: application.recipes.named(actor, name).recipe.study(),
+        lambda number: _registered(application, actor, number).data.patient,
+    )
+
+
+def _registered(application: Application, actor: Actor, number: int) -> StoredPatient:
+    try:
+        if number >= _NUMBER_LIMIT:
+            raise NotFound(f"there is no patient number {number}.")
+        return application.patients.get(actor, number)
+    except NotFound as error:
+        raise InvalidInput(
+            "patient: is not in the registry (any more)",
+            field="patient",
+            value=number,
+            cause="someone has removed the patient, or the address is mistyped",
+            remedy="choose another one",
+        ) from error
+
+
+def _chosen_patient(application: Application, actor: Actor, form: StudyForm) -> StoredPatient | None:
+    number = form.patient_number
+    return None if number is None else _registered(application, actor, number)
+
+
+def _offered(application: Application, actor: Actor, form: StudyForm) -> dict[str, Any]:
+    """The registered patients to choose from, the chosen one first; none for those who may not look at them."""
+    if not decide(actor, Action.VIEW, Scope.TEST).allowed:
+        return {"chosen": None, "offered": [], "offered_total": None}
+    search = form.patient_search.strip()
+    order = PatientSort.NAME if search else PatientSort.CHANGED
+    found = application.patients.page(actor, search, sort=order, descending=not search, limit=PATIENTS_OFFERED)
+    try:
+        chosen = _chosen_patient(application, actor, form)
+    except InvalidInput:
+        chosen = None
+    others = [one for one in found.patients if chosen is None or one.number != chosen.number]
+    room = PATIENTS_OFFERED - (chosen is not None)
+    return {"chosen": chosen, "offered": others[:room], "offered_total": found.total}
+
+
 def _form(
-    request: Request, application: Application, actor: Actor, form: StudyForm, error: InvalidInput | None = None
+    request: Request,
+    application: Application,
+    actor: Actor,
+    form: StudyForm,
+    error: InvalidInput | None = None,
+    advance: Advance | None = None,
 ) -> Response:
     recipes = [(one.name, one.recipe.title or one.name) for one in application.recipes.every(actor)]
     context = {
@@ -173,8 +283,14 @@ def _form(
         "syntaxes": [("", "as usual"), *((one.name, one.title) for one in WRITABLE.values())],
         "error": error,
         "wrong": error.field if error else "",
+        "advance": advance,
+        **_offered(application, actor, form),
     }
-    return page(request, "studies/form.html", context, status_code=400 if error else 200)
+    template = "studies/form_body.html" if is_fragment_wanted(request) else "studies/form.html"
+    response = page(request, template, context, status_code=400 if error else 200)
+    if error and is_fragment_wanted(request):
+        response.headers["HX-Reswap"] = "outerHTML show:.field-error:bottom"
+    return response
 
 
 def _study(
