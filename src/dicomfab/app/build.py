@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dicomfab.services.changes import ChangeService
     from dicomfab.services.identifier_check import IdentifierCheck
     from dicomfab.services.importing import ImportService
+    from dicomfab.services.jobs.query import QueryJobs
     from dicomfab.services.jobs.run import Executor
     from dicomfab.services.jobs.schedules import ScheduleService
     from dicomfab.services.jobs.service import JobService
@@ -219,6 +220,13 @@ class Application:
         return VerifyJobs(self._ledger, self.verifying, lambda: self.store_id)
 
     @cached_property
+    def query_jobs(self) -> QueryJobs:
+        """Searches that are left to a worker."""
+        from dicomfab.services.jobs.query import QueryJobs
+
+        return QueryJobs(self._ledger, lambda: self.store_id)
+
+    @cached_property
     def validation(self) -> ValidationService:
         """Validity of files and local studies."""
         from dicomfab.services.validation import ValidationService
@@ -274,6 +282,7 @@ class Application:
         """What does each kind of job."""
         from dicomfab.model.job import JobKind
         from dicomfab.services.jobs.fabricate import FabricateExecutor
+        from dicomfab.services.jobs.query import QueryExecutor
         from dicomfab.services.jobs.retrieve import RetrieveExecutor
         from dicomfab.services.jobs.send import SendExecutor
         from dicomfab.services.jobs.verify import VerifyExecutor
@@ -284,6 +293,7 @@ class Application:
             JobKind.SEND: SendExecutor(self.transfers, self.registry.load),
             JobKind.MOVE: retrieve,
             JobKind.GET: retrieve,
+            JobKind.QUERY: QueryExecutor(self.searches),
             JobKind.VERIFY: VerifyExecutor(self.verifying, self.registry.load),
         }
 

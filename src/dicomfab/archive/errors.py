@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from dicomfab.model.errors import InvalidInput, LocalFailure
+from dicomfab.model.errors import DiskFull, InvalidInput, LocalFailure
 
 
 class UnreadableInstance(InvalidInput):
@@ -33,3 +33,9 @@ class ArchiveFailure(LocalFailure):
 
     heading = "Archive failed"
     status: ClassVar[int] = 0xA700  # Refused: Out of resources
+
+
+class ArchiveFull(ArchiveFailure, DiskFull):
+    """No space is left for the archive; what it holds is safe."""
+
+    heading = DiskFull.heading

@@ -7,12 +7,13 @@ import os
 from types import TracebackType
 from typing import Final, Self
 
-from dicomfab.archive.errors import ArchiveFailure
+from dicomfab.archive.errors import ArchiveFailure, ArchiveFull
 from dicomfab.archive.files import InstanceFiles, write_all
 from dicomfab.archive.header import parse_header, read_header
 from dicomfab.archive.records import Stored
 from dicomfab.archive.writer import Received, Writer
 from dicomfab.model import values
+from dicomfab.model.disk import is_disk_full
 from dicomfab.model.part10 import file_header
 from dicomfab.model.study import Buffer, InstanceIdentity
 from dicomfab.model.values import Environment
@@ -227,8 +228,10 @@ class Batch:
 
 
 def _failure(error: OSError) -> ArchiveFailure:
-    return ArchiveFailure(
+    is_full = is_disk_full(error)
+    kind = ArchiveFull if is_full else ArchiveFailure
+    return kind(
         f"the archive could not write an instance ({error.strerror or error})",
-        cause="the disk is full, or was taken away",
-        remedy="make room, then send it again; what was stored before is safe",
+        cause="the disk is full" if is_full else "the disk was taken away, or fails",
+        remedy="make room, then do it again; what was stored before is safe",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from dicomfab.archive.errors import ArchiveFailure, MismatchedInstance, UnreadableInstance
+from dicomfab.archive.errors import ArchiveFailure, ArchiveFull, MismatchedInstance, UnreadableInstance
 from dicomfab.archive.records import Outcome
 from dicomfab.dimse.handlers import Refusal, Requestor, StoreSink
 from dicomfab.dimse.status import SUCCESS
@@ -34,6 +34,8 @@ class ArchiveReceiver:
         self._environment = environment
         #: SOP instances that were there already with other content, which was kept.
         self.kept: list[str] = []
+        #: Set when no space was left for an instance.
+        self.full: ArchiveFull | None = None
 
     def begin_store(self, requestor: Requestor, identity: InstanceIdentity) -> StoreSink:
         """Open a sink in the archive.
@@ -42,11 +44,17 @@ class ArchiveReceiver:
             Refusal: a UID of the command is none (C000), or the disk does not take more (A700).
         """
         try:
-            return _Sink(self._archive.begin(identity), requestor, identity, self._environment, self.kept)
+            return _Sink(self._archive.begin(identity), requestor, identity, self._environment, self)
         except ArchiveFailure as error:
+            self.note(error)
             raise _refusal(error, error.status, requestor, identity) from error
         except InvalidInput as error:
             raise _refusal(error, UnreadableInstance.status, requestor, identity) from error
+
+    def note(self, error: Exception) -> None:
+        """Remember that the disk is full, if that is what an error says."""
+        if isinstance(error, ArchiveFull):
+            self.full = error
 
 
 class _Sink:
@@ -56,9 +64,9 @@ class _Sink:
         requestor: Requestor,
         identity: InstanceIdentity,
         environment: Environment,
-        kept: list[str],
+        receiver: ArchiveReceiver,
     ) -> None:
-        self._kept = kept
+        self._receiver = receiver
         self._incoming = incoming
         self._requestor = requestor
         self._identity = identity
@@ -68,19 +76,21 @@ class _Sink:
         try:
             self._incoming.write(chunk)
         except ArchiveFailure as error:
+            self._receiver.note(error)
             raise _refusal(error, error.status, self._requestor, self._identity) from error
 
     def finish(self) -> int:
         try:
             stored = self._incoming.commit(environment=self._environment)
         except (ArchiveFailure, UnreadableInstance, MismatchedInstance) as error:
+            self._receiver.note(error)
             raise _refusal(error, error.status, self._requestor, self._identity) from error
         uid = self._identity.sop_instance_uid
         if stored.outcome is Outcome.REFUSED:
             log.warning("refused %s from %s: there already, with other content", uid, self._requestor.ae_title)
             raise Refusal(DUPLICATE_SOP_INSTANCE, "SOP instance exists with other content")
         if stored.outcome is Outcome.KEPT:
-            self._kept.append(uid)
+            self._receiver.kept.append(uid)
             log.warning("kept the first %s: it came again with other content (%s)", uid, self._requestor.ae_title)
         return SUCCESS
 

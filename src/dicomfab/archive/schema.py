@@ -31,8 +31,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import DatabaseError
 
 from dicomfab.archive.attributes import BY_LEVEL
-from dicomfab.archive.errors import ArchiveFailure
+from dicomfab.archive.errors import ArchiveFailure, ArchiveFull
 from dicomfab.archive.matching import matches, matches_any
+from dicomfab.model.disk import is_disk_full
 from dicomfab.model.query import Level
 
 SCHEMA_VERSION: Final = 2
@@ -178,7 +179,8 @@ def reporting(engine: Engine) -> Iterator[None]:
         yield
     except (OSError, DatabaseError, engine.dialect.loaded_dbapi.Error) as error:
         reason = error.orig if isinstance(error, DatabaseError) else error
-        raise ArchiveFailure(
+        kind = ArchiveFull if reason is not None and is_disk_full(reason) else ArchiveFailure
+        raise kind(
             f"the archive's index {engine.url.database} or its files failed ({reason})",
             cause="the disk is full or read-only, another process kept the index locked, or the index is damaged",
             remedy="make room or end the other process, then try again; "

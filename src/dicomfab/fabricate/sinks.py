@@ -14,6 +14,7 @@ import psutil
 from dicomfab.fabricate import unfinished
 from dicomfab.fabricate.recipe import ResolvedStudy
 from dicomfab.fabricate.study import FabricatedInstance, count, fabricate
+from dicomfab.model.disk import disk_full, is_disk_full
 from dicomfab.model.errors import Conflict, InvalidInput
 from dicomfab.model.part10 import file_header
 from dicomfab.model.study import Buffer, InstanceFile
@@ -38,6 +39,7 @@ def write_file(instance: FabricatedInstance, path: Path) -> InstanceFile:
 
     Raises:
         Conflict: the file exists; it is left as it is.
+        DiskFull: no space is left.
     """
     identity = instance.identity
     header = file_header(identity.sop_class_uid, identity.sop_instance_uid, identity.transfer_syntax_uid)
@@ -52,6 +54,10 @@ def write_file(instance: FabricatedInstance, path: Path) -> InstanceFile:
         os.link(part, path)
     except FileExistsError:
         raise _exists(path) from None
+    except OSError as error:
+        if is_disk_full(error):
+            raise disk_full(path.parent) from error
+        raise
     finally:
         with suppress(FileNotFoundError):
             os.unlink(part)
@@ -82,6 +88,7 @@ def write_files(
     Raises:
         Conflict: one of the files exists already; it is left as it is, and nothing more is written.
         InvalidInput: the folder is a file.
+        DiskFull: no space is left.
     """
     if directory.exists() and not directory.is_dir():
         raise InvalidInput(
@@ -90,11 +97,16 @@ def write_files(
             value=str(directory),
             remedy="name a folder, or one that does not exist yet",
         )
-    directory.mkdir(parents=True, exist_ok=True)
-    if resume:
-        _forget_parts(directory)
-    else:
-        unfinished.begin(directory, study)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if resume:
+            _forget_parts(directory)
+        else:
+            unfinished.begin(directory, study)
+    except OSError as error:
+        if is_disk_full(error):
+            raise disk_full(directory) from error
+        raise
     total = count(study)
     written: list[InstanceFile] = []
     try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Final
 
 from dicomfab.fabricate.recipe import RENDERER_VERSION, ResolvedStudy
+from dicomfab.model.disk import disk_full, is_disk_full
 from dicomfab.model.errors import Conflict, NotFound
 
 #: Hidden, so that whoever sends the folder's files does not trip over it; there only while the study is incomplete.
@@ -18,16 +20,25 @@ def begin(directory: Path, study: ResolvedStudy) -> None:
 
     Raises:
         Conflict: it holds an incomplete study already.
+        DiskFull: no space is left.
     """
+    part = directory / f"{MARKER}.{os.getpid()}.part"  # it is whole or not there, whenever the process is killed
     try:
-        with open(directory / MARKER, "x", encoding="utf-8") as file:
+        with open(part, "w", encoding="utf-8") as file:
             json.dump({"renderer": RENDERER_VERSION, "study": study.as_dict()}, file, indent=1)
+        os.link(part, directory / MARKER)
     except FileExistsError:
         raise Conflict(
             f"{directory} holds a study that is not complete",
             cause="it was broken off, or it is being written at this moment",
             remedy=f"go on with it: dicomfab study create --out {directory} --resume; or delete the folder",
         ) from None
+    except OSError as error:
+        if is_disk_full(error):
+            raise disk_full(directory) from error
+        raise
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def pending(directory: Path) -> ResolvedStudy:

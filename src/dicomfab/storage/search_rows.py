@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     cast,
+    delete,
     exists,
     func,
     insert,
@@ -148,6 +149,16 @@ class Rows:
         for name, column in self._by_name.items():
             if connection.execute(select(column).where(column.is_not(None)).limit(1)).first() is not None:
                 Index(f"by_{column.name}", self._value(name), *rest).create(connection)
+
+    def unsettle(self, connection: Connection, places: Sequence[int]) -> None:
+        """Forget the matches of some servers, and take rows again: the other way round than :meth:`settle`."""
+        match = self._match.c
+        for name in ("came", *(f"by_{column.name}" for column in self._by_name.values())):
+            connection.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
+        gone = select(match.id).where(match.place.in_(places))
+        connection.execute(delete(self._word).where(self._word.c.id.in_(gone)))
+        connection.execute(delete(self._match).where(match.place.in_(places)))
+        connection.execute(update(self._match).where(match.first != 0).values(first=0))
 
     def page(self, connection: Connection, wanted: Wanted, limit: int, offset: int) -> tuple[int, list[StoredMatch]]:
         """How many rows there are, and some of them."""

@@ -127,6 +127,11 @@ _answer = Table(
 )
 
 
+def new_id() -> str:
+    """An id for a search, which cannot be guessed."""
+    return secrets.token_urlsafe(12)
+
+
 class SearchStore:
     """The searches of an installation.
 
@@ -140,14 +145,14 @@ class SearchStore:
 
     def create(
         self, owner: str, spec: Mapping[str, Any], columns: Sequence[str], numeric: frozenset[str],
-        answers: Sequence[StoredAnswer],
+        answers: Sequence[StoredAnswer], search_id: str = "",
     ) -> str:  # fmt: skip
-        """Note a search before anybody is asked; returns its id.
+        """Note a search before anybody is asked; returns its id: the one given, of :func:`new_id`, or a new one.
 
         Raises:
             LocalFailure: the file cannot be written.
         """
-        search_id = secrets.token_urlsafe(12)
+        search_id = search_id or new_id()
         path = self._path(search_id)
         with self._reported(path):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -174,6 +179,17 @@ class SearchStore:
         with self._writer(search_id) as connection:
             begun = connection.execute(update(_search).where(_search.c.state == "new").values(state="running"))
             return begun.rowcount == 1
+
+    def reopen(self, search: StoredSearch, places: Sequence[int]) -> None:
+        """Forget what some servers said, since they are asked again."""
+        with self._writer(search.id) as connection:
+            Rows(search.columns, search.numeric).unsettle(connection, places)
+            for answer in search.answers:
+                if answer.place in places:
+                    where = _answer.c.place == answer.place
+                    waiting = StoredAnswer(answer.place, answer.server_id, answer.name, answer.environment)
+                    connection.execute(update(_answer).where(where).values(**_answer_row(waiting)))
+            connection.execute(update(_search).values(state="running"))
 
     def finish(self, search: StoredSearch) -> None:
         """Note that nobody is asked any more."""

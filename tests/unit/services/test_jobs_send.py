@@ -30,9 +30,7 @@ def test_every_instance_is_an_item_and_done_when_the_destination_lists_it(office
     assert office.run(job_id).state is JobState.SUCCEEDED
     job = office.checked(job_id)
     assert (job.counts.done, job.counts.resent, kinds(job)) == (5, 0, ["verified", "verified"])
-    assert job.counts.size_bytes == sum(
-        i.path.stat().st_size for s in (one, two) for i in office.site.local.instances(s)
-    )
+    assert job.counts.size_bytes == sum(i.size_bytes for s in (one, two) for i in office.site.local.instances(s))
     assert {item.key for item in office.items(job_id)} == office.site.held("PICKY", one) | office.site.held(
         "PICKY", two
     )
