@@ -85,7 +85,7 @@ def _study(page: Page, web: str) -> None:
 def _study_form(page: Page, web: str) -> None:
     page.goto(f"{web}/studies/new")
     page.get_by_role("button", name="Create").click()
-    expect(page.get_by_text("tick at least one")).to_be_visible()
+    expect(page.get_by_text("tick at least one.", exact=True)).to_be_visible()
 
 
 def _sent_twice(page: Page, web: str) -> None:
@@ -258,7 +258,7 @@ def test_a_study_is_fetched_from_a_server(page: Page, web: str, study: Fabricate
     _query(page, web)
     page.get_by_role("button", name="Get to local store").first.click()
     expect(page.get_by_role("heading", name="Verified")).to_be_visible()
-    page.get_by_role("link", name="Show the study").click()
+    page.get_by_role("link", name="Show the study").first.click()
     expect(page.get_by_role("heading", name="Lindgren, Astrid")).to_be_visible()
 
 

@@ -9,6 +9,7 @@
     ├── AccessDenied            caller: the policy table says no
     ├── ConfirmationRequired    caller: allowed, but production wants an explicit yes
     ├── RouteMissing            caller: no C-MOVE route; nothing was sent
+    ├── Recorded                any of them, read from where it was written down
     ├── PeerError               the other side, or the road to it
     │   ├── ConnectionFailed        TCP: refused, unreachable, name unknown, no answer
     │   │   └── TlsFailed               connected, but not securely (PS3.15 annex B)

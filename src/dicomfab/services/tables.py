@@ -94,8 +94,8 @@ def read_rows(text: str, columns: Columns, *, source: str, undone: str) -> tuple
             line = reader.line_num + 1
     except csv.Error as error:
         problems.append(RowProblem(line, "row", f"it cannot be read ({error})"))
-    if not found and not problems:
-        raise unusable([RowProblem(1, "heading", "the file is empty")], source, undone)
+    if not found:
+        raise unusable(problems or [RowProblem(1, "heading", "the file is empty")], source, undone)
     return rows, problems
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from sqlalchemy import Connection, Engine, update
+from sqlalchemy import Connection, Engine, bindparam, update
 from sqlalchemy import exc as sql_errors
 
 from dicomfab.model.errors import LocalFailure
@@ -20,6 +20,12 @@ from dicomfab.storage.tables import revision
 
 BUSY_TIMEOUT_S: Final = 30.0
 HALF_OPEN_S: Final = 10.0
+
+
+# Put together once: that costs more than executing it.
+_RAISED: Final = (
+    update(revision).where(revision.c.subject == bindparam("subject_")).values(number=revision.c.number + 1)
+)
 
 
 class Store(Protocol):
@@ -35,8 +41,8 @@ class Store(Protocol):
     def reading(self, engine: Engine) -> AbstractContextManager[Connection]:
         """A transaction that sees one state of the database throughout."""
 
-    def writing(self, engine: Engine) -> AbstractContextManager[Connection]:
-        """A transaction that may write."""
+    def writing(self, engine: Engine, *, synced: bool) -> AbstractContextManager[Connection]:
+        """A transaction that may write, and is on the disk when it has ended if it is to be."""
 
     def now(self, engine: Engine) -> datetime:
         """The moment, with time zone, by the clock that all who share the database have in common."""
@@ -85,31 +91,35 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, synced: bool = True) -> Iterator[Connection]:
         """A connection that may write; committed at the end, or nothing is.
 
         What is read here may be changed by others before it is written back, except on SQLite:
         see :meth:`changing`.
 
+        Args:
+            synced: whether the change is on the disk when this ends. If not, it survives the end of every process, but
+                a power cut may undo the newest changes, in whole transactions.
+
         Raises:
             LocalFailure: as :meth:`read`, or others kept writing for longer than the busy timeout.
         """
-        with self._reported(), self._store.writing(self._opened()) as connection:
+        with self._reported(), self._store.writing(self._opened(), synced=synced) as connection:
             yield connection
 
     @contextmanager
-    def changing(self, subject: str) -> Iterator[Connection]:
+    def changing(self, subject: str, *, synced: bool = True) -> Iterator[Connection]:
         """As :meth:`write`, and alone with the subject: its changes are made one after the other, by whomever.
 
         Args:
             subject: a row of the table ``revision``.
+            synced: as of :meth:`write`.
 
         Raises:
             LocalFailure: as :meth:`write`.
         """
-        raised = update(revision).where(revision.c.subject == subject).values(number=revision.c.number + 1)
-        with self.write() as connection:
-            if connection.execute(raised).rowcount != 1:
+        with self.write(synced=synced) as connection:
+            if connection.execute(_RAISED, {"subject_": subject}).rowcount != 1:
                 raise LookupError(f"no subject {subject!r} in the table revision")
             yield connection
 

@@ -150,7 +150,7 @@ class JobQueue:
             LeaseLost: it is another worker's.
         """
         until = self._now() + self._lease
-        with changing(self._database) as connection:
+        with changing(self._database, synced=False) as connection:
             found = _held(connection, claim)
             values: dict[str, Any] = {"lease_until": until}
             stage = fitting(stage, job.c.stage)
@@ -197,7 +197,7 @@ class JobQueue:
             LeaseLost: the job is another worker's; nothing was noted.
         """
         now = self._now()
-        with changing(self._database) as connection:
+        with changing(self._database, synced=False) as connection:
             wish = _held(connection, claim).wish
             resent = _begin(connection, claim.job_id, begin, now)
             _end(connection, claim.job_id, outcomes, now)
@@ -265,7 +265,7 @@ class JobQueue:
 
     def see(self, info: WorkerInfo) -> None:
         """Note that a worker is alive."""
-        with changing(self._database) as connection:
+        with changing(self._database, synced=False) as connection:
             values = asdict(info)
             changed = connection.execute(update(worker).where(worker.c.name == info.name).values(values)).rowcount
             if not changed:

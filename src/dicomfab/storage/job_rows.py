@@ -33,12 +33,17 @@ _CHUNK: Final = 500
 
 
 @contextmanager
-def changing(database: Database) -> Iterator[Connection]:
+def changing(database: Database, *, synced: bool = True) -> Iterator[Connection]:
     """A transaction that changes jobs: on any database they are made one after the other.
 
     So two workers never take one job, and no limit is passed.
+
+    Args:
+        database: of the ledger.
+        synced: whether a power cut may not undo it. What is noted again and again while a job runs need not be: undone,
+            it means that some instances are sent once more.
     """
-    with database.changing(_SUBJECT) as connection:
+    with database.changing(_SUBJECT, synced=synced) as connection:
         yield connection
 
 

@@ -60,9 +60,11 @@ class PostgresServer:
                 yield connection
 
     @contextmanager
-    def writing(self, engine: Engine) -> Iterator[Connection]:
+    def writing(self, engine: Engine, *, synced: bool) -> Iterator[Connection]:
         """READ COMMITTED: who has waited for a row's lock then reads what the others have committed."""
         with engine.connect() as connection, connection.begin():
+            if not synced:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = OFF")
             yield connection
 
     def now(self, engine: Engine) -> datetime:
@@ -139,7 +141,7 @@ class PostgresServer:
                 return
         from dicomfab.storage.migrations.run import upgrade  # slow to load, and a transaction must not idle
 
-        with self.writing(engine) as connection:
+        with self.writing(engine, synced=True) as connection:
             connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.execute(select(func.pg_advisory_xact_lock(_MIGRATING)))

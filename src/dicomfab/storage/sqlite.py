@@ -20,6 +20,7 @@ from dicomfab.model.errors import LocalFailure
 from dicomfab.storage.migrations import HEAD, current
 
 _WRITES = "dicomfab_writes"
+_SYNCED = "dicomfab_synced"
 
 
 class SqliteFile:
@@ -60,10 +61,10 @@ class SqliteFile:
             yield connection
 
     @contextmanager
-    def writing(self, engine: Engine) -> Iterator[Connection]:
+    def writing(self, engine: Engine, *, synced: bool) -> Iterator[Connection]:
         """An immediate transaction: it alone may write, from the first statement on."""
         # Threads queue here, in order; only processes have to take turns by the busy timeout's polling.
-        with self._writing, _writer(engine) as connection:
+        with self._writing, _writer(engine, synced=synced) as connection:
             yield connection
 
     def now(self, engine: Engine) -> datetime:
@@ -97,7 +98,10 @@ def _engine(path: Path, busy_timeout_s: float) -> Engine:
         connection.execute("PRAGMA foreign_keys = ON")
 
     def on_begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES, False)
+        options = connection.get_execution_options()
+        writes = options.get(_WRITES, False)
+        if writes:  # it cannot be changed any more once the transaction has begun
+            connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if options.get(_SYNCED, True) else 'NORMAL'}")
         # A deferred transaction that turns writer later can fail at once instead of waiting; an immediate one waits.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -107,9 +111,9 @@ def _engine(path: Path, busy_timeout_s: float) -> Engine:
 
 
 @contextmanager
-def _writer(engine: Engine) -> Iterator[Connection]:
+def _writer(engine: Engine, *, synced: bool = True) -> Iterator[Connection]:
     with engine.connect() as connection:
-        options: dict[str, Any] = {_WRITES: True}
+        options: dict[str, Any] = {_WRITES: True, _SYNCED: synced}
         with connection.execution_options(**options).begin():
             yield connection
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
+from dicomfab.app.build import build
 from dicomfab.dimse.handlers import ServerConfig
 from dicomfab.dimse.scp.server import Server
 from tests.unit.dimse import raw
@@ -139,3 +140,60 @@ def test_a_search_is_saved_asked_again_and_forgotten(dicomfab, lab) -> None:
     assert (str(identifier.PatientName), identifier.ModalitiesInStudy) == ("Doe*", "CT")
     assert dicomfab("query", "--forget", "doe").code == 0
     assert dicomfab("query", "--saved", "doe").code == 3
+
+
+def test_a_search_is_left_to_a_worker_and_looked_at_later(dicomfab, lab, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DICOMFAB_WORKER_IDLE_S", "0")
+    add(dicomfab, "DOWN", 1)
+    job = json.loads(dicomfab("query", "--patient-name", "Doe", "--detach", "--json").out)
+    assert (job["kind"], job["state"], job["items"]) == ("query", "queued", 3)
+    assert dicomfab("query", "--search", job["search"]).code == 3
+    built = build()
+    assert built.worker.run_one(job["id"])
+    built.close()
+    said = dicomfab("jobs", "show", str(job["id"]), "--items")
+    assert f"dicomfab query --search {job['search']}" in said.out
+    assert "2 found" in said.out
+    lab["ONE"].identifiers.clear()
+    kept = dicomfab("query", "--search", job["search"], "--export", str(tmp_path / "found.csv"))
+    assert kept.code == 4
+    assert "4 studies on 3 servers, 1 server FAILED" in kept.out
+    assert len((tmp_path / "found.csv").read_text("utf-8").splitlines()) == 5
+    assert lab["ONE"].identifiers == []
+    assert dicomfab("query", "--search", job["search"], "--patient-id", "X").code == 2
+
+
+def test_a_saved_search_is_scheduled(dicomfab, lab, monkeypatch) -> None:
+    monkeypatch.setenv("DICOMFAB_WORKER_IDLE_S", "0")
+    assert dicomfab("query", "--pacs", "two", "--patient-name", "Doe", "--save", "doe").code == 0
+    made = json.loads(dicomfab("schedule", "add", "query", "doe", "--cron", "0 2 * * *", "--json").out)
+    assert (made["parameters"]["servers"], made["parameters"]["limit"]) == (["two"], 500)
+    job = json.loads(dicomfab("schedule", "run", str(made["id"]), "--json").out)
+    built = build()
+    assert built.worker.run_one(job["id"])
+    built.close()
+    assert json.loads(dicomfab("jobs", "show", str(job["id"]), "--json").out)["servers"][0]["found"] == 2
+    assert dicomfab("schedule", "add", "query", "nothing", "--cron", "0 2 * * *").code == 3
+
+
+def test_a_list_is_looked_up_and_its_exit_code_says_whether_a_server_failed(dicomfab, lab, tmp_path: Path) -> None:
+    lab["TWO"].matches.clear()
+    rows = tmp_path / "rows.csv"
+    rows.write_text("accession,study uid\n007,1.1\n", "utf-8")
+    said = dicomfab("query", "--list", str(rows), "--export", str(tmp_path / "found.csv"))
+    assert said.code == 0
+    assert "1 of 1 row found on a server" in said.out
+    [row] = csv.DictReader((tmp_path / "found.csv").read_text("utf-8").splitlines())
+    assert (row["AccessionNumber"], row["ONE"], row["TWO"]) == ("007", "several", "none")
+    assert lab["ONE"].identifiers[0].AccessionNumber == "007"
+    add(dicomfab, "DOWN", 1)
+    plain = dicomfab("query", "--list", str(rows), "--json")
+    assert plain.code == 4
+    [row] = json.loads(plain.out)["rows"]
+    assert {server: said["outcome"] for server, said in row["servers"].items()} == {
+        "one": "several", "two": "none", "down": "failed",
+    }  # fmt: skip
+    assert dicomfab("query", "--list", str(rows), "--patient-id", "X").code == 2
+    assert dicomfab("query", "--list", str(rows), "--detach").code == 2
+    rows.write_text("accession\nA*\n", "utf-8")
+    assert dicomfab("query", "--list", str(rows)).code == 2

@@ -27,8 +27,10 @@ SAMPLES = [
     errors.PeerTimeout("no", stage="association", timeout_s=5.0),
     errors.ContextRejected("no"),
     errors.StatusFailure("no", operation="C-MOVE", status=0xA801, comment="unknown"),
+    errors.DiskFull("no"),
     errors.PortInUse("no"),
     errors.SetupMissing("no"),
+    errors.TransferIncomplete("no"),
     errors.TranscodingFailed("no"),
     errors.Interrupted("no"),
 ]
@@ -41,7 +43,14 @@ def test_the_drawing_shows_every_class():
 
 def test_every_leaf_has_a_sample():
     leaves = {c for c in CLASSES if not set(c.__subclasses__()) & set(CLASSES)}
-    assert leaves <= {type(sample) for sample in SAMPLES}
+    assert leaves - {errors.Recorded} <= {type(sample) for sample in SAMPLES}
+
+
+@pytest.mark.parametrize("error", SAMPLES, ids=lambda e: type(e).__name__)
+def test_an_error_that_was_written_down_says_the_same_when_it_is_read(error):
+    read = errors.Recorded(json.loads(json.dumps(error.as_dict())))
+    assert (str(read), read.exit_code, read.transient) == (str(error), error.exit_code, error.transient)
+    assert read.as_dict() == json.loads(json.dumps(error.as_dict()))
 
 
 @pytest.mark.parametrize("error", SAMPLES, ids=lambda e: type(e).__name__)

@@ -25,7 +25,7 @@ from dicomfab.model.values import Environment
 from dicomfab.registry.registry import Registry
 from dicomfab.services.progress import never
 from dicomfab.services.receiving import AE_TITLE, ReceivingService, Reception, is_at
-from dicomfab.services.transfer import _study
+from dicomfab.services.transfer import Part
 from tests.unit.dimse import raw
 from tests.unit.services.hospital import ADMIN, Hospital, actor
 
@@ -95,7 +95,7 @@ def test_echo_is_answered_and_counts_no_instances(site: Hospital, ours: Ours) ->
 def test_nothing_can_be_searched_there(site: Hospital, ours: Ours) -> None:
     ours.servers = [site.entry("SENDER", 104)]
     with ours.listening() as port, pytest.raises(StatusFailure) as caught:
-        list(find(caller(port), QueryModel.STUDY_ROOT, _study("1.2.3")))
+        list(find(caller(port), QueryModel.STUDY_ROOT, Part("1.2.3").identifier()))
     assert caught.value.status == 0x0122
 
 

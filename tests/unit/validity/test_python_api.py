@@ -14,4 +14,5 @@ def test_files_and_studies(tmp_path: Path) -> None:
         lab.create("text-card", seed=3)
         for report in (lab.validate(tmp_path / "files"), lab.validate(study="latest")):
             assert (report.verdict, len(report.files)) == ("valid", 1)
-        assert lab.validate(str(tmp_path / "files"), strict=True).verdict == "invalid"
+        assert lab.validate(str(tmp_path / "files"), strict=True).verdict == "valid"
+        assert lab.validate(str(tmp_path / "files"), strict_all=True).verdict == "invalid"
