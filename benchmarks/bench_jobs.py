@@ -40,7 +40,7 @@ from dicomfab.storage.jobs import JobFilter, JobRepository
 
 ACTOR = local_admin("benchmark", "cli")
 # kind -> instances, and what a job may cost: 25 % for small instances, 5 % for large ones
-SENT: dict[Kind, tuple[int, float]] = {TINY: (3000, 1 / 1.25), CT: (400, 1 / 1.05)}
+SENT: dict[Kind, tuple[int, float]] = {TINY: (10_000, 1 / 1.25), CT: (2000, 1 / 1.05)}
 MANY = 10_000
 PAGE_MS = 200.0
 RUNS_OF_A_PAGE = 5

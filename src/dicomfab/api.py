@@ -227,37 +227,53 @@ class Jobs:
         )
         return self._left_to_worker(job)
 
-    def move(self, *studies: str, source: str, to: str, confirm_production: bool = False, priority: int = 5) -> Job:
+    def move(
+        self,
+        *studies: str,
+        source: str,
+        to: str,
+        series: Sequence[str] = (),
+        confirm_production: bool = False,
+        priority: int = 5,
+    ) -> Job:
         """Submit studies to be moved from one server to another by the route table (C-MOVE), and verified.
 
         Args:
             studies: Study Instance UIDs, or accession numbers that the source knows once.
             source: id or name of the server that has them.
             to: id or name of the server that gets them.
+            series: Series Instance UIDs of the one study, if not all of it is wanted.
             confirm_production: yes, write to a production server.
             priority: 1 (first) to 9.
         """
         lab, application = self._lab, self._lab.application
         at, destination = application.pacs.resolve(lab.actor, source), application.pacs.resolve(lab.actor, to)
         found = [application.queries.identify(lab.actor, at, study) for study in studies]
-        options = _options(priority)
         job = self._service.move(
-            lab.actor, found, at, destination, confirm_production=confirm_production, options=options
+            lab.actor,
+            found,
+            at,
+            destination,
+            series=series,
+            confirm_production=confirm_production,
+            options=_options(priority),
         )
         return self._left_to_worker(job)
 
-    def get(self, *studies: str, source: str, priority: int = 5) -> Job:
+    def get(self, *studies: str, source: str, series: Sequence[str] = (), priority: int = 5) -> Job:
         """Submit studies to be fetched into the local store, and verified.
 
         Args:
             studies: Study Instance UIDs, or accession numbers that the source knows once.
             source: id or name of the server that has them.
+            series: Series Instance UIDs of the one study, if not all of it is wanted.
             priority: 1 (first) to 9.
         """
         lab, application = self._lab, self._lab.application
         at = application.pacs.resolve(lab.actor, source)
         found = [application.queries.identify(lab.actor, at, study) for study in studies]
-        return self._left_to_worker(self._service.get(lab.actor, found, at, options=_options(priority)))
+        job = self._service.get(lab.actor, found, at, series=series, options=_options(priority))
+        return self._left_to_worker(job)
 
     def list(self, *states: JobState, kind: JobKind | None = None, limit: int = 100) -> tuple[Job, ...]:
         """Jobs, the newest first; those in some states or of a kind only, if any are named."""

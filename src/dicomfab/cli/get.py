@@ -7,7 +7,7 @@ import typer
 from dicomfab.cli import output
 from dicomfab.cli.carry_out import ATTEMPTS, Detach, Priority, finish
 from dicomfab.cli.session import actor, application
-from dicomfab.cli.transfer_options import From, ListFile, SomeStudies, wanted
+from dicomfab.cli.transfer_options import From, ListFile, Series, SomeStudies, wanted
 
 app = typer.Typer(add_completion=False)
 
@@ -17,12 +17,13 @@ def get(
     source: From,
     studies: SomeStudies = None,
     list_file: ListFile = "",
+    series: Series = None,
     detach: Detach = False,
     priority: Priority = 5,
     _trace: output.Trace = False,
     as_json: output.Json = False,
 ) -> None:
-    """Fetch studies from a PACS server into the local store (C-GET), and prove that they are whole.
+    """Fetch studies, or series of one, from a PACS server into the local store (C-GET), and prove that they are whole.
 
     The local study carries the environment of the server that it came from.
     """
@@ -35,6 +36,7 @@ def get(
         asking,
         wanted(studies, list_file, at),
         at,
+        series=series or (),
         options=Options(priority=priority, max_attempts=ATTEMPTS[detach]),
     )
     finish(job, f"get from {at.name}", detach=detach, as_json=as_json)

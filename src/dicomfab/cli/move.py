@@ -7,7 +7,7 @@ import typer
 from dicomfab.cli import output
 from dicomfab.cli.carry_out import ATTEMPTS, Detach, Priority, finish
 from dicomfab.cli.session import actor, application
-from dicomfab.cli.transfer_options import From, ListFile, SomeStudies, To, Wait, YesProduction, wanted
+from dicomfab.cli.transfer_options import From, ListFile, Series, SomeStudies, To, Wait, YesProduction, wanted
 
 app = typer.Typer(add_completion=False)
 
@@ -18,6 +18,7 @@ def move(
     destination: To,
     studies: SomeStudies = None,
     list_file: ListFile = "",
+    series: Series = None,
     yes_production: YesProduction = False,
     wait: Wait = 30.0,
     detach: Detach = False,
@@ -25,7 +26,7 @@ def move(
     _trace: output.Trace = False,
     as_json: output.Json = False,
 ) -> None:
-    """Move studies from one PACS server to another (C-MOVE), and prove that they arrived.
+    """Move studies, or series of one, from one PACS server to another (C-MOVE), and prove that they arrived.
 
     The name that the source knows the destination by comes from the route table (dicomfab pacs route). Without a route
     nothing is sent. The verdict compares the instances listed by both servers, whatever the counters say.
@@ -41,6 +42,7 @@ def move(
         wanted(studies, list_file, at),
         at,
         to,
+        series=series or (),
         confirm_production=yes_production,
         options=Options(wait, priority, ATTEMPTS[detach]),
     )

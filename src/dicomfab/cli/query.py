@@ -5,24 +5,26 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from dicomfab.cli import output
+from dicomfab.cli.carry_out import ATTEMPTS, Detach, Priority, finish
+from dicomfab.cli.exports import export_kind, write_export
 from dicomfab.cli.progress import shown
+from dicomfab.cli.query_text import document, matches_of, print_answer, print_merged, print_summary
 from dicomfab.cli.session import actor, application
-from dicomfab.model.errors import InvalidInput, LocalFailure, NotFound
+from dicomfab.model.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from dicomfab.app.build import Application
-    from dicomfab.services.query import Asked, ServerAnswer
-    from dicomfab.services.search_found import MergedFound
-    from dicomfab.services.search_match import Match
+    from dicomfab.services.query import Asked
     from dicomfab.services.search_saved import SavedSearch
     from dicomfab.services.study_filter import StudyFilter
+    from dicomfab.storage.searches import StoredAnswer
 
 app = typer.Typer(add_completion=False)
 
@@ -36,6 +38,18 @@ Key = Annotated[
         "--key",
         help="A further key, KEYWORD=VALUE or GGGG,EEEE=VALUE; without a value it is only shown. Again for more.",
     ),
+]
+ListFile = Annotated[
+    str,
+    typer.Option(
+        "--list",
+        metavar="FILE",
+        help="Look up each row of a CSV with a heading line of accession_number, patient_id, study_instance_uid, "
+        "study_date; - is standard input. Says which servers hold it.",
+    ),
+]
+KeptSearch = Annotated[
+    str, typer.Option("--search", metavar="ID", help="Show the kept results of a search that a job made; asks nobody.")
 ]
 
 
@@ -68,6 +82,10 @@ def query(
     saved: Annotated[str, typer.Option(help="Search as saved under this name; other options add to it.")] = "",
     save: Annotated[str, typer.Option(help="Save the search under this name, without results.")] = "",
     forget: Annotated[str, typer.Option(help="Remove the saved search of this name, and search nothing.")] = "",
+    list_file: ListFile = "",
+    search_id: KeptSearch = "",
+    detach: Detach = False,
+    priority: Priority = 5,
     _trace: output.Trace = False,
     as_json: output.Json = False,
 ) -> None:
@@ -76,6 +94,9 @@ def query(
     Servers answer side by side: one that is down or hangs is reported as failed and delays no other. The exit code is
     4 when any server failed, 5 when one may not be asked, 9 when one answered with a warning, and a failed server is
     never shown as an empty one. Without a patient, accession number, UID or date, no production server is asked.
+
+    --detach leaves the search to a worker: servers that fail for a reason that may pass are asked again, and the
+    results are kept for a day. --list asks for each row of a file, within the hours and the rate of each server.
     """
     from dicomfab.services.study_filter import StudyFilter
 
@@ -88,29 +109,52 @@ def query(
         patient_name, patient_id, accession, date_from, date_to, modality, description, study, date, level, series,
         instance, tuple(key or ()),
     )  # fmt: skip
+    kind = export_kind(export)
+    if list_file or search_id:
+        _alone(given, "list" if list_file else "search", saved, save, detach=detach or bool(list_file and search_id))
+    if list_file:
+        from dicomfab.cli.query_list import query_list
+
+        query_list(_servers(built, tuple(pacs or ())), list_file, export, kind, as_json=as_json)
+    if search_id:
+        kept = built.searches.get(actor(), search_id)
+        _shown(built, search_id, export, kind, merged=merged, as_json=as_json, is_new=False)
+        sys.exit(exit_code(kept.answers))
     wanted = _wanted(built, saved, given, pacs, limit)
     if save:
         built.searches.saved.save(actor(), dataclasses.replace(wanted, name=save))
-    kind = _kind(export)
-    search_id = built.searches.begin(actor(), _servers(built, wanted.servers), wanted.filter, wanted.limit)
+    servers = _servers(built, wanted.servers)
+    if detach:
+        options: dict[str, Any] = {"limit": wanted.limit, "priority": priority, "max_attempts": ATTEMPTS[True]}
+        job = built.query_jobs.submit(actor(), servers, wanted.filter, **options)
+        finish(job, "query", detach=True, as_json=as_json)
+    _search(built, wanted, servers, export, kind, merged=merged, as_json=as_json)
+
+
+def _search(
+    built: Application,
+    wanted: SavedSearch,
+    servers: list[Asked],
+    export: Path | None,
+    kind: str,
+    *,
+    merged: bool,
+    as_json: bool,
+) -> NoReturn:
+    """Ask at once, print what is said, keep nothing, and leave."""
+    search_id = built.searches.begin(actor(), servers, wanted.filter, wanted.limit)
     try:
-        answers = _asked(built, search_id, wanted, merged=merged, as_json=as_json)
-        if as_json:
-            output.print_json(_document(built, search_id, answers, merged=merged))
-        elif merged:
-            _print_merged(built, search_id, wanted.filter)
-        if not as_json:
-            _print_summary(answers, wanted.filter)
-        if export is not None:
-            _write(export, built.searches.export(actor(), search_id, kind, _view(merged=merged)))
+        _ask(built, search_id, wanted, merged=merged, as_json=as_json)
+        _shown(built, search_id, export, kind, merged=merged, as_json=as_json, is_new=True)
+        answers = built.searches.get(actor(), search_id).answers
     finally:
         built.searches.forget(actor(), search_id)
     sys.exit(exit_code(answers))
 
 
-def exit_code(answers: Iterable[ServerAnswer]) -> int:
+def exit_code(answers: Iterable[StoredAnswer]) -> int:
     """0 all answered; else the worst: 4 a server failed, 5 one may not be asked, 9 one answered with a warning."""
-    states = {str(answer.state) for answer in answers}
+    states = {answer.state for answer in answers}
     if states - {"ok", "warning", "not allowed"}:
         return 4
     if "not allowed" in states:
@@ -146,166 +190,50 @@ def _servers(built: Application, names: tuple[str, ...]) -> list[Asked]:
     return active
 
 
-def _kind(export: Path | None) -> str:
-    from dicomfab.services.search_export import KINDS
-
-    kind = export.suffix.removeprefix(".").lower() if export else "csv"
-    if kind not in KINDS:
-        raise InvalidInput(
-            f"export: {str(export)!r} is no file that results are written to",
-            field="export",
-            value=str(export),
-            cause="the end of its name says what it will hold",
-            remedy=f"give it a name that ends with {', '.join('.' + k for k in KINDS)}",
-        )
-    return kind
-
-
-def _write(path: Path, pieces: Iterator[bytes]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            file.writelines(pieces)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise LocalFailure(
-            f"the results cannot be written to {path} ({error.strerror})",
-            cause="the folder is not there or cannot be written, or the disk is full",
-            remedy="name another file, and search again",
-        ) from error
-
-
-def _asked(
-    built: Application, search_id: str, wanted: SavedSearch, *, merged: bool, as_json: bool
-) -> list[ServerAnswer]:
-    answers = []
+def _ask(built: Application, search_id: str, wanted: SavedSearch, *, merged: bool, as_json: bool) -> None:
+    """Have the servers asked, and print what each says when it says it."""
     with shown("query", quiet=as_json) as view:
         for answer in built.searches.run(actor(), search_id, cancelled=view.cancelled):
-            answers.append(answer)
             if not as_json:
-                rows = [] if merged else list(_matches(built, search_id, answer))
-                _print_answer(answer, rows, wanted.filter, wanted.limit)
-    return answers
+                kept = {one.server_id: one for one in built.searches.get(actor(), search_id).answers}
+                _print(built, search_id, kept[answer.server.id], wanted.filter, wanted.limit, merged=merged)
 
 
-def _matches(built: Application, search_id: str, answer: ServerAnswer) -> Iterator[Match]:
-    from dicomfab.services.search import View
+def _shown(
+    built: Application, search_id: str, export: Path | None, kind: str, *, merged: bool, as_json: bool, is_new: bool
+) -> None:
+    """Print what is kept, or what is still to be said of what was printed already, and export it."""
+    from dicomfab.services.search import View, filter_of
 
-    return (found.match for found in built.searches.rows(actor(), search_id, View(server=answer.server.id)))
-
-
-def _view(*, merged: bool) -> Any:
-    from dicomfab.services.search import View
-
-    return View(merged=merged)
-
-
-def _print_answer(answer: ServerAnswer, rows: list[Match], search: StudyFilter, limit: int) -> None:
-    from rich.text import Text
-
-    head = Text(f"{output.clean(answer.server.name)} ", style="bold")
-    if answer.server.environment:
-        head.append_text(output.environment_text(str(answer.server.environment)))
-    if answer.error is not None:
-        head.append(f"  {str(answer.state).upper()} after {answer.seconds:.1f} s", style="bold red")
-        output.print_styled(head)
-        print("\n".join(f"  {line}" for line in output.clean(str(answer.error)).splitlines()))
+    kept = built.searches.get(actor(), search_id)
+    wanted = filter_of(kept)
+    if as_json:
+        output.print_json(document(built, search_id, kept.answers, merged=merged))
     else:
-        more = f", the first {limit} of more: narrow the search" if answer.truncated else ""
-        head.append(f"  {_counted(answer.found, search)} in {answer.seconds:.2f} s{more}")
-        output.print_styled(head)
-    for note in filter(None, (answer.warning, *answer.notes)):
-        output.print_text(f"  Note: {note}")
-    if rows:
-        if answer.error is not None:
-            output.print_text("  What had come before; there may be more:")
-        columns = _columns(search)
-        output.print_table(
-            [heading for heading, _ in columns], [[_cell(m, column) for _, column in columns] for m in rows]
+        if not is_new:
+            for answer in kept.answers:
+                _print(built, search_id, answer, wanted, int(kept.spec["limit"]), merged=merged)
+        if merged:
+            print_merged(built, search_id, wanted)
+        print_summary(kept.answers, wanted)
+    if export is not None:
+        write_export(export, built.searches.export(actor(), search_id, kind, View(merged=merged)))
+
+
+def _print(
+    built: Application, search_id: str, answer: StoredAnswer, wanted: StudyFilter, limit: int, *, merged: bool
+) -> None:
+    print_answer(answer, [] if merged else list(matches_of(built, search_id, answer)), wanted, limit)
+
+
+def _alone(given: StudyFilter, option: str, saved: str, save: str, *, detach: bool) -> None:
+    """Refuse what would be ignored beside a list, or beside results that are kept."""
+    from dicomfab.services.study_filter import StudyFilter
+
+    if dataclasses.replace(given, level="study") != StudyFilter() or saved or save or detach:
+        raise InvalidInput(
+            f"{option}: given together with another search, or with --detach",
+            field=option,
+            cause="one of them would be ignored",
+            remedy="leave out the others; --pacs, --merged, --export and --json say whom to ask and what to show",
         )
-
-
-def _print_merged(built: Application, search_id: str, search: StudyFilter) -> None:
-    columns = [(heading, column) for heading, column in _columns(search) if heading not in ("series", "instances")]
-    rows = []
-    for found in built.searches.merged(actor(), search_id):
-        values = [_cell(found.match, column) for _, column in columns]
-        rows.append([_on(found), "DIFFERS" if found.differs else "", *values])
-    output.print_table(["on", "counts", *(heading for heading, _ in columns)], rows)
-
-
-def _on(merged: MergedFound) -> str:
-    """The servers, with the instances that each says it has."""
-    parts = []
-    for one in merged.found:
-        count = one.match.instances
-        said = "unknown" if count is None else output.counted(count, "instance")
-        parts.append(f"{one.answer.name}: {said}" if "Instances" in "".join(one.match.values) else one.answer.name)
-    return "\n".join(parts)
-
-
-def _print_summary(answers: list[ServerAnswer], search: StudyFilter) -> None:
-    found = sum(answer.found for answer in answers)
-    failed = sum(answer.error is not None for answer in answers)
-    asked = f"{_counted(found, search)} on {output.counted(len(answers), 'server')}"
-    output.print_text(asked + (f", {output.counted(failed, 'server')} FAILED" if failed else ""))
-
-
-def _counted(count: int, search: StudyFilter) -> str:
-    one = "instance" if search.query_level == "IMAGE" else str(search.query_level).lower()
-    return output.counted(count, one, {"study": "studies", "series": "series"}.get(one, ""))
-
-
-def _columns(search: StudyFilter) -> list[tuple[str, str]]:
-    """Headings and columns for a terminal: the UID last, where it may fold."""
-    from dicomfab.services.search_match import shown as shown_columns
-    from dicomfab.services.study_filter import UNIQUE
-
-    short = {"Patient ID": "id"}
-    level = search.query_level
-    columns = [(short.get(text, text.lower()), name) for name, text in shown_columns(search).items()]
-    if level == "STUDY":
-        columns.append(("study UID", UNIQUE[level]))
-    return columns
-
-
-def _cell(match: Match, column: str) -> str:
-    value = match.values[column]
-    if value is None or (not value and column.startswith("NumberOf")):
-        return "unknown"
-    return value.replace("\\", "/")
-
-
-def _document(built: Application, search_id: str, answers: list[ServerAnswer], *, merged: bool) -> dict[str, Any]:
-    plain: dict[str, Any] = {
-        "servers": [
-            {
-                "server": answer.server.id,
-                "name": answer.server.name,
-                "environment": str(answer.server.environment),
-                "state": str(answer.state),
-                "seconds": round(answer.seconds, 3),
-                "found": answer.found,
-                "truncated": answer.truncated,
-                "error": answer.error.as_dict() if answer.error else None,
-                "warning": answer.warning,
-                "notes": list(answer.notes),
-                "matches": [match.as_dict() for match in _matches(built, search_id, answer)],
-            }
-            for answer in answers
-        ]
-    }
-    if merged:
-        plain["merged"] = [
-            {
-                "values": dict(row.match.values),
-                "differs": list(row.differs),
-                "servers": [
-                    {"server": one.answer.server_id, "series": one.match.series, "instances": one.match.instances}
-                    for one in row.found
-                ],
-            }
-            for row in built.searches.merged(actor(), search_id)
-        ]
-    return plain

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from dicomfab.cli import output
 from dicomfab.cli.progress import counters_text
 from dicomfab.model.errors import Recorded
-from dicomfab.model.job import Job, JobState
+from dicomfab.model.job import Job, JobKind, JobState
 
 if TYPE_CHECKING:
     from dicomfab.services.jobs.service import JobService
@@ -36,6 +36,8 @@ def finish(job: Job, *, as_json: bool, also: Mapping[str, Any] | None = None) ->
     """
     studies = job.report.get("studies", [])
     if job.error and not studies:
+        if not as_json:
+            print_studies(job)
         raise Recorded(job.error)
     if as_json:
         found = {**studies[0], "job": job_dict(job)} if len(studies) == 1 else job_dict(job)
@@ -49,7 +51,12 @@ def finish(job: Job, *, as_json: bool, also: Mapping[str, Any] | None = None) ->
 
 
 def print_studies(job: Job) -> None:
-    """Print what a job has found out about each study that it transferred."""
+    """Print what a job has found out about each study that it transferred, or how to look at what it searched for."""
+    for server in job.report.get("servers", []):
+        more = f", the first {server['found']} of more" if server["truncated"] else f", {server['found']} found"
+        output.print_text(f"{server['name']}: {server['state']}{'' if server['error'] else more}")
+    if job.kind is JobKind.QUERY and job.started_at is not None:
+        output.print_text(f"Look at the results: dicomfab query --search {job.request['search']}")
     for study in job.report.get("studies", []):
         if study["operation"] == "verify":
             from dicomfab.cli.verification_text import print_verification
@@ -91,6 +98,7 @@ def job_dict(job: Job, service: JobService | None = None) -> dict[str, Any]:
         "started_at": job.started_at.isoformat() if job.started_at else None,
         "ended_at": job.ended_at.isoformat() if job.ended_at else None,
         "error": dict(job.error) or None,
+        **({"search": job.request["search"]} if job.kind is JobKind.QUERY else {}),
         **job.report,
     }
     if service is not None:
@@ -107,6 +115,8 @@ def _print(report: Mapping[str, Any]) -> None:
     rate = f"{report['instances'] / seconds:.0f} instances/s" if seconds > 0 else ""
     output.print_text(f"{report['operation']}: {report['source']} -> {report['destination']}")
     output.print_text(f"  study      {report['study_instance_uid']}")
+    if report.get("series_instance_uid"):
+        output.print_text(f"  series     {report['series_instance_uid']}")
     output.print_text(f"  instances  {report['instances']}, accepted by the peer {accepted}, {seconds:.1f} s, {rate}")
     if report["suboperations"] is not None:
         output.print_text(f"  counters   {counters_text(report['suboperations'])}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -23,7 +24,7 @@ app = typer.Typer(
     help="Schedules: jobs made at certain times; add, list, pause, resume, remove, run.",
 )
 add = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Add a schedule of send, move, get or fabricate jobs."
+    add_completion=False, no_args_is_help=True, help="Add a schedule of send, move, get, fabricate or query jobs."
 )
 app.add_typer(add, name="add")
 
@@ -145,6 +146,29 @@ def add_fabricate(
     found = application().recipes.load(actor(), recipe).recipe if recipe else RecipeFile(series=tuple(kind or ()))
     parameters = {"recipe": found.text(), "count": count, "priority": priority}
     _add(JobKind.FABRICATE, parameters, cron, time_zone, title, as_json=as_json)
+
+
+@add.command("query")
+def add_query(
+    saved: Annotated[str, typer.Argument(help="Name of a saved search (dicomfab query ... --save NAME).")],
+    cron: Cron,
+    time_zone: TimeZone = "",
+    title: Title = "",
+    priority: Priority = 5,
+    as_json: output.Json = False,
+) -> None:
+    """Make a saved search again and again, as it is saved now; 'today' in it is the day on which it is made."""
+    built, asking = application(), actor()
+    search = built.searches.saved.load(asking, saved)
+    named = built.searches.targets(asking, search.servers)
+    servers = named or [server for server in built.pacs.servers(asking) if server.is_active]
+    parameters = {
+        "servers": [server.id for server in servers],
+        "filter": {**dataclasses.asdict(search.filter), "keys": list(search.filter.keys)},
+        "limit": search.limit,
+        "priority": priority,
+    }
+    _add(JobKind.QUERY, parameters, cron, time_zone, title, as_json=as_json)
 
 
 def _add(kind: JobKind, parameters: Mapping[str, Any], cron: str, time_zone: str, title: str, *, as_json: bool) -> None:

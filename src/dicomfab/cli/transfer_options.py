@@ -26,6 +26,10 @@ ListFile: TypeAlias = Annotated[
         "input. An outcome for each row; a row that fits several studies is held back.",
     ),
 ]
+Series: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--series", help="Only this series of the one study, by its Series Instance UID; again for more."),
+]
 From: TypeAlias = Annotated[str, typer.Option("--from", help="Id or name of the server that holds the study.")]
 To: TypeAlias = Annotated[str, typer.Option("--to", help="Id or name of the server to send to.")]
 YesProduction: TypeAlias = Annotated[

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pydicom import Dataset
 
 from dicomfab.archive.archive import Archive
-from dicomfab.archive.records import StudySummary
+from dicomfab.archive.records import StoredInstance, StudySummary
 from dicomfab.model.errors import Conflict, DicomFabError, NotFound, TranscodingFailed
 from dicomfab.model.query import Level, QueryModel
 from dicomfab.model.values import Environment
@@ -41,7 +41,7 @@ class IdentifierCheck:
     is_in_lab: Callable[[PacsServer], bool]
     is_fabricated: Callable[[str], bool]
 
-    def __call__(self, study: StudySummary, destination: PacsServer) -> str:
+    def __call__(self, study: StudySummary, instances: Sequence[StoredInstance], destination: PacsServer) -> str:
         """Refuse to send a fabricated study where its identifiers are somebody else's.
 
         Returns:
@@ -53,7 +53,7 @@ class IdentifierCheck:
                 asked.
             PeerError: the same, for a reason that may pass.
         """
-        if self.is_in_lab(destination) or not self._is_marked(study.study_instance_uid):
+        if self.is_in_lab(destination) or not _is_marked(instances):
             return ""
         sent = {"PatientID": study.patient_id, "AccessionNumber": study.accession_number}
         try:
@@ -63,17 +63,6 @@ class IdentifierCheck:
         if taken:
             raise _clash(destination, taken[0])
         return ""
-
-    def _is_marked(self, study_instance_uid: str) -> bool:
-        """Whether any series of a local study carries our mark."""
-        firsts = {one.series_instance_uid: one.file for one in reversed(self.local.instances(study_instance_uid))}
-        for file in firsts.values():
-            try:
-                if marks_of(file).is_marked:
-                    return True
-            except (TranscodingFailed, OSError):  # it will not be sent either, and that will be said
-                continue
-        return False
 
     def _is_anothers(self, keyword: str, value: str, destination: PacsServer) -> bool:
         identifier = Dataset()
@@ -96,6 +85,18 @@ class IdentifierCheck:
         except NotFound:
             known = False
         return known or self.is_fabricated(study_instance_uid)
+
+
+def _is_marked(instances: Sequence[StoredInstance]) -> bool:
+    """Whether any series of a study carries our mark, by its first instance."""
+    firsts = {one.series_instance_uid: one for one in reversed(instances)}
+    for one in firsts.values():
+        try:
+            if marks_of(one.file).is_marked:
+                return True
+        except (TranscodingFailed, OSError):  # it will not be sent either, and that will be said
+            continue
+    return False
 
 
 def _clash(destination: PacsServer, keyword: str) -> Conflict:

@@ -413,8 +413,10 @@ def _stopped(server: PacsServer) -> ServerAnswer:
     return ServerAnswer(server, error=error)
 
 
-def instances_held(find: Find, server: PacsServer, study_instance_uid: str) -> frozenset[str]:
-    """The SOP instance UIDs of one study on one server, series by series (PS3.4 C.4.1.2.1).
+def instances_held(
+    find: Find, server: PacsServer, study_instance_uid: str, series_instance_uid: str = ""
+) -> frozenset[str]:
+    """The SOP instance UIDs of one study, or of one series of it, on one server, series by series (PS3.4 C.4.1.2.1).
 
     Raises:
         Conflict: C-FIND is switched off for this server.
@@ -422,11 +424,12 @@ def instances_held(find: Find, server: PacsServer, study_instance_uid: str) -> f
     """
     peer: Peer = peer_for(server, Capability.FIND)
     held: set[str] = set()
-    for series in _series_of(find, server, study_instance_uid):
+    series_uids = [series_instance_uid] if series_instance_uid else _series_of(find, server, study_instance_uid)
+    for series_uid in series_uids:
         identifier = Dataset()
         identifier.QueryRetrieveLevel = str(Level.IMAGE)
         identifier.StudyInstanceUID = study_instance_uid
-        identifier.SeriesInstanceUID = series.SeriesInstanceUID
+        identifier.SeriesInstanceUID = series_uid
         identifier.SOPInstanceUID = ""
         held.update(
             str(match.SOPInstanceUID)
@@ -450,10 +453,11 @@ def sop_classes_held(find: Find, server: PacsServer, study_instance_uid: str) ->
     return frozenset(classes)
 
 
-def _series_of(find: Find, server: PacsServer, study_instance_uid: str) -> Iterable[Dataset]:
+def _series_of(find: Find, server: PacsServer, study_instance_uid: str) -> list[str]:
     study = uid(study_instance_uid, field="study_instance_uid")
     identifier = StudyFilter(level="series", study_instance_uid=study).identifier()
-    return list(find(peer_for(server, Capability.FIND), QueryModel.STUDY_ROOT, identifier))
+    found = find(peer_for(server, Capability.FIND), QueryModel.STUDY_ROOT, identifier)
+    return [str(series.SeriesInstanceUID) for series in found]
 
 
 def _literal(reference: str, field_name: str) -> str:

@@ -103,8 +103,17 @@ class SearchService:
             found.setdefault(server.id, server)
         return list(found.values())
 
-    def begin(self, actor: Actor, servers: Sequence[Asked], search: StudyFilter, limit: int) -> str:
+    def begin(
+        self, actor: Actor, servers: Sequence[Asked], search: StudyFilter, limit: int, search_id: str = ""
+    ) -> str:
         """Note a search; :meth:`run` makes it. What is older than a day is removed.
+
+        Args:
+            actor: who asks.
+            servers: whom to ask.
+            search: what for.
+            limit: matches per server.
+            search_id: the id that it was promised, if one was.
 
         Returns:
             The id under which its results are read.
@@ -119,7 +128,7 @@ class SearchService:
         numeric = frozenset(filter(search_keys.is_numeric, columns))
         waiting = [StoredAnswer(n, s.id, s.name, str(s.environment)) for n, s in enumerate(servers)]
         spec = {"filter": asdict(search), "limit": limit, "at": _now().isoformat(timespec="seconds")}
-        return self.store.create(actor.name, spec, columns, numeric, waiting)
+        return self.store.create(actor.name, spec, columns, numeric, waiting, search_id)
 
     def run(self, actor: Actor, search_id: str, *, cancelled: Cancelled = never) -> Iterator[ServerAnswer]:
         """Ask the servers, keep what they say, and yield each answer without its matches.
@@ -131,20 +140,38 @@ class SearchService:
             LocalFailure: the results cannot be kept.
         """
         search = self.get(actor, search_id)
-        if not self.store.claim(search_id):
-            return
+        if self.store.claim(search_id):
+            yield from self._ask(actor, search, self.targets(actor, [a.server_id for a in search.answers]), cancelled)
+
+    def ask_again(
+        self, actor: Actor, search_id: str, servers: Sequence[Asked], *, cancelled: Cancelled = never
+    ) -> Iterator[ServerAnswer]:
+        """Ask some servers of a search, whatever they said before; what the others said stays.
+
+        Raises:
+            NotFound: no such search of this actor, or not any more.
+            InvalidInput: as :meth:`dicomfab.services.query.QueryService.search`.
+            LocalFailure: the results cannot be kept.
+        """
+        search = self.get(actor, search_id)
+        places = {answer.server_id: answer.place for answer in search.answers}
+        self.store.reopen(search, [places[server.id] for server in servers])
+        yield from self._ask(actor, search, servers, cancelled)
+
+    def _ask(
+        self, actor: Actor, search: StoredSearch, servers: Sequence[Asked], cancelled: Cancelled
+    ) -> Iterator[ServerAnswer]:
         places = {answer.server_id: answer for answer in search.answers}
 
         def keep(server: PacsServer, matches: Sequence[Match]) -> None:
             rows = [(match.key, [match.values[column] for column in search.columns]) for match in matches]
             self.store.keep(search, places[server.id].place, str(server.environment), rows)
 
-        servers = self.targets(actor, [answer.server_id for answer in search.answers])
         wanted, limit = filter_of(search), int(search.spec["limit"])
         try:
             found = self.queries.search(actor, servers, wanted, limit=limit, cancelled=cancelled, keep=keep)
             for answer in found:
-                self.store.answered(search_id, _stored(answer, places[answer.server.id]))
+                self.store.answered(search.id, _stored(answer, places[answer.server.id]))
                 yield answer
         finally:
             self.store.finish(search)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
-
-from pydicom import Dataset
 
 from dicomfab.access.policy import Action, require
 from dicomfab.archive.archive import Archive
 from dicomfab.archive.receive import ArchiveReceiver
 from dicomfab.archive.records import StoredInstance, StudySummary
-from dicomfab.dimse.messages import Response, Suboperations
+from dicomfab.dimse.messages import Response
 from dicomfab.dimse.peer import Peer
 from dicomfab.dimse.scu.store import StoreOutcome
 from dicomfab.dimse.sop_classes import storage_sop_classes
-from dicomfab.dimse.status import CANCEL
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import (
     ConfirmationRequired,
@@ -27,15 +24,37 @@ from dicomfab.model.errors import (
     PeerError,
     StatusFailure,
 )
-from dicomfab.model.query import Level, QueryModel
-from dicomfab.model.values import Environment, uid
+from dicomfab.model.query import QueryModel
+from dicomfab.model.values import Environment
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.peers import peer_for
-from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, never
+from dicomfab.services.progress import Progress
 from dicomfab.services.query import Find, instances_held, sop_classes_held
 from dicomfab.services.receiving import Arrival, ReceivingService, lacks_get
-from dicomfab.services.verification import DEFAULT_WAIT_S, Listing, Verdict, doubted, held_before, verify
+from dicomfab.services.transfer_reports import (
+    Earlier,
+    FailedInstance,
+    Part,
+    TransferReport,
+    Watch,
+    retrieve_report,
+    with_kept,
+)
+from dicomfab.services.verification import Listing, doubted, held_before, verify
+
+__all__ = [
+    "Earlier",
+    "FailedInstance",
+    "Get",
+    "Move",
+    "Part",
+    "Store",
+    "TransferReport",
+    "TransferService",
+    "Watch",
+    "may_write",
+]
 
 #: See the functions of the same names in :mod:`dicomfab.dimse.scu`.
 Store = Callable[..., Iterator[StoreOutcome]]
@@ -44,95 +63,6 @@ Get = Callable[..., Iterator[Response]]
 
 #: Some sources answer a C-MOVE before they have sent everything.
 _ARRIVAL_WAIT_S: Final = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class FailedInstance:
-    """An instance that the peer did not take, and why."""
-
-    sop_instance_uid: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class TransferReport:
-    """What was asked, what the peer said and what was found afterwards.
-
-    Args:
-        operation: ``C-STORE``, ``C-MOVE`` or ``C-GET``.
-        study_instance_uid: the study.
-        source: name of where it came from.
-        destination: name of where it went.
-        instances: how many instances the transfer is about.
-        accepted: how many the peer said that it took (completed plus warning); ``None`` if it did not say.
-        failed: instances refused, with reasons, as far as the peer named them.
-        resent: instances sent a second time because no response came to the first.
-        transcoded: transfer syntax UID -> how many instances were converted to it for the destination, which does not
-            take their own; the decoded pixels are the same.
-        suboperations: the final counters of C-MOVE and C-GET.
-        verdict: verified, mismatch or unverified.
-        seconds: transfer time without verification.
-        size_bytes: sent, for C-STORE.
-        cancelled: stopped on request before the end.
-        error: what broke the transfer off half-way; what came before it is counted and verified all the same.
-        detour: why a C-MOVE to our own Storage SCP was used where a C-GET was asked for; blank if it was not.
-        identifiers: why fabricated identifiers could not be checked at the destination; blank if they could.
-    """
-
-    operation: str
-    study_instance_uid: str
-    source: str
-    destination: str
-    instances: int
-    accepted: int | None
-    failed: tuple[FailedInstance, ...]
-    resent: int
-    suboperations: Suboperations | None
-    verdict: Verdict
-    seconds: float
-    size_bytes: int | None = None
-    cancelled: bool = False
-    error: DicomFabError | None = None
-    transcoded: Mapping[str, int] = field(default_factory=dict)
-    detour: str = ""
-    identifiers: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """How a caller follows and limits a transfer.
-
-    Args:
-        on_progress: told after every response.
-        cancelled: asked before every instance or after every response.
-        verify_wait_s: how long the destination may take to list what it received.
-        on_start: told of the instances that are sent, in order, before the first of them is.
-        on_outcome: told of every instance that was answered for.
-        comes_again: whoever sends tries again later: what the destination refuses for a reason that may pass (its
-            disk is full) ends the sending with that error instead of counting as refused.
-    """
-
-    on_progress: OnProgress = ignore
-    cancelled: Cancelled = never
-    verify_wait_s: float = DEFAULT_WAIT_S
-    on_start: Callable[[Sequence[StoredInstance]], None] = lambda _instances: None
-    on_outcome: Callable[[StoreOutcome], None] = lambda _outcome: None
-    comes_again: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """What attempts before this one did of a study.
-
-    Args:
-        accepted: SOP instance UIDs that the peer took.
-        failed: those that it refused, with its reasons.
-        resent: instances that were sent more than once.
-    """
-
-    accepted: frozenset[str] = frozenset()
-    failed: Mapping[str, str] = field(default_factory=dict)
-    resent: int = 0
 
 
 @dataclass(slots=True)
@@ -150,7 +80,7 @@ class TransferService:
     move_scu: Move
     get_scu: Get
     receiving: ReceivingService | None = None
-    check_identifiers: Callable[[StudySummary, PacsServer], str] = lambda _study, _destination: ""
+    check_identifiers: Callable[[StudySummary, Sequence[StoredInstance], PacsServer], str] = lambda *_: ""
 
     def send(
         self,
@@ -187,11 +117,12 @@ class TransferService:
         require(actor, Action.EXPORT, study.summary.environment)
         may_write(actor, destination, confirm_production)
         peer = peer_for(destination, Capability.STORE)
-        identifiers = self.check_identifiers(study.summary, destination)
         instances = self.local.instances(study_instance_uid)
+        identifiers = self.check_identifiers(study.summary, instances, destination)
         expected = frozenset(i.identity.sop_instance_uid for i in instances)
         done = earlier or Earlier()
-        to_send = [i for i in instances if i.identity.sop_instance_uid not in done.accepted | done.failed.keys()]
+        dealt_with = done.accepted | done.failed.keys()
+        to_send = [i for i in instances if i.identity.sop_instance_uid not in dealt_with]
         listing = self._listing(destination, study_instance_uid)
         before = held_before(listing) if earlier is None else None
         start = time.perf_counter()
@@ -265,9 +196,10 @@ class TransferService:
         move_destination: str,
         *,
         confirm_production: bool = False,
+        series_instance_uid: str = "",
         watch: Watch | None = None,
     ) -> TransferReport:
-        """Have the source send a study to the destination, then compare both sides (PS3.4 C.4.2).
+        """Have the source send a study, or one series of it, to the destination, then compare both sides (PS3.4 C.4.2).
 
         Args:
             actor: needs STORE in the environments of both ends.
@@ -276,6 +208,7 @@ class TransferService:
             destination: where it shall go.
             move_destination: the route's AE title, as the source knows it.
             confirm_production: an explicit yes, for a destination in production.
+            series_instance_uid: the series; blank for the whole study.
             watch: progress, cancel, wait.
 
         Raises:
@@ -289,12 +222,13 @@ class TransferService:
         require(actor, Action.STORE, source.environment)
         may_write(actor, destination, confirm_production)
         peer = peer_for(source, Capability.MOVE)
-        expected = self._held_by_source(source, study_instance_uid)
+        part = Part(study_instance_uid, series_instance_uid).checked()
+        expected = self._held_by_source(source, part)
         listing = self._listing(destination, study_instance_uid)
         before = held_before(listing)
         start = time.perf_counter()
         responses = self.move_scu(
-            peer, QueryModel.STUDY_ROOT, _study(study_instance_uid), move_destination, cancelled=watch.cancelled
+            peer, QueryModel.STUDY_ROOT, part.identifier(), move_destination, cancelled=watch.cancelled
         )
         final, error = _follow(responses, "moving", len(expected), watch)
         seconds = time.perf_counter() - start
@@ -307,12 +241,18 @@ class TransferService:
             stopped=watch.cancelled,
         )
         ends = (source.name, destination.name)
-        return _retrieve_report("C-MOVE", study_instance_uid, ends, len(expected), final, error, verdict, seconds)
+        return retrieve_report("C-MOVE", part, ends, len(expected), final, error, verdict, seconds)
 
     def get(
-        self, actor: Actor, study_instance_uid: str, source: PacsServer, *, watch: Watch | None = None
+        self,
+        actor: Actor,
+        study_instance_uid: str,
+        source: PacsServer,
+        *,
+        series_instance_uid: str = "",
+        watch: Watch | None = None,
     ) -> TransferReport:
-        """Fetch a study into the local store over one association (PS3.4 C.4.3).
+        """Fetch a study, or one series of it, into the local store over one association (PS3.4 C.4.3).
 
         A source that cannot C-GET is asked by C-MOVE to send it to our own Storage SCP instead, and the report says so.
         The local study carries the environment of the source from then on.
@@ -328,57 +268,53 @@ class TransferService:
         """
         watch = watch or Watch()
         require(actor, Action.RETRIEVE, source.environment)
+        part = Part(study_instance_uid, series_instance_uid).checked()
         receiving = self.receiving if source.can(Capability.MOVE) else None
         why = f"C-GET is disabled for {source.name}."
         if receiving is None or source.can(Capability.GET):
             try:
-                return self._get(study_instance_uid, source, watch)
+                return self._get(part, source, watch)
             except PeerError as error:
                 if receiving is None or not lacks_get(error):
                     raise
                 why = error.what
         with receiving.arrival(actor, source, watch.cancelled) as arrival:
-            return self._get_by_move(study_instance_uid, source, watch, arrival, why)
+            return self._get_by_move(part, source, watch, arrival, why)
 
-    def _get(self, study_instance_uid: str, source: PacsServer, watch: Watch) -> TransferReport:
+    def _get(self, part: Part, source: PacsServer, watch: Watch) -> TransferReport:
         peer = peer_for(source, Capability.GET)
-        expected = self._held_by_source(source, study_instance_uid)
-        classes = [*sop_classes_held(self.find, source, study_instance_uid), *storage_sop_classes()]
-        listing = self._local_listing(study_instance_uid)
+        expected = self._held_by_source(source, part)
+        classes = [*sop_classes_held(self.find, source, part.study_instance_uid), *storage_sop_classes()]
+        listing = self._local_listing(part.study_instance_uid)
         before = held_before(listing)
-        receiver = ArchiveReceiver(self.local, source.environment)
+        sink = ArchiveReceiver(self.local, source.environment)
         start = time.perf_counter()
-
-        def stopped() -> bool:
-            return receiver.full is not None or watch.cancelled()
-
+        root, wanted = QueryModel.STUDY_ROOT, part.identifier()
         responses = self.get_scu(
-            peer, QueryModel.STUDY_ROOT, _study(study_instance_uid), classes, receiver, cancelled=stopped
+            peer, root, wanted, classes, sink, cancelled=lambda: bool(sink.full) or watch.cancelled()
         )
         try:
             final, error = _follow(responses, "getting", len(expected), watch)
         except PeerError:
-            if receiver.full is None:
+            if sink.full is None:
                 raise
-        if receiver.full is not None:
-            raise receiver.full
+        if sink.full is not None:
+            raise sink.full
         seconds = time.perf_counter() - start
         verdict = verify(expected, before, listing, wait_s=0.0, on_progress=watch.on_progress, stopped=watch.cancelled)
         ends = (source.name, "local store")
-        report = _retrieve_report("C-GET", study_instance_uid, ends, len(expected), final, error, verdict, seconds)
-        return _with_kept(report, receiver.kept)
+        report = retrieve_report("C-GET", part, ends, len(expected), final, error, verdict, seconds)
+        return with_kept(report, sink.kept)
 
-    def _get_by_move(
-        self, study_instance_uid: str, source: PacsServer, watch: Watch, arrival: Arrival, why: str
-    ) -> TransferReport:
-        """Have the source send the study to our own Storage SCP (PS3.4 C.4.2)."""
+    def _get_by_move(self, part: Part, source: PacsServer, watch: Watch, arrival: Arrival, why: str) -> TransferReport:
+        """Have the source send it to our own Storage SCP (PS3.4 C.4.2)."""
         peer = peer_for(source, Capability.MOVE)
-        expected = self._held_by_source(source, study_instance_uid)
-        listing = self._local_listing(study_instance_uid)
+        expected = self._held_by_source(source, part)
+        listing = self._local_listing(part.study_instance_uid)
         before = held_before(listing)
         start = time.perf_counter()
         responses = self.move_scu(
-            peer, QueryModel.STUDY_ROOT, _study(study_instance_uid), arrival.ae_title, cancelled=watch.cancelled
+            peer, QueryModel.STUDY_ROOT, part.identifier(), arrival.ae_title, cancelled=watch.cancelled
         )
         try:
             final, error = _follow(responses, "getting", len(expected), watch)
@@ -395,8 +331,8 @@ class TransferService:
             stopped=watch.cancelled,
         )
         ends = (source.name, "local store")
-        report = _retrieve_report("C-MOVE", study_instance_uid, ends, len(expected), final, error, verdict, seconds)
-        return replace(_with_kept(report, arrival.kept()), detour=why)
+        report = retrieve_report("C-MOVE", part, ends, len(expected), final, error, verdict, seconds)
+        return replace(with_kept(report, arrival.kept()), detour=why)
 
     def _listing(self, server: PacsServer, study_instance_uid: str) -> Listing:
         return lambda: instances_held(self.find, server, study_instance_uid)
@@ -407,13 +343,13 @@ class TransferService:
 
         return held
 
-    def _held_by_source(self, source: PacsServer, study_instance_uid: str) -> frozenset[str]:
-        held = instances_held(self.find, source, uid(study_instance_uid, field="study"))
+    def _held_by_source(self, source: PacsServer, part: Part) -> frozenset[str]:
+        held = instances_held(self.find, source, part.study_instance_uid, part.series_instance_uid)
         if not held:
             raise NotFound(
-                f"{source.name} holds no study {study_instance_uid}.",
-                cause="the study is on another server, or the UID is not complete",
-                remedy=f"look for it: dicomfab query --pacs {source.id} --study {study_instance_uid}",
+                f"{source.name} holds no {part}.",
+                cause="it is on another server, or the UID is not complete",
+                remedy=f"look for it: dicomfab query --pacs {source.id} --study {part.study_instance_uid}",
             )
         return held
 
@@ -432,13 +368,6 @@ def may_write(actor: Actor, destination: PacsServer, confirmed: bool) -> None:
             cause="writing to production wants an explicit yes each time",
             remedy="if you mean it, say so: --yes-production on the command line, the check box on the page",
         )
-
-
-def _study(study_instance_uid: str) -> Dataset:
-    identifier = Dataset()
-    identifier.QueryRetrieveLevel = str(Level.STUDY)
-    identifier.StudyInstanceUID = study_instance_uid
-    return identifier
 
 
 def _follow(
@@ -462,39 +391,6 @@ def _follow(
     return last, None
 
 
-def _with_kept(report: TransferReport, kept: Sequence[str]) -> TransferReport:
-    """The report, when of some instances the local store kept what it had."""
-    failed = tuple(FailedInstance(u, "the local store kept its own, which has other content") for u in kept)
-    return replace(report, failed=report.failed + failed, verdict=doubted(report.verdict, len(failed)))
-
-
 def _all_delivered(final: Response, expected: int) -> bool:
     delivered = final.suboperations.delivered
     return delivered is None or delivered >= expected
-
-
-def _retrieve_report(
-    operation: str,
-    study_instance_uid: str,
-    ends: tuple[str, str],
-    expected: int,
-    final: Response,
-    error: PeerError | None,
-    verdict: Verdict,
-    seconds: float,
-) -> TransferReport:
-    return TransferReport(
-        operation=operation,
-        study_instance_uid=study_instance_uid,
-        source=ends[0],
-        destination=ends[1],
-        instances=expected,
-        accepted=final.suboperations.delivered,
-        failed=tuple(FailedInstance(u, "named by the source as failed") for u in final.failed_sop_instance_uids),
-        resent=0,
-        suboperations=final.suboperations,
-        verdict=doubted(verdict, final.suboperations.failed or 0),
-        seconds=seconds,
-        cancelled=final.status == CANCEL,
-        error=error,
-    )

@@ -27,6 +27,7 @@ _UNITS: Final = {
     JobKind.MOVE: ("study", "studies"),
     JobKind.GET: ("study", "studies"),
     JobKind.VERIFY: ("study", "studies"),
+    JobKind.QUERY: ("server", "servers"),
 }
 # What a worker notes of an item that takes long, such as a study that is fabricated or moved.
 _WITHIN_ITEM: Final = re.compile(r"(?P<what>.+): (?P<done>\d+)(?: of (?P<total>\d+))? instances")

@@ -27,6 +27,6 @@ def test_one_series_is_fetched_and_named(dicomfab: Any, tmp_path: Path) -> None:
         assert f"series     {series[0]}" in done.out
         assert dicomfab("get", study, "--series", "1.2.3", "--from", "away").code == 3
         assert dicomfab("get", study, "1.2.3", "--series", series[0], "--from", "away").code == 2
-    held = json.loads(dicomfab("study", "show", study, "--json").out)
-    assert [one["series_instance_uid"] for one in held["series"]] == [series[0]]
+    held = dicomfab("study", "show", study, "--json").out
+    assert [one in held for one in series] == [True, False]
     archive.close()

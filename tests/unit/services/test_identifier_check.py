@@ -145,8 +145,8 @@ def test_a_server_that_ignores_the_key_is_read_by_what_it_says(site: Hospital) -
     study = site.make()
     summary = site.local.study(study).summary
     check = IdentifierCheck(site.local, find, lambda _server: False, lambda _uid: False)
-    assert check(summary, site.server("FEW", _Ignoring(5))) == ""
-    assert "1000 studies or more" in check(summary, site.server("MANY", _Ignoring(1001)))
+    assert check(summary, site.local.instances(study), site.server("FEW", _Ignoring(5))) == ""
+    assert "1000 studies or more" in check(summary, site.local.instances(study), site.server("MANY", _Ignoring(1001)))
 
 
 def test_a_job_goes_on_with_the_studies_that_may_be_sent(site: Hospital, tmp_path: Path) -> None:
@@ -175,4 +175,4 @@ def test_orthanc_is_asked(site: Hospital, tmp_path: Path) -> None:
         check = IdentifierCheck(site.local, find, lambda _server: False, lambda _uid: False)
         resolved = site.make(replace(CARDS, seed=8, patient=None, accession_number=summary.accession_number))
         with pytest.raises(Conflict, match="accession number"):
-            check(site.local.study(resolved).summary, pacs)
+            check(site.local.study(resolved).summary, site.local.instances(resolved), pacs)

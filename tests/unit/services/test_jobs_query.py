@@ -10,7 +10,9 @@ from dicomfab.model.actor import Actor, Role
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.job import ItemState, Job, JobEvent, JobKind, JobState
 from dicomfab.registry.server import PacsServer
+from dicomfab.services.jobs.outcomes import outcome_rows
 from dicomfab.services.jobs.query import QueryExecutor, query_job
+from dicomfab.services.jobs.run import JobRun
 from dicomfab.services.pacs import PacsService
 from dicomfab.services.query import Asked
 from dicomfab.services.search import SearchService
@@ -214,3 +216,23 @@ def test_many_matches_are_asked_again_without_being_there_twice(desk: Desk) -> N
     [answer] = desk.searches.ask_again(ADMIN, search.id, [one])
     assert (answer.found, len(desk.found(job))) == (2100, 2100)
     assert sum(1 for _ in desk.searches.merged(ADMIN, search.id)) == 2100
+
+
+def test_a_worker_that_is_lost_half_way_leaves_nothing_twice(desk: Desk) -> None:
+    (_, one), (_, two) = desk.holding("ONE", "1.1"), desk.holding("TWO", "1.2")
+    job_id = desk.ask([one, two])
+    taken = desk.office.queue.claim("lost", store_id=STORE, limit=lambda _: 2, only=job_id)
+    assert taken is not None
+    run = JobRun(*taken, desk.office.queue, desk.office.ledger)
+    search = taken[0].request["search"]
+    desk.searches.begin(ADMIN, [one, two], DOE, 500, search)
+    run.note([], begin=[item.number for item in run.open_items()])
+    answers = desk.searches.run(ADMIN, search)
+    next(answers)  # and here the process ends
+    desk.office.pass_s(60)
+    assert desk.office.run(job_id).state is JobState.SUCCEEDED
+    job = desk.office.checked(job_id)
+    assert (job.counts.done, job.counts.resent) == (2, 2)
+    assert desk.found(job) == [("one", "1.1"), ("two", "1.2")]
+    assert "2 found" not in outcome_rows(desk.office.items(job_id))
+    assert outcome_rows(desk.office.items(job_id)).count("1 found") == 2

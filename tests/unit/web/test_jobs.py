@@ -16,6 +16,7 @@ from dicomfab.model.actor import Actor, Role
 from dicomfab.model.errors import PeerError
 from dicomfab.model.job import ItemOutcome, ItemState, Job, JobEvent, JobKind, JobState, NewItem, NewJob
 from dicomfab.services.jobs.run import Result
+from dicomfab.services.study_filter import StudyFilter
 from dicomfab.storage.job_queue import Claim
 from dicomfab.storage.jobs import JobRepository
 from dicomfab.storage.tables import job
@@ -227,6 +228,18 @@ def test_a_verification_shows_what_differs(browser: Browser, application: Applic
     page = browser.get(f"/jobs/{number}").text
     for said in ("PatientID", "SYN1", "not there", "and 2 more differences", "differ in 1 instances", "a coercion"):
         assert said in page, said
+
+
+def test_a_query_job_leads_to_its_results(browser: Browser, application: Application, servers: tuple[str, str]) -> None:
+    asked = [application.pacs.get(ACTOR, server) for server in servers]
+    number = application.query_jobs.submit(ACTOR, asked, StudyFilter(patient_id="SYN1")).id
+    assert "/query?search=" not in browser.get(f"/jobs/{number}").text
+    assert application.worker.run_one(number)
+    page = browser.get(f"/jobs/{number}").text
+    assert "2 servers" in page
+    [address] = re.findall(r'href="(/query\?search=[^"]+)"', page)
+    results = browser.get(address).text
+    assert ("Alpha" in results, "failed" in results, "SYN1" in page) == (True, True, False)
 
 
 def _report(study: str, *, missing: int = 0) -> dict[str, object]:

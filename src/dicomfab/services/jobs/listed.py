@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from dicomfab.model.errors import NotFound
 from dicomfab.model.job import ItemOutcome, ItemState, JobItem
 from dicomfab.model.query import QueryModel
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
-from dicomfab.services.jobs.run import JobRun
 from dicomfab.services.peers import peer_for
 from dicomfab.services.query import Find
 from dicomfab.services.study_list import ListedStudy
+from dicomfab.services.transfer_reports import Part
 
+#: Between the UIDs of a study and of a series, in the key of an item.
+SEPARATOR: Final = "/"
 _CANDIDATES: Final = 20
 _LOOK_S: Final = 0.2
 _SHOWN: Final = ("StudyInstanceUID", "StudyDate", "ModalitiesInStudy", "StudyDescription", "AccessionNumber")
@@ -36,30 +38,31 @@ class Later(Exception):
         self.why = why
 
 
-def study_of(item: JobItem, find: Find, source: PacsServer) -> str | ItemOutcome:
-    """The study that an item means.
+def part_of(item: JobItem, find: Find, source: PacsServer) -> Part | ItemOutcome:
+    """What an item means.
 
     Args:
-        item: with a row of a list as its request; else its key is the study.
+        item: with a row of a list as its request; else its key is the study, or ``study/series``.
         find: C-FIND.
         source: the server that is asked.
 
     Returns:
-        Its UID; or how the item ends: failed since the server knows no such study, or held since it knows several.
+        A study or a series; or how the item ends: failed since the server knows no such study, or held since it knows
+        several.
 
     Raises:
         PeerError: the server could not be asked.
     """
     if not item.request:
-        return item.key
+        return Part(*item.key.split(SEPARATOR, 1))
     row = ListedStudy.of(dict(item.request))
     if row.study_instance_uid:
-        return row.study_instance_uid
+        return Part(row.study_instance_uid)
     identifier = row.filter().identifier()
     matches = find(peer_for(source, Capability.FIND), QueryModel.STUDY_ROOT, identifier, limit=_CANDIDATES)
     found = {str(match.StudyInstanceUID): match for match in matches if match.get("StudyInstanceUID")}
     if len(found) == 1:
-        return next(iter(found))
+        return Part(next(iter(found)))
     if not found:
         error = NotFound(
             f"{source.name} knows no study as in {item.label}.",
@@ -69,6 +72,14 @@ def study_of(item: JobItem, find: Find, source: PacsServer) -> str | ItemOutcome
         return ItemOutcome(item.number, ItemState.FAILED, detail={"error": error.as_dict()})
     candidates = [{keyword: _text(match.get(keyword)) for keyword in _SHOWN} for match in found.values()]
     return ItemOutcome(item.number, ItemState.HELD, detail={"candidates": candidates})
+
+
+class Stoppable(Protocol):
+    """Work that can be stopped, such as a :class:`~dicomfab.services.jobs.run.JobRun`."""
+
+    @property
+    def stopped(self) -> Callable[[], bool]:
+        """Whether to stop before the next item."""
 
 
 class Pace:
@@ -95,7 +106,7 @@ class Pace:
         self._clock = clock
         self._next = clock()
 
-    def wait(self, run: JobRun) -> None:
+    def wait(self, run: Stoppable) -> None:
         """Wait until the next item may be begun, or the job is to stop.
 
         Raises:

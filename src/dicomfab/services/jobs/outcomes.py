@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from dicomfab.model.job import JobItem
+from dicomfab.model.values import is_uid
 from dicomfab.services.tables import guarded
 
 _GIVEN: Final = ("accession_number", "patient_id", "study_instance_uid", "study_date")
@@ -27,7 +28,8 @@ def outcome_rows(items: Iterable[JobItem]) -> str:
 def _cells(item: JobItem) -> list[Any]:
     report = item.detail.get("report", {})
     verdict = report.get("verdict", {})
-    study = report.get("study_instance_uid", "" if item.request else item.key)
+    key = item.key.split("/")[0]  # of a series: study/series
+    study = report.get("study_instance_uid", key if is_uid(key) and not item.request else "")
     given = [item.request.get(name, "") for name in _GIVEN]
     counts = report.get("instances", ""), verdict.get("kind", ""), item.status
     return [item.label, *given, str(item.state), study, *counts, _why(item), item.attempts, item.resent]
@@ -39,4 +41,4 @@ def _why(item: JobItem) -> str:
     if "candidates" in item.detail:
         fitting = ", ".join(one["StudyInstanceUID"] for one in item.detail["candidates"])
         return f"several studies fit: {fitting}"
-    return str(item.detail.get("report", {}).get("verdict", {}).get("why", ""))
+    return str(item.detail.get("report", {}).get("verdict", {}).get("why", "")) or str(item.detail.get("why", ""))

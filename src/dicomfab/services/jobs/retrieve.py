@@ -1,4 +1,4 @@
-"""Move and get jobs: an item for each study that a source is asked for (PS3.4 C.4.2, C.4.3)."""
+"""Move and get jobs: an item for each study, or series, that a source is asked for (PS3.4 C.4.2, C.4.3)."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from dicomfab.model.values import Environment, uid
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.registry import Registry
 from dicomfab.registry.server import PacsServer
-from dicomfab.services.jobs.listed import Later, Pace, study_of
+from dicomfab.services.jobs.listed import SEPARATOR, Later, Pace, part_of
 from dicomfab.services.jobs.reports import report_dict, result_of, stopped_with, verdict_dict
 from dicomfab.services.jobs.run import JobRun, Result
 from dicomfab.services.peers import peer_for
 from dicomfab.services.query import instances_held
 from dicomfab.services.study_list import ListedStudy
-from dicomfab.services.transfer import TransferReport, TransferService, Watch, may_write
+from dicomfab.services.transfer import Part, TransferReport, TransferService, Watch, may_write
 from dicomfab.services.verification import VerdictKind, verify
 
 
@@ -40,6 +40,7 @@ def move_job(
     source: PacsServer,
     destination: PacsServer,
     *,
+    series: Sequence[str] = (),
     confirm_production: bool = False,
     verify_wait_s: float,
     priority: int = 5,
@@ -47,12 +48,14 @@ def move_job(
 ) -> tuple[NewJob, list[NewItem]]:
     """A move to be submitted, after everything that can be refused beforehand has been looked at.
 
+    With ``series``, these Series Instance UIDs of the one study are moved, each as an item.
+
     Raises:
         AccessDenied: STORE is not allowed in the environment of one of the ends.
         ConfirmationRequired: the destination is production and that is not confirmed.
         RouteMissing: the source has no name for the destination.
         Conflict: C-MOVE is switched off for the source.
-        InvalidInput: a UID that is none, or no study is named.
+        InvalidInput: a UID that is none, no study is named, or series of several studies.
     """
     require(actor, Action.STORE, source.environment)
     may_write(actor, destination, confirm_production)
@@ -62,7 +65,7 @@ def move_job(
         actor,
         JobKind.MOVE,
         f"from {source.name} to {destination.name}",
-        studies,
+        _items(studies, series),
         source,
         environments=(source.environment, destination.environment),
         request={
@@ -82,22 +85,23 @@ def get_job(
     studies: Sequence[str | ListedStudy],
     source: PacsServer,
     *,
+    series: Sequence[str] = (),
     store_id: str,
     priority: int = 5,
     max_attempts: int = 1,
 ) -> tuple[NewJob, list[NewItem]]:
-    """A get into the local store, to be submitted.
+    """A get into the local store, to be submitted; with ``series``, of these of the one study.
 
     Raises:
         AccessDenied: RETRIEVE is not allowed in the source's environment.
-        InvalidInput: a UID that is none, or no study is named.
+        InvalidInput: a UID that is none, no study is named, or series of several studies.
     """
     require(actor, Action.RETRIEVE, source.environment)
     return _job(
         actor,
         JobKind.GET,
         f"from {source.name}",
-        studies,
+        _items(studies, series),
         source,
         environments=(source.environment,),
         request={"source": source.id},
@@ -111,7 +115,7 @@ def _job(
     actor: Actor,
     kind: JobKind,
     where: str,
-    studies: Sequence[str | ListedStudy],
+    items: list[NewItem],
     source: PacsServer,
     *,
     environments: Sequence[Environment],
@@ -120,10 +124,10 @@ def _job(
     priority: int,
     max_attempts: int,
 ) -> tuple[NewJob, list[NewItem]]:
-    if not studies:
-        raise InvalidInput("studies: none is named", field="studies", value=[], remedy="name at least one")
-    items = [_item(study) for study in dict.fromkeys(studies)]
-    several = f"{len(items)} studies" if len(items) > 1 else "a study"
+    of_series = SEPARATOR in items[0].key
+    several = "a series" if of_series else "a study"
+    if len(items) > 1:
+        several = f"{len(items)} {'series' if of_series else 'studies'}"
     job = NewJob(
         kind=kind,
         title=f"{str(kind).capitalize()} {several} {where}",
@@ -138,6 +142,24 @@ def _job(
         max_attempts=max_attempts,
     )
     return job, items
+
+
+def _items(studies: Sequence[str | ListedStudy], series: Sequence[str]) -> list[NewItem]:
+    if not studies:
+        raise InvalidInput("studies: none is named", field="studies", value=[], remedy="name at least one")
+    if not series:
+        return [_item(study) for study in dict.fromkeys(studies)]
+    study = studies[0]
+    if len(studies) > 1 or isinstance(study, ListedStudy):
+        raise InvalidInput(
+            f"series: {series[0]} is of one study, and several are named",
+            field="series",
+            value=list(series),
+            cause="a series is named together with its study (PS3.4 C.4.2.2.1)",
+            remedy="name the one study",
+        )
+    keys = [f"{uid(study, field='study')}{SEPARATOR}{uid(one, field='series')}" for one in dict.fromkeys(series)]
+    return [NewItem(key, key) for key in keys]
 
 
 def _item(study: str | ListedStudy) -> NewItem:
@@ -217,29 +239,36 @@ class RetrieveExecutor:
             return ItemOutcome(item.number, ItemState.FAILED, _status(error), {"error": error.as_dict()})
 
     def _outcome(self, run: JobRun, item: JobItem, source: PacsServer) -> ItemOutcome:
-        study = study_of(item, self.transfers.find, source)
-        if isinstance(study, ItemOutcome):
-            return study
-        report = self._transfer(run, study, source)
+        part = part_of(item, self.transfers.find, source)
+        if isinstance(part, ItemOutcome):
+            return part
+        report = self._transfer(run, part, source)
         if report.error is not None and report.error.transient and run.job.max_attempts > 1:
             raise report.error
         if report.cancelled or (run.stopped() and report.verdict.kind is VerdictKind.UNVERIFIED):
             raise _Stopped(report_dict(report))
         return _ended(item, report)
 
-    def _transfer(self, run: JobRun, study: str, source: PacsServer) -> TransferReport:
+    def _transfer(self, run: JobRun, part: Part, source: PacsServer) -> TransferReport:
         request, registry = run.job.request, self.registry()
         watch = Watch(run.progress, run.stopped, request.get("verify_wait_s", 0.0))
         if run.job.kind is JobKind.GET:
-            return self.transfers.get(run.actor, study, source, watch=watch)
+            return self.transfers.get(
+                run.actor,
+                part.study_instance_uid,
+                source,
+                series_instance_uid=part.series_instance_uid,
+                watch=watch,
+            )
         destination = registry.get(request["destination"])
         return self.transfers.move(
             run.actor,
-            study,
+            part.study_instance_uid,
             source,
             destination,
             registry.route(source.id, destination.id),
             confirm_production=request["confirm_production"],
+            series_instance_uid=part.series_instance_uid,
             watch=watch,
         )
 
@@ -247,6 +276,7 @@ class RetrieveExecutor:
         """Compare the ends once more after a transfer that could not be verified."""
         request, registry, find = run.job.request, self.registry(), self.transfers.find
         study = item.detail["report"]["study_instance_uid"]
+        series = item.detail["report"].get("series_instance_uid", "")
         destination = registry.get(request["destination"]) if run.job.kind is JobKind.MOVE else None
 
         def held() -> frozenset[str]:
@@ -255,7 +285,7 @@ class RetrieveExecutor:
             return frozenset(i.identity.sop_instance_uid for i in self.transfers.local.instances(study))
 
         try:
-            expected = instances_held(find, registry.get(request["source"]), study)
+            expected = instances_held(find, registry.get(request["source"]), study, series)
         except PeerError:  # it stays in doubt
             return
         verdict = verify(

@@ -10,6 +10,7 @@ send        ``studies`` (Study Instance UIDs, accession numbers or ``latest``, l
 move        ``studies`` (Study Instance UIDs), ``source``, ``destination``
 get         ``studies`` (Study Instance UIDs), ``source``
 fabricate   ``recipe`` (the text of a recipe file), ``count``
+query       ``servers``, ``filter`` (fields of a search; ``today`` is looked up each time), ``limit``
 =========== ==========================================================================================================
 
 All: ``priority``. Send and move: ``confirm_production``, ``verify_wait_s``. Send: ``transcode``.
@@ -30,6 +31,7 @@ from dicomfab.model.job import Job, JobKind, NewItem, NewJob
 from dicomfab.model.schedule import NewSchedule, Schedule
 from dicomfab.services.jobs.cron import local_time_zone, next_time
 from dicomfab.services.jobs.service import IN_THE_BACKGROUND, JobService, priority_of
+from dicomfab.services.query import DEFAULT_LIMIT
 from dicomfab.services.verification import DEFAULT_WAIT_S
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ PARAMETERS: Final[Mapping[JobKind, Mapping[str, Any]]] = {
     JobKind.MOVE: {"studies": _WANTED, "source": _WANTED, "destination": _WANTED, "priority": 5, **_SENT},
     JobKind.GET: {"studies": _WANTED, "source": _WANTED, "priority": 5},
     JobKind.FABRICATE: {"recipe": _WANTED, "count": 1, "priority": 5},
+    JobKind.QUERY: {"servers": _WANTED, "filter": _WANTED, "limit": DEFAULT_LIMIT, "priority": 5},
 }
 
 
@@ -224,6 +227,7 @@ class ScheduleService:
             JobKind.MOVE: self._move,
             JobKind.GET: self._get,
             JobKind.FABRICATE: self._fabricate,
+            JobKind.QUERY: self._query,
         }
         return makers[kind](actor, parameters)
 
@@ -276,6 +280,19 @@ class ScheduleService:
         studies = list(self.studies.resolve_several(actor, recipe, parameters["count"]))
         priority = priority_of(parameters["priority"])
         return fabricate_job(actor, studies, store_id=self.jobs.store_id(), priority=priority)
+
+    def _query(self, actor: Actor, parameters: Mapping[str, Any]) -> Draft:
+        from dicomfab.services.jobs.query import filter_of, query_job
+
+        registry = self.jobs.registry()
+        return query_job(
+            actor,
+            [registry.get(server) for server in parameters["servers"]],
+            filter_of(parameters["filter"]),
+            limit=parameters["limit"],
+            store_id=self.jobs.store_id(),
+            priority=priority_of(parameters["priority"]),
+        )
 
     def _title_only(self, actor: Actor, parameters: Mapping[str, Any]) -> NewJob:
         """A job to fabricate such studies, without the identifiers that the real ones will use up."""

@@ -115,10 +115,11 @@ class JobService:
         source: PacsServer,
         destination: PacsServer,
         *,
+        series: Sequence[str] = (),
         confirm_production: bool = False,
         options: Options = DEFAULTS,
     ) -> Job:
-        """Submit studies to be moved; see :func:`~dicomfab.services.jobs.retrieve.move_job`."""
+        """Submit studies, or series of one, to be moved; see :func:`~dicomfab.services.jobs.retrieve.move_job`."""
         from dicomfab.services.jobs.retrieve import move_job
 
         made = move_job(
@@ -127,6 +128,7 @@ class JobService:
             studies,
             source,
             destination,
+            series=series,
             confirm_production=confirm_production,
             verify_wait_s=options.verify_wait_s,
             priority=priority_of(options.priority),
@@ -135,15 +137,22 @@ class JobService:
         return self._submit(*made)
 
     def get(
-        self, actor: Actor, studies: Sequence[str | ListedStudy], source: PacsServer, *, options: Options = DEFAULTS
+        self,
+        actor: Actor,
+        studies: Sequence[str | ListedStudy],
+        source: PacsServer,
+        *,
+        series: Sequence[str] = (),
+        options: Options = DEFAULTS,
     ) -> Job:
-        """Submit studies to be fetched; see :func:`~dicomfab.services.jobs.retrieve.get_job`."""
+        """Submit studies, or series of one, to be fetched; see :func:`~dicomfab.services.jobs.retrieve.get_job`."""
         from dicomfab.services.jobs.retrieve import get_job
 
         made = get_job(
             actor,
             studies,
             source,
+            series=series,
             store_id=self.store_id(),
             priority=priority_of(options.priority),
             max_attempts=options.max_attempts,
