@@ -4,10 +4,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile
-FUZZ_SECONDS ?= 60
 # Processes that run tests; those of a file stay in one, which shares its servers.
 WORKERS ?= 2
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile
+FUZZ_SECONDS ?= 60
 
 .PHONY: help setup setup-dev run test test-full check format bench docs screenshots lock fuzz clean
 
