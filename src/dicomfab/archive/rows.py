@@ -101,15 +101,19 @@ def find_instance(connection: Connection, sop_instance_uid: str) -> Any:
 
 
 def stored_instance(row: Any, instances: Path) -> StoredInstance:
-    """Turn a row of ``STORED_COLUMNS`` into a value."""
+    """Turn a row that ends with ``STORED_COLUMNS`` into a value."""
+    # By place: a study may have ten thousand instances, and looking names up would take longer than the query.
+    path, sop_class, sop_instance, syntax, size_bytes, offset, series_uid, study_uid, patient_id = row[
+        -len(STORED_COLUMNS) :
+    ]
     return StoredInstance(
-        path=instances / row.path,
-        identity=InstanceIdentity(row.SOPClassUID, row.SOPInstanceUID, row.transfer_syntax_uid),
-        study_instance_uid=row.StudyInstanceUID,
-        series_instance_uid=row.SeriesInstanceUID,
-        patient_id=row.PatientID,
-        size_bytes=row.size_bytes,
-        dataset_offset=row.dataset_offset,
+        path=instances / path,
+        identity=InstanceIdentity(sop_class, sop_instance, syntax),
+        study_instance_uid=study_uid,
+        series_instance_uid=series_uid,
+        patient_id=patient_id,
+        size_bytes=size_bytes,
+        dataset_offset=offset,
     )
 
 

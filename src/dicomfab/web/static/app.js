@@ -43,7 +43,23 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   slot.textContent = opened ? "" : "Asking …";
   if (opened) event.preventDefault();
   else button.setAttribute("aria-expanded", "true");
+  const stale = opened && button.closest("#results[data-stale]");
+  if (stale && !isOpen(stale)) htmx.trigger(stale, "sse:changed");
 });
+
+// Results that renew themselves as servers answer wait while somebody has a row open.
+const isOpen = (results) => results.querySelector("[data-detail][aria-expanded=true]") !== null;
+for (const [name, stop] of [
+  ["htmx:beforeRequest", (event) => event.preventDefault()],
+  ["htmx:beforeSwap", (event) => (event.detail.shouldSwap = false)], // it was opened while the answer was on its way
+]) {
+  document.addEventListener(name, (event) => {
+    const { elt = event.detail.requestConfig?.elt } = event.detail;
+    if (elt?.id !== "results" || event.detail.requestConfig?.elt?.id !== "results" || !isOpen(elt)) return;
+    elt.dataset.stale = "";
+    stop(event);
+  });
+}
 
 // Consent for production is asked for only while a production server is chosen.
 function showConsent(form) {
