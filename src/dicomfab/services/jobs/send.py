@@ -35,7 +35,7 @@ from dicomfab.services.verification import VerdictKind
 from dicomfab.storage.job_queue import ItemBrief, LeaseLost
 
 _OPEN: Final = (ItemState.PENDING, ItemState.UNDER_WAY)
-_BATCH: Final = 400  # marked as begun at once: so many at most are sent twice when this process is killed
+_BATCH: Final = 200  # marked as begun at once: so many at most are sent twice when this process is killed
 _ON_THE_WAY: Final = 2  # instances beyond the newest outcome: one sent, one ready to go
 _BATCH_S: Final = 0.5
 
