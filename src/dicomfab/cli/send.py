@@ -12,7 +12,7 @@ from dicomfab.cli.carry_out import ATTEMPTS, Detach, Priority, finish
 from dicomfab.cli.progress import shown
 from dicomfab.cli.session import actor, application
 from dicomfab.cli.study_import import as_dict, print_imported, taken
-from dicomfab.cli.transfer_options import To, Wait, YesProduction
+from dicomfab.cli.transfer_options import NoTranscode, To, Wait, YesProduction
 from dicomfab.model.errors import Interrupted, NotFound
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ def send(
     wait: Wait = 30.0,
     detach: Detach = False,
     priority: Priority = 5,
-    no_transcode: Annotated[
-        bool, typer.Option("--no-transcode", help="Send as encoded, or not at all: convert nothing for the server.")
-    ] = False,
+    no_transcode: NoTranscode = False,
     _trace: output.Trace = False,
     as_json: output.Json = False,
 ) -> None:

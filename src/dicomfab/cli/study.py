@@ -14,7 +14,7 @@ from dicomfab.cli.session import actor, application
 from dicomfab.cli.study_create import create
 from dicomfab.cli.study_derive import derive
 from dicomfab.cli.study_import import import_files
-from dicomfab.cli.transfer_options import To, Wait, YesProduction
+from dicomfab.cli.transfer_options import NoTranscode, To, Wait, YesProduction
 
 if TYPE_CHECKING:
     from dicomfab.archive.records import StudySummary
@@ -78,9 +78,7 @@ def send(
     wait: Wait = 30.0,
     detach: Detach = False,
     priority: Priority = 5,
-    no_transcode: Annotated[
-        bool, typer.Option("--no-transcode", help="Send as encoded, or not at all: convert nothing for the server.")
-    ] = False,
+    no_transcode: NoTranscode = False,
     _trace: output.Trace = False,
     as_json: output.Json = False,
 ) -> None:

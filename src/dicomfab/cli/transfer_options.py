@@ -35,6 +35,9 @@ To: TypeAlias = Annotated[str, typer.Option("--to", help="Id or name of the serv
 YesProduction: TypeAlias = Annotated[
     bool, typer.Option("--yes-production", help="Yes, write to a production server this time.")
 ]
+NoTranscode: TypeAlias = Annotated[
+    bool, typer.Option("--no-transcode", help="Send as encoded, or not at all: convert nothing for the server.")
+]
 Wait: TypeAlias = Annotated[
     float, typer.Option("--verify-wait", min=0.0, help="Seconds that the destination may take to list what arrived.")
 ]

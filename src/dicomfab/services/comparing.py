@@ -174,6 +174,7 @@ def _read_little(file: InstanceFile) -> Dataset:
         raise TranscodingFailed(
             f"SOP instance {file.identity.sop_instance_uid} cannot be read ({type(error).__name__})",
             cause="the data set is damaged",
+            remedy="check it with dicomfab validate; send or fetch it again from where it is whole",
         ) from error
 
 
