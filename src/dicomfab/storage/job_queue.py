@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Integer, Row, and_, case, delete, func, insert, or_, select, update
 from sqlalchemy import bindparam as bind
 
+from dicomfab.model.errors import LocalFailure
 from dicomfab.model.job import ARROWS, ItemOutcome, ItemState, Job, JobEvent, JobState, NewItem, Wish, WorkerInfo
 from dicomfab.storage.database import Database
 from dicomfab.storage.job_rows import change, changing, fitting, found_job, item_row, job_of, moved
@@ -17,6 +18,12 @@ from dicomfab.storage.tables import job, job_item, worker
 
 LEASE_S: Final = 15.0
 _WORTH_A_STATEMENT: Final = 8
+_LOST_IN_VAIN: Final = 5  # workers in a row that ended over a job without getting on with it
+_GAVE_UP: Final = LocalFailure(
+    f"{_LOST_IN_VAIN} workers in a row ended while they did this job, and none got on with it",
+    cause="it needs more memory than there is, or a fault in this program ends the process",
+    remedy="look at the workers' log and at free memory; then: dicomfab jobs retry",
+)
 
 
 class LeaseLost(Exception):
@@ -80,7 +87,8 @@ class JobQueue:
     ) -> tuple[Job, Claim] | None:
         """Take the next job: of the highest priority, then the oldest, whose queue has room.
 
-        Jobs whose worker has not renewed its lease are taken back first.
+        Jobs whose worker has not renewed its lease are taken back first. One that has cost several workers in a row
+        their life, without an item done in between, fails.
 
         Args:
             name: of the worker.
@@ -253,7 +261,7 @@ class JobQueue:
             _held(connection, claim)
             found = found_job(connection, claim.job_id)
             values = moved(found, event, self._now())
-            values |= {"lease_until": None, "wish": "", "stage": ""}
+            values |= {"lease_until": None, "workers_lost": 0, "wish": "", "stage": ""}
             if report is not None:
                 values["report"] = dict(report)
             if error is not None:
@@ -284,9 +292,12 @@ class JobQueue:
 
 
 def _take_back(connection: Connection, now: datetime) -> None:
-    """Jobs whose worker is gone wait again."""
+    """Jobs whose worker is gone wait again, unless they have brought down one worker after the other."""
     lost = and_(job.c.state == str(JobState.RUNNING), job.c.lease_until < now)
-    change(connection, lost, {"state": str(ARROWS[JobState.RUNNING, JobEvent.LOSE]), "lease_until": None})
+    again, never = str(ARROWS[JobState.RUNNING, JobEvent.LOSE]), str(ARROWS[JobState.RUNNING, JobEvent.FAIL])
+    in_vain = and_(lost, job.c.workers_lost >= _LOST_IN_VAIN - 1)
+    change(connection, in_vain, {"state": never, "lease_until": None, "ended_at": now, "error": _GAVE_UP.as_dict()})
+    change(connection, lost, {"state": again, "lease_until": None, "workers_lost": job.c.workers_lost + 1})
 
 
 # What every batch of a transfer executes is put together once: that costs more than executing it.
@@ -304,6 +315,7 @@ _ADVANCED: Final = (
         size_bytes=job.c.size_bytes + bind("size_"),
         # When it got on, what failed before has passed.
         attempts=case((bind("done_", type_=Integer) > 0, 0), else_=job.c.attempts),
+        workers_lost=case((bind("done_", type_=Integer) > 0, 0), else_=job.c.workers_lost),
         lease_until=bind("lease_"),
         version=job.c.version + 1,
     )
@@ -322,7 +334,6 @@ _OUTCOME: Final = {
     "state": bind("state_"),
     "status": bind("status_"),
     "detail": bind("detail_"),
-    "size_bytes": bind("size_"),
     "resent": job_item.c.resent + bind("resent_"),
     "changed_at": bind("at_"),
 }
@@ -382,8 +393,7 @@ def _goes_on(before: ItemOutcome, after: ItemOutcome) -> bool:
     """Whether an outcome is that of the next item, and the same."""
     if after.number != before.number + 1 or after.state is not before.state or after.detail != before.detail:
         return False
-    same = before.status, before.size_bytes, before.resent
-    return (after.status, after.size_bytes, after.resent) == same
+    return (after.status, after.resent) == (before.status, before.resent)
 
 
 def _values(job_id: int, outcome: ItemOutcome, now: datetime) -> dict[str, Any]:
@@ -392,7 +402,6 @@ def _values(job_id: int, outcome: ItemOutcome, now: datetime) -> dict[str, Any]:
         "state_": str(outcome.state),
         "status_": outcome.status,
         "detail_": dict(outcome.detail),
-        "size_": outcome.size_bytes,
         "resent_": outcome.resent,
         "at_": now,
     }

@@ -77,7 +77,18 @@ def add_job(connection: Connection, new: NewJob, items: Iterable[NewItem], now: 
         "error": {},
         "report": {},
     }
-    numbers = ("fence", "attempts", "total", "done", "failed", "held", "resent", "size_bytes", "done_at_start")
+    numbers = (
+        "fence",
+        "attempts",
+        "total",
+        "done",
+        "failed",
+        "held",
+        "resent",
+        "size_bytes",
+        "done_at_start",
+        "workers_lost",
+    )
     values |= dict.fromkeys((*numbers, "version"), 0)
     job_id: int = connection.execute(insert(job).values(values).returning(job.c.id)).scalar_one()
     total = held = 0
@@ -131,7 +142,6 @@ def item_row(job_id: int, number: int, item: NewItem, now: datetime) -> dict[str
         "resent": 0,
         "status": "",
         "detail": dict(item.detail),
-        "size_bytes": 0,
         "changed_at": now,
     }
 
@@ -158,7 +168,8 @@ _COUNTS: Final = ("total", "done", "failed", "held", "resent", "size_bytes")
 def job_of(row: Row[Any]) -> Job:
     """A job from its row."""
     values = dict(row._mapping)
-    values.pop("lease_until")
+    for name in ("lease_until", "workers_lost"):
+        values.pop(name)
     counts = Counts(**{name: values.pop(name) for name in _COUNTS})
     values |= {
         "kind": JobKind(row.kind),

@@ -244,3 +244,25 @@ def test_without_another_clock_the_databases_is_used(database: Database) -> None
     due = JobQueue(database).next_due("here")
     assert before <= due - timedelta(seconds=LEASE_S) <= database.now()
     assert JobRepository(database).find(job_id).created_at <= before
+
+
+def test_a_job_over_which_one_worker_after_the_other_ends_fails_and_can_be_tried_again(
+    ledger: JobRepository, queue: JobQueue, clock: Clock
+) -> None:
+    job_id = ledger.submit(wanted(), items(2))
+    for _ in range(4):
+        assert take(queue) is not None
+        clock.pass_s(LEASE_S + 1)
+    _, claim = take(queue)
+    queue.advance(claim, [ItemOutcome(1, ItemState.DONE)], begin=[2])  # it gets on: what was before does not count
+    clock.pass_s(LEASE_S + 1)
+    for _ in range(4):
+        assert take(queue) is not None
+        clock.pass_s(LEASE_S + 1)
+    assert take(queue) is None
+    job = ledger.find(job_id)
+    assert job.state is JobState.FAILED
+    assert "5 workers in a row ended" in job.error["what"]
+    assert job.ended_at is not None
+    ledger.ask(job_id, JobEvent.RETRY)
+    assert take(queue)[0].id == job_id

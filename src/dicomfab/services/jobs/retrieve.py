@@ -301,7 +301,7 @@ class RetrieveExecutor:
         is_there = verdict.kind is not VerdictKind.MISMATCH
         detail = {"report": {**report, "verdict": verdict_dict(verdict)}}
         state = ItemState.DONE if is_there else ItemState.FAILED
-        run.revise([ItemOutcome(item.number, state, detail=detail, size_bytes=report["size_bytes"] or 0)])
+        run.revise([ItemOutcome(item.number, state, detail=detail)])
 
 
 def _ended(item: JobItem, report: TransferReport) -> ItemOutcome:
