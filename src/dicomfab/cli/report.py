@@ -112,12 +112,13 @@ def _print(report: Mapping[str, Any]) -> None:
 
     verdict, seconds = report["verdict"], report["seconds"]
     accepted = "unreported" if report["accepted"] is None else str(report["accepted"])
-    rate = f"{report['instances'] / seconds:.0f} instances/s" if seconds > 0 else ""
+    done_now = (report["accepted"] or 0) - report["accepted_before"]
+    rate = f", {done_now / seconds:.0f} instances/s" if done_now and seconds > 0 else ""
     output.print_text(f"{report['operation']}: {report['source']} -> {report['destination']}")
     output.print_text(f"  study      {report['study_instance_uid']}")
     if report.get("series_instance_uid"):
         output.print_text(f"  series     {report['series_instance_uid']}")
-    output.print_text(f"  instances  {report['instances']}, accepted by the peer {accepted}, {seconds:.1f} s, {rate}")
+    output.print_text(f"  instances  {report['instances']}, accepted by the peer {accepted}, {seconds:.1f} s{rate}")
     if report["suboperations"] is not None:
         output.print_text(f"  counters   {counters_text(report['suboperations'])}")
     if report.get("detour"):

@@ -129,7 +129,8 @@ class TransferService:
         watch.on_start(to_send)
         outcomes, error = self._send_all(peer, to_send, watch, transcode=transcode)
         seconds = time.perf_counter() - start
-        accepted = len(done.accepted & expected) + sum(outcome.accepted for outcome in outcomes)
+        accepted_before = len(done.accepted & expected)
+        accepted = accepted_before + sum(outcome.accepted for outcome in outcomes)
         sizes = {i.identity.sop_instance_uid: i.size_bytes for i in to_send}
         failed = {uid_: done.failed[uid_] for uid_ in sorted(done.failed.keys() & expected)}
         failed |= {o.instance.identity.sop_instance_uid: o.error.what for o in outcomes if o.error}
@@ -149,6 +150,7 @@ class TransferService:
             destination=destination.name,
             instances=len(instances),
             accepted=accepted,
+            accepted_before=accepted_before,
             failed=tuple(FailedInstance(*item) for item in failed.items()),
             resent=done.resent + sum(outcome.resent for outcome in outcomes),
             suboperations=None,

@@ -88,6 +88,7 @@ class TransferReport:
         detour: why a C-MOVE to our own Storage SCP was used where a C-GET was asked for; blank if it was not.
         identifiers: why fabricated identifiers could not be checked at the destination; blank if they could.
         series_instance_uid: of the only series that it is about; blank if it is about the whole study.
+        accepted_before: how many of those accepted were so by an earlier attempt, whose time is not in ``seconds``.
     """
 
     operation: str
@@ -108,6 +109,7 @@ class TransferReport:
     detour: str = ""
     identifiers: str = ""
     series_instance_uid: str = ""
+    accepted_before: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ def test_success_with_no_suboperations_is_a_failure(office: Office) -> None:
     assert job.report["studies"][0]["suboperations"]["completed"] == 0
     assert job.error["error"] == "TransferIncomplete"
     assert "3 of 3 instances are not listed" in job.error["what"]
+    assert job.error["cause"].endswith("ended the C-MOVE with success and says that it sent nothing at all")
 
 
 def test_success_with_fewer_arrived_is_a_mismatch_and_a_retry_asks_again(office: Office) -> None:

@@ -75,9 +75,17 @@ def _incomplete(studies: Sequence[Mapping[str, Any]]) -> TransferIncomplete:
     wrong = [study for study in studies if study["verdict"]["kind"] == VerdictKind.MISMATCH]
     first = wrong[0]
     of_several = f" ({len(wrong)} of {len(studies)} studies)" if len(studies) > 1 else ""
-    reasons = [failed["reason"] for study in wrong for failed in study["failed"]]
     return TransferIncomplete(
         f"not everything is at {first['destination']}{of_several}: {first['verdict']['why']}",
-        cause=reasons[0] if reasons else "the destination lists less than it was sent",
+        cause=_likely_cause(wrong),
         remedy="see the items that failed: dicomfab jobs show; mend the cause, then: dicomfab jobs retry",
     )
+
+
+def _likely_cause(wrong: Sequence[Mapping[str, Any]]) -> str:
+    for study in wrong:
+        if study["failed"]:
+            return str(study["failed"][0]["reason"])
+        if study["operation"] == "C-MOVE" and study["accepted"] == 0 and study["error"] is None:
+            return f"{study['source']} ended the C-MOVE with success and says that it sent nothing at all"
+    return "the destination lists less than it was sent"
