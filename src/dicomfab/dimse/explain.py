@@ -95,7 +95,7 @@ def name_unknown(peer: Peer, error: OSError | UnicodeError) -> ConnectionFailed:
         f"the host name {peer.host!r} of {peer.label} is not known ({getattr(error, 'strerror', None) or error}).",
         cause="a typing error in the server address, or this machine's DNS does not know it",
         remedy="check server address and port; try the IP address instead",
-    )
+    ).coded("name-unknown")
 
 
 def not_connected(peer: Peer, error: OSError) -> ConnectionFailed:
@@ -105,18 +105,18 @@ def not_connected(peer: Peer, error: OSError) -> ConnectionFailed:
             f"nothing listens on {peer.label}: the connection was refused.",
             cause="the server is not running, or the DICOM port is another one",
             remedy="check server address and port, and check if the server is running",
-        )
+        ).coded("refused")
     if isinstance(error, TimeoutError | socket.timeout):
         return ConnectionFailed(
             f"{peer.label} did not answer the TCP connection within {peer.timeouts.connect_s:g} s.",
             cause="a firewall drops the traffic, or the address is wrong",
             remedy="verify network connectivity, and ensure the firewall allows DICOM traffic to this port",
-        )
+        ).coded("no-answer")
     return ConnectionFailed(
         f"{peer.label} cannot be reached: {error.strerror or error}.",
         cause="no network route from this machine to the server",
         remedy="verify network connectivity (VPN, cable, routing)",
-    )
+    ).coded("unreachable")
 
 
 def ended(peer: Peer, ending: Ending, doing: str, *, answered: bool = True) -> DicomFabError:
@@ -142,7 +142,7 @@ def ended(peer: Peer, ending: Ending, doing: str, *, answered: bool = True) -> D
                 f"{peer.label} released the association {doing}.",
                 cause="the server's application gave up on the request, or its own timeout ran out",
                 remedy="look at the server's log at this moment; try again",
-            )
+            ).coded("released")
         case AbortedHere():
             return Interrupted(f"the association with {peer.label} was aborted from this side {doing}.")
     raise AssertionError(f"an ending that nobody explains: {ending!r}")
@@ -220,7 +220,7 @@ def aborted(peer: Peer, ending: PeerAborted, doing: str) -> AssociationAborted:
         f"{peer.label} aborted the association {doing} ({why}, code {ending.source}/{ending.reason}).",
         cause=cause,
         remedy=remedy,
-    )
+    ).coded(f"abort-{ending.source}-{ending.reason}")
 
 
 def dropped(peer: Peer, ending: ConnectionDropped, doing: str, *, answered: bool) -> PeerError:
@@ -237,7 +237,7 @@ def dropped(peer: Peer, ending: ConnectionDropped, doing: str, *, answered: bool
         if answered
         else "the port expects TLS or is not a DICOM port, or the server allows no connections from this address",
         remedy="look at the server's log at this moment; check the DICOM port; try again",
-    )
+    ).coded(how if answered else f"{how}-unanswered")
 
 
 def violated(peer: Peer, ending: PeerViolated, doing: str) -> PeerError:
@@ -252,12 +252,12 @@ def violated(peer: Peer, ending: PeerViolated, doing: str) -> PeerError:
             f"{peer.label} {what} {doing}.",
             cause="the port is not a DICOM port but that of another service",
             remedy="check the DICOM port (not the web port)",
-        )
+        ).coded(f"speaks-{speaks}" if speaks else "not-dicom")
     return ProtocolViolation(
         f"{peer.label} broke the DICOM protocol {doing}: {ending.what}.",
         cause="a fault in the server's software, or a device in between that changes the traffic",
         remedy="report it to the server's maker with a trace (--trace)",
-    )
+    ).coded("violation")
 
 
 _BANNERS = {b"HTTP": "HTTP", b"SSH-": "SSH", b"220 ": "SMTP or FTP", b"<?xml": "XML", b"\x0bMSH": "HL7"}
@@ -277,12 +277,12 @@ def no_context(peer: Peer, wanted: Iterable[str] | str, *, only_syntaxes: bool =
             f"{peer.label} accepts {what} in none of the transfer syntaxes proposed.",
             cause="the server has no codec for them, or they are switched off there",
             remedy="have its administrator enable the transfer syntax, or let the instances be converted for it",
-        )
+        ).coded("no-transfer-syntax")
     return ContextRejected(
         f"{peer.label} accepts no presentation context for {what}.",
         cause="the server does not offer this service or object type on this port and AE title",
         remedy="check that this is the right server and port, or have its administrator enable the SOP class",
-    )
+    ).coded("no-context")
 
 
 def not_taken(peer: Peer, identity: InstanceIdentity, why: TranscodingFailed | None = None) -> ContextRejected:

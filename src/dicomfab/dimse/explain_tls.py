@@ -19,93 +19,111 @@ _ALERT = re.compile(r"(?:SSLV3|TLSV1|TLSV13)_(?:ALERT_)?(\w+)")
 
 
 class _Case(NamedTuple):
+    code: str
     what: str
     cause: str
     remedy: str
 
 
 _NOT_TLS = _Case(
+    "tls-not-tls",
     "{label} does not speak TLS on this port.",
     "the port is for associations without TLS, or belongs to another service",
     "ask the server's administrator for the port of DICOM over TLS (often 2762), or switch TLS off: {edit} --no-tls",
 )
 _CLOSED = _Case(
+    "tls-closed",
     "{label} closed the connection during the TLS handshake.",
     "the port is for associations without TLS: most servers hang up when TLS is spoken there",
     "ask the server's administrator for the port of DICOM over TLS (often 2762), or switch TLS off: {edit} --no-tls",
 )
 _SILENT = _Case(
+    "tls-silent",
     "{label} did not finish the TLS handshake within {timeout_s:g} s.",
     "the port is for associations without TLS and its server waits for more, or the server hangs",
     "ask the server's administrator for the port of DICOM over TLS (often 2762); restart the server if it hangs",
 )
 _UNKNOWN_ISSUER = _Case(
+    "tls-unknown-issuer",
     "the certificate of {label} is not trusted: {detail}.",
     "it was signed by a certification authority that is not in {trusted}",
     "ask for that authority's certificate as a PEM file, then: {edit} --tls-ca-file FILE",
 )
 _SELF_SIGNED = _Case(
+    "tls-self-signed",
     "the certificate of {label} is self-signed, and it is not in {trusted}.",
     "the server came with a certificate that it signed itself",
     "get that certificate from the server's administrator, compare its fingerprint, then: {edit} --tls-ca-file FILE",
 )
 _EXPIRED = _Case(
+    "tls-expired",
     "the certificate of {label} has expired.",
     "it was not renewed in time, or the clock of this machine is wrong",
     "have the server's administrator renew it; check the date of this machine",
 )
 _NOT_YET_VALID = _Case(
+    "tls-not-yet-valid",
     "the certificate of {label} is not yet valid.",
     "the clock of this machine is behind, or that of the machine which made the certificate was ahead",
     "check the date of this machine, then have the server's administrator check the certificate",
 )
 _OTHER_NAME = _Case(
+    "tls-other-name",
     "the certificate of {label} is not made for the name {name!r}.",
     "the server is called by another name or address than its certificate holds, or another server answers",
     "ask the server's administrator for a name that the certificate holds; use it as host, or: "
     "{edit} --tls-server-name NAME",
 )
 _WEAK = _Case(
+    "tls-weak",
     "the certificate of {label} is too weak: {detail}.",
     "a key shorter than 2048 bits (RSA) or a signature with SHA-1 or MD5 in the chain",
     "have the server's administrator get a new certificate",
 )
 _UNACCEPTABLE = _Case(
+    "tls-unacceptable",
     "the certificate of {label} is not acceptable: {detail}.",
     "a mistake in the certificate or in the chain that the server sends with it",
     "have the server's administrator check certificate and chain: openssl verify -CAfile CA CERTIFICATE",
 )
 _CERTIFICATE_DEMANDED = _Case(
+    "tls-certificate-demanded",
     "{label} demands a client certificate, and we have none to send.",
     "the server lets in only those who show a certificate that it trusts",
     "have one issued for this machine, then: {edit} --tls-certificate-file FILE --tls-key-file FILE",
 )
 _CLOSED_AFTERWARDS = _Case(
+    "tls-closed-afterwards",
     "{label} closed the connection right after the TLS handshake; we have sent no client certificate.",
     "the server lets in only those who show a certificate that it trusts, or its application failed",
     "look at the server's log; if it demands a certificate: {edit} --tls-certificate-file FILE --tls-key-file FILE",
 )
 _OUR_CERTIFICATE = _Case(
+    "tls-our-certificate",
     "{label} does not accept our client certificate {certificate_file!r} ({detail}).",
     "the server does not trust the authority that signed it, or it has expired or is not made for clients",
     "have the server's administrator trust that authority, or have a certificate issued by one that it trusts",
 )
 _NOTHING_IN_COMMON = _Case(
+    "tls-nothing-in-common",
     "{label} and we have no TLS version or cipher suite in common ({detail}).",
     "the server knows only versions before TLS 1.2, or none of the cipher suites of the profile {profile}",
     "have TLS 1.2 or 1.3 switched on at the server{other_profile}",
 )
 _REFUSED = _Case(
+    "tls-refused",
     "{label} refuses the TLS handshake ({detail}).",
     "it demands a client certificate, of which we have none to send, or has no cipher suite in common with us",
     "look at the server's log; if it demands a certificate: {edit} --tls-certificate-file FILE --tls-key-file FILE",
 )
 _NAME_REFUSED = _Case(
+    "tls-name-refused",
     "{label} does not go by the name {name!r}.",
     "the server has a certificate for other names only",
     "ask the server's administrator for its name; use it as host, or: {edit} --tls-server-name NAME",
 )
 _ELSE = _Case(
+    "tls-else",
     "the TLS handshake with {label} failed: {detail}.",
     "the two sides' settings of TLS do not go together",
     "look at the server's log at this moment",
@@ -195,7 +213,7 @@ def peer_speaks_tls(peer: Peer) -> TlsFailed:
         f"{peer.label} expects TLS, and we called it without.",
         cause="the port expects TLS",
         remedy=f"switch TLS on for this server: {_edit(peer)} --tls",
-    )
+    ).coded("tls-expected")
 
 
 def caller_speaks_tls(address: str) -> TlsFailed:
@@ -221,7 +239,10 @@ def caller_failed(address: str, error: OSError, *, timeout_s: float = 0.0) -> Tl
     """
     case = _caller_case(error)
     filled = {"address": address, "detail": _detail(error), "timeout_s": timeout_s}
-    return TlsFailed(case.what.format(**filled), cause=case.cause.format(**filled), remedy=case.remedy.format(**filled))
+    failed = TlsFailed(
+        case.what.format(**filled), cause=case.cause.format(**filled), remedy=case.remedy.format(**filled)
+    )
+    return failed.coded(case.code)
 
 
 def _client_case(peer: Peer, error: OSError, answered: bool | None) -> _Case:
@@ -269,7 +290,10 @@ def _explained(peer: Peer, error: OSError | None, case: _Case, timeout_s: float 
         "detail": _detail(error) if error else "",
         "timeout_s": peer.timeouts.connect_s if timeout_s is None else timeout_s,
     }
-    return TlsFailed(case.what.format(**filled), cause=case.cause.format(**filled), remedy=case.remedy.format(**filled))
+    failed = TlsFailed(
+        case.what.format(**filled), cause=case.cause.format(**filled), remedy=case.remedy.format(**filled)
+    )
+    return failed.coded(case.code)
 
 
 def _edit(peer: Peer) -> str:
@@ -304,41 +328,49 @@ def _detail(error: OSError) -> str:
 
 
 _CALLER_NOT_TLS = _Case(
+    "tls-caller-not-tls",
     "{address} called without TLS on a port that expects it.",
     "TLS is switched off at the caller",
     "switch TLS on at the caller, or have it call the port for associations without TLS",
 )
 _CALLER_CLOSED = _Case(
+    "tls-caller-closed",
     "{address} ended the connection during the TLS handshake.",
     "the caller gave up, does not accept our certificate and does not say so, or something looked for open ports",
     "look at the caller's log at this moment",
 )
 _CALLER_SILENT = _Case(
+    "tls-caller-silent",
     "{address} did not finish the TLS handshake within {timeout_s:g} s.",
     "the caller waits for us to speak first, or hangs",
     "look at the caller's log at this moment",
 )
 _CALLER_WITHOUT = _Case(
+    "tls-caller-without",
     "{address} sent no certificate, and this server demands one.",
     "no client certificate is set at the caller",
     "have a certificate issued for the caller, by an authority that this server trusts",
 )
 _CALLER_NOT_TRUSTED = _Case(
+    "tls-caller-not-trusted",
     "the certificate of {address} is not accepted: {detail}.",
     "it was signed by an authority that this server does not trust, or has expired",
     "have one issued for the caller by an authority that this server trusts",
 )
 _CALLER_REFUSES = _Case(
+    "tls-caller-refuses",
     "{address} does not accept our certificate ({detail}).",
     "the caller does not trust who signed it, calls us by a name that it does not hold, or it has expired",
     "give the caller the authority's certificate, and have it call a name that our certificate holds",
 )
 _CALLER_NOTHING_IN_COMMON = _Case(
+    "tls-caller-nothing-in-common",
     "{address} and we have no TLS version or cipher suite in common ({detail}).",
     "the caller knows only versions before TLS 1.2, or none of the cipher suites of this server's profile",
     "have TLS 1.2 or 1.3 switched on at the caller",
 )
 _CALLER_ELSE = _Case(
+    "tls-caller-else",
     "the TLS handshake with {address} failed: {detail}.",
     "the two sides' settings of TLS do not go together",
     "look at the caller's log at this moment",

@@ -19,6 +19,7 @@
     │   │   └── ProtocolViolation       what came is not what the protocol allows; we hung up
     │   ├── PeerTimeout             connected, then silence
     │   ├── ContextRejected         no usable presentation context (PS3.8 9.3.3.2)
+    │   ├── AnswerIncomplete        a query was answered, but not with everything that there is
     │   └── StatusFailure           a DIMSE response with a failure status (PS3.7 annex C)
     └── LocalFailure            us: this machine, this installation
         ├── DiskFull                work waits until there is space again
@@ -36,7 +37,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class Fault(enum.StrEnum):
@@ -156,11 +157,24 @@ class RouteMissing(DicomFabError):
 
 
 class PeerError(DicomFabError):
-    """The peer, or the road to it, failed."""
+    """The peer, or the road to it, failed.
+
+    ``code`` says in a word what was seen, for programs: ``refused``, ``1/1/3`` (PS3.8 table 9-21), ``A801``.
+    """
 
     heading = "Connection failed"
     fault = Fault.PEER
     exit_code = 4
+    code: str = ""
+
+    def coded(self, code: str) -> Self:
+        """The same error with its code."""
+        self.code = code
+        return self
+
+    def as_dict(self) -> dict[str, Any]:
+        """Adds ``code``."""
+        return {**super().as_dict(), "code": self.code}
 
 
 class ConnectionFailed(PeerError):
@@ -193,6 +207,7 @@ class AssociationRejected(PeerError):
         self.source = source
         self.reason = reason
         self.transient = result == 2
+        self.code = f"{result}/{source}/{reason}"
         if source == 1 and reason in (3, 7):
             self.heading = "AE Title not recognized"
 
@@ -236,12 +251,19 @@ class PeerTimeout(PeerError):
         super().__init__(what, cause=cause, remedy=remedy)
         self.stage = stage
         self.timeout_s = timeout_s
+        self.code = f"timeout-{stage}"
 
 
 class ContextRejected(PeerError):
     """The peer accepted none of the presentation contexts needed (PS3.8 9.3.3.2)."""
 
     heading = "Presentation context rejected"
+
+
+class AnswerIncomplete(PeerError):
+    """A query was answered with success or a warning, but not with everything that the peer holds."""
+
+    heading = "Answer not complete"
 
 
 class StatusFailure(PeerError):
@@ -262,6 +284,7 @@ class StatusFailure(PeerError):
         self.comment = comment
         self.heading = f"{operation} failed"
         self.transient = 0xA700 <= status <= 0xA7FF
+        self.code = f"{status:04X}"
 
     def as_dict(self) -> dict[str, Any]:
         """Adds the operation, the status in hexadecimal and the peer's comment."""
