@@ -19,7 +19,8 @@ from dicomfab.archive.archive import Archive
 from dicomfab.archive.receive import ArchiveReceiver
 from dicomfab.dimse.explain import rejection_words
 from dicomfab.dimse.handlers import Handlers, Requestor, ServerConfig, StoreSink
-from dicomfab.dimse.scp.gated import GatedServer, StoreOnly
+from dicomfab.dimse.scp.gate import StoreOnly
+from dicomfab.dimse.scp.server import Server
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import (
     AssociationAborted,
@@ -219,9 +220,9 @@ class ReceivingService:
                 raise broken
 
     @contextmanager
-    def _server(self, gate: _Gate, host: str, port: int) -> Iterator[GatedServer]:
+    def _server(self, gate: _Gate, host: str, port: int) -> Iterator[Server]:
         self._archive.storage()  # opens it before anything arrives, and clears up after a process that was killed
-        server = GatedServer(ServerConfig(AE_TITLE, host=host, port=port), gate)
+        server = Server(ServerConfig(AE_TITLE, host=host, port=port), StoreOnly(), gate=gate)
         try:
             server.__enter__()
         except OSError as error:

@@ -13,6 +13,7 @@ from typing import Final
 
 from dicomfab.dimse.explain_tls import caller_failed
 from dicomfab.dimse.handlers import Handlers, NormalizedHandler, ServerConfig
+from dicomfab.dimse.scp.gate import Gate
 from dicomfab.dimse.scp.services import answer
 from dicomfab.dimse.scp.session import Session
 from dicomfab.dimse.transport.channel import Channel, PlainChannel
@@ -37,6 +38,8 @@ class Server:
         config: how it presents itself.
         handlers: of the C-services.
         normalized: of the N-services, by SOP class UID.
+        gate: admits callers and gives each association handlers of its own, from the thread of each; without one, the
+            handlers are those of all.
 
     Raises:
         OSError: on entering, when the port cannot be bound.
@@ -44,11 +47,17 @@ class Server:
     """
 
     def __init__(
-        self, config: ServerConfig, handlers: Handlers, normalized: Mapping[str, NormalizedHandler] | None = None
+        self,
+        config: ServerConfig,
+        handlers: Handlers,
+        normalized: Mapping[str, NormalizedHandler] | None = None,
+        *,
+        gate: Gate | None = None,
     ) -> None:
         self._config = config
         self._handlers = handlers
         self._normalized = normalized or {}
+        self._gate = gate
         self._tls: ssl.SSLContext | None = None
         self._listening: socket.socket | None = None
         self._accepting: threading.Thread | None = None
@@ -152,7 +161,9 @@ class Server:
         try:
             channel = self._channel(connection, address)
             if channel is not None:
-                session = Session(channel, address, self._config, self._handlers, self._normalized, admit, leave)
+                session = Session(
+                    channel, address, self._config, self._handlers, self._normalized, admit, leave, self._gate
+                )
                 self._ended_by(session.abort)
                 session.serve(answer)
         finally:

@@ -17,6 +17,7 @@ from dicomfab.dimse.failures import log_failure
 from dicomfab.dimse.handlers import Handlers, NormalizedHandler, Refusal, Requestor, ServerConfig
 from dicomfab.dimse.identifier import MAX_IDENTIFIER_BYTES, IdentifierError, decode, encode
 from dicomfab.dimse.link import Link, Message
+from dicomfab.dimse.scp.gate import Gate
 from dicomfab.dimse.sop_classes import is_storage
 from dicomfab.dimse.trace import RECEIVED, SENT
 from dicomfab.dimse.transport.channel import Channel
@@ -57,6 +58,7 @@ class Session:
         admit: whether one more association is allowed; asked once.
         leave: told once more when the association ends in order, before the peer knows that it has: the next that it
             asks for may come at once.
+        gate: judges the caller and gives the handlers, where there is one.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Session:
         normalized: Mapping[str, NormalizedHandler],
         admit: Callable[[], bool],
         leave: Callable[[], None] = lambda: None,
+        gate: Gate | None = None,
     ) -> None:
         self.handlers = handlers
         self.normalized = normalized
@@ -78,6 +81,9 @@ class Session:
         self.link = Link(layer, channel, pdu_timeout_s=config.pdu_timeout_s, trace=trace)
         self.link.on_release = leave
         self._admit = admit
+        self._leave = leave
+        self._gate = gate
+        self._is_admitted = False
         self._message_id = 0
 
     def serve(self, answer: Callable[[Session, Message], None]) -> None:
@@ -86,6 +92,7 @@ class Session:
         Args:
             answer: performs a request.
         """
+        how = ""
         try:
             if self._established():
                 while True:
@@ -93,12 +100,15 @@ class Session:
         except PeerReleased:
             self.link.linger(self.config.artim_s)
         except Ending as ending:
+            how = f"{type(ending).__name__}: {ending}"
             self._log_ending(ending)
         except Exception as error:  # noqa: BLE001 (the outermost door; logged)
             log_failure(log, f"the association with {self._who()}", error)
             self.link.abort()
         finally:
             self.link.close()
+            if self._gate is not None and self._is_admitted:
+                self._gate.ended(self.requestor, self.handlers, how)
 
     def abort(self) -> None:
         """End it at once; from any thread."""
@@ -172,6 +182,8 @@ class Session:
             if trace is not None:
                 trace.request(RECEIVED, request)
             identity_answer, refusal = self._judged(request)
+            if self._gate is not None:
+                refusal = self._admission(self._gate, request, refusal)
             self.link.raise_if_ended()  # a peer that hangs up at once is not answered
             if refusal is None:
                 refusal = self._accept(request, identity_answer)
@@ -205,6 +217,19 @@ class Session:
             return None, AssociateRJ(_TRANSIENT, *_LOCAL_LIMIT_EXCEEDED)
         wanted = request.user.identity is not None and request.user.identity.response_requested
         return answer if wanted else None, None
+
+    def _admission(self, gate: Gate, request: AssociateRQ, refusal: AssociateRJ | None) -> AssociateRJ | None:
+        """Why the request is rejected after the gate has been asked or, if it is already, told."""
+        why = ""
+        if refusal is None:
+            admission = gate.admit(self.requestor)
+            if not isinstance(admission, str):
+                self.handlers, self._is_admitted = admission, True
+                return None
+            refusal, why = AssociateRJ(_PERMANENT, *_CALLING_AE_TITLE_NOT_RECOGNIZED), admission
+            self._leave()  # at once: whoever is rejected may take its time to hang up
+        gate.rejected(self.requestor, request.called_ae_title, refusal, why)
+        return refusal
 
     def _accept(self, request: AssociateRQ, identity_answer: bytes | None) -> AssociateRJ | None:
         """Accept; why not, if the answer to all that was proposed does not fit into an A-ASSOCIATE-AC."""

@@ -14,7 +14,8 @@ from dicomfab.dimse.association import associate
 from dicomfab.dimse.handlers import Handlers, Requestor, ServerConfig
 from dicomfab.dimse.messages import ProposedContext
 from dicomfab.dimse.peer import Peer
-from dicomfab.dimse.scp.gated import GatedServer
+from dicomfab.dimse.scp.gate import StoreOnly
+from dicomfab.dimse.scp.server import Server
 from dicomfab.dimse.scu.echo import echo
 from dicomfab.dimse.scu.store import store
 from dicomfab.model.errors import AssociationAborted, AssociationRejected, PeerError
@@ -55,16 +56,16 @@ def gate() -> Recording:
 
 
 @pytest.fixture
-def server(gate: Recording) -> Iterator[GatedServer]:
-    with GatedServer(ServerConfig("GATED", max_associations=2), gate) as running:
+def server(gate: Recording) -> Iterator[Server]:
+    with Server(ServerConfig("GATED", max_associations=2), StoreOnly(), gate=gate) as running:
         yield running
 
 
-def caller(server: GatedServer, calling: str = "CALLER", called: str = "GATED") -> Peer:
+def caller(server: Server, calling: str = "CALLER", called: str = "GATED") -> Peer:
     return Peer(HOST, server.port, called, calling, timeouts=PATIENT)
 
 
-def test_each_association_has_handlers_of_its_own(server: GatedServer, gate: Recording, tmp_path: Any) -> None:
+def test_each_association_has_handlers_of_its_own(server: Server, gate: Recording, tmp_path: Any) -> None:
     for number in (1, 2):
         [outcome] = store(caller(server), [make_instance(tmp_path, number)])
         assert outcome.accepted
@@ -77,7 +78,7 @@ def test_each_association_has_handlers_of_its_own(server: GatedServer, gate: Rec
     [("STRANGER", "GATED", (1, 1, 3), "a stranger"), ("CALLER", "OTHER", (1, 1, 7), "")],
 )
 def test_rejections_are_told(
-    server: GatedServer, gate: Recording, calling: str, called: str, code: tuple[int, int, int], why: str
+    server: Server, gate: Recording, calling: str, called: str, code: tuple[int, int, int], why: str
 ) -> None:
     with pytest.raises(AssociationRejected) as caught:
         echo(caller(server, calling, called))
@@ -86,7 +87,7 @@ def test_rejections_are_told(
     assert gate.told.empty()
 
 
-def test_the_limit_holds_and_those_that_end_make_room(server: GatedServer, gate: Recording) -> None:
+def test_the_limit_holds_and_those_that_end_make_room(server: Server, gate: Recording) -> None:
     contexts = [ProposedContext(VERIFICATION, (IMPLICIT,))]
     for _ in range(3):
         with associate(caller(server), contexts), associate(caller(server), contexts):
@@ -97,7 +98,7 @@ def test_the_limit_holds_and_those_that_end_make_room(server: GatedServer, gate:
     echo(caller(server))
 
 
-def test_strangers_take_no_room(server: GatedServer, gate: Recording) -> None:
+def test_strangers_take_no_room(server: Server, gate: Recording) -> None:
     for _ in range(5):
         with pytest.raises(AssociationRejected):
             echo(caller(server, "STRANGER"))
@@ -105,7 +106,7 @@ def test_strangers_take_no_room(server: GatedServer, gate: Recording) -> None:
     echo(caller(server))
 
 
-def test_a_gate_that_fails_ends_the_association_and_not_the_server(server: GatedServer, gate: Recording) -> None:
+def test_a_gate_that_fails_ends_the_association_and_not_the_server(server: Server, gate: Recording) -> None:
     gate.fails = True
     with pytest.raises(PeerError):
         echo(caller(server))
@@ -115,7 +116,7 @@ def test_a_gate_that_fails_ends_the_association_and_not_the_server(server: Gated
 
 def test_ending_the_server_aborts_and_tells(gate: Recording) -> None:
     aborted = threading.Event()
-    with GatedServer(ServerConfig("GATED"), gate) as server:
+    with Server(ServerConfig("GATED"), StoreOnly(), gate=gate) as server:
 
         def ask() -> None:
             with associate(caller(server), [ProposedContext(VERIFICATION, (IMPLICIT,))]) as association:
