@@ -23,7 +23,7 @@ from dicomfab.dimse.failures import log_failure
 from dicomfab.dimse.handlers import Refusal, Requestor, StoreHandler, StoreSink
 from dicomfab.dimse.link import Link, Message
 from dicomfab.dimse.transport.channel import read_exactly
-from dicomfab.model.errors import LocalFailure, TranscodingFailed
+from dicomfab.model.errors import InstanceUnreadable, TranscodingFailed
 from dicomfab.model.study import InstanceFile, InstanceIdentity
 from dicomfab.ul.negotiation import AcceptedContext
 from dicomfab.ul.pdata import Chunk, FileRange
@@ -107,7 +107,7 @@ class Loader:
         """Make an instance ready. At most one other may be in use.
 
         Raises:
-            LocalFailure: the file cannot be read.
+            InstanceUnreadable: the file cannot be read.
         """
         identity = instance.identity
         command = dimse_command.encode(_request(identity, message_id, origin))
@@ -193,7 +193,7 @@ class Preparing:
 
         Raises:
             NotTaken: there is no context for it.
-            LocalFailure: its file cannot be read.
+            InstanceUnreadable: its file cannot be read.
         """
         identity = instance.identity
         kind = (identity.sop_class_uid, identity.transfer_syntax_uid)
@@ -288,9 +288,9 @@ def _range(fd: int, instance: InstanceFile, size: int) -> FileRange:
     return FileRange(fd, instance.dataset_offset, size)
 
 
-def unreadable(path: Path, error: OSError | EOFError) -> LocalFailure:
+def unreadable(path: Path, error: OSError | EOFError) -> InstanceUnreadable:
     """The file of an instance cannot be read, or not to its end."""
-    return LocalFailure(
+    return InstanceUnreadable(
         f"the file of an instance, {path.name}, cannot be sent ({getattr(error, 'strerror', None) or error}).",
         cause="it was moved, deleted or cut short since it was indexed",
         remedy="check the folder; rebuild the index of the local store: dicomfab study reindex",

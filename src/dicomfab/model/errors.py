@@ -6,6 +6,9 @@
     ├── InvalidInput            caller: a value that cannot be used (names the field)
     ├── NotFound                caller: no such server, study, file
     ├── Conflict                caller: already there, or two things that cannot both be
+    ├── NotSignedIn             caller: who asks is not known, or could not prove it
+    │   ├── CodeNeeded              the password was right; the code of the second factor is missing
+    │   └── TooManyAttempts         wait before the next one
     ├── AccessDenied            caller: the policy table says no
     ├── ConfirmationRequired    caller: allowed, but production wants an explicit yes
     ├── RouteMissing            caller: no C-MOVE route; nothing was sent
@@ -23,6 +26,7 @@
     │   └── StatusFailure           a DIMSE response with a failure status (PS3.7 annex C)
     └── LocalFailure            us: this machine, this installation
         ├── DiskFull                work waits until there is space again
+        ├── InstanceUnreadable      the file of an instance cannot be read, or not to its end
         ├── PortInUse
         ├── SetupMissing
         ├── TransferIncomplete      not everything arrived, whatever was answered
@@ -130,6 +134,49 @@ class Conflict(DicomFabError):
     heading = "Conflict"
     fault = Fault.CALLER
     exit_code = 2
+
+
+class NotSignedIn(DicomFabError):
+    """Nobody that we know asks, or what was presented does not prove it.
+
+    Args:
+        what, cause, remedy: the same for every reason, so that nobody learns which names exist.
+        reason: the true one, for the audit trail alone; it is in no text and in no JSON.
+    """
+
+    heading = "Not signed in"
+    fault = Fault.CALLER
+    exit_code = 5
+
+    def __init__(self, what: str, *, reason: str = "", cause: str = "", remedy: str = "") -> None:
+        super().__init__(what, cause=cause, remedy=remedy)
+        self.reason = reason
+
+
+class CodeNeeded(NotSignedIn):
+    """Name and password were right, and the account has a second factor: ask for its code."""
+
+    heading = "Code needed"
+
+
+class TooManyAttempts(NotSignedIn):
+    """Too many attempts failed; nothing was checked.
+
+    Args:
+        what, cause, remedy, reason: as of :class:`NotSignedIn`.
+        retry_after_s: seconds until the next attempt is looked at.
+    """
+
+    heading = "Too many attempts"
+    transient = True
+
+    def __init__(self, what: str, *, retry_after_s: int, reason: str = "", cause: str = "", remedy: str = "") -> None:
+        super().__init__(what, reason=reason, cause=cause, remedy=remedy)
+        self.retry_after_s = retry_after_s
+
+    def as_dict(self) -> dict[str, Any]:
+        """Adds ``retry_after_s``."""
+        return {**super().as_dict(), "retry_after_s": self.retry_after_s}
 
 
 class AccessDenied(DicomFabError):
@@ -306,6 +353,12 @@ class DiskFull(LocalFailure):
     """No space left on a disk of this machine; what was complete is kept, and the work can go on."""
 
     heading = "Disk full"
+
+
+class InstanceUnreadable(LocalFailure):
+    """The file of an instance cannot be read, or ended before the instance did; the peer did not get it."""
+
+    heading = "Instance unreadable"
 
 
 class PortInUse(LocalFailure):

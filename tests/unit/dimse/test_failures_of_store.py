@@ -14,20 +14,21 @@ import pytest
 
 from dicomfab.dimse.association import associate
 from dicomfab.dimse.contexts import for_instances, no_conversion
-from dicomfab.dimse.handlers import Refusal
+from dicomfab.dimse.handlers import Refusal, Requestor, ServerConfig, StoreSink
 from dicomfab.dimse.peer import Peer
+from dicomfab.dimse.scp.server import Server
 from dicomfab.dimse.scu.get import get
 from dicomfab.dimse.scu.store import StoreOutcome, store
 from dicomfab.model.errors import (
     AssociationAborted,
     ConnectionLost,
-    LocalFailure,
+    InstanceUnreadable,
     PeerTimeout,
     ProtocolViolation,
     StatusFailure,
 )
 from dicomfab.model.query import QueryModel
-from dicomfab.model.study import InstanceFile
+from dicomfab.model.study import InstanceFile, InstanceIdentity
 from dicomfab.ul import Abort
 from dicomfab.ul.pdu import encode_pdu
 from tests.unit.dimse import raw
@@ -281,11 +282,36 @@ def test_a_file_that_becomes_shorter_while_it_is_sent(tmp_path: Path) -> None:
         said.append(wire.rest())
 
     with raw.peer(in_the_middle(act)) as peer:
-        error = failure_of(stored(peer, instance), 5.0)
-    assert type(error) is LocalFailure
-    assert instance.path.name in error.what
-    assert "became shorter" in error.what
+        (outcome,) = result_of(stored(peer, instance), 5.0)
+    assert type(outcome.error) is InstanceUnreadable
+    assert outcome.response is None
+    assert instance.path.name in outcome.error.what
+    assert "became shorter" in outcome.error.what
     assert len(said) == 1  # it was not sent again
+
+
+class Truncating(MemoryPacs):
+    """Cuts the file of an instance short as soon as that is announced."""
+
+    def __init__(self, instance: InstanceFile) -> None:
+        super().__init__()
+        self._instance = instance
+
+    def begin_store(self, requestor: Requestor, identity: InstanceIdentity) -> StoreSink:
+        if identity == self._instance.identity:
+            os.truncate(self._instance.path, 6 * MEGABYTES)
+        return super().begin_store(requestor, identity)
+
+
+def test_the_instances_beside_one_that_becomes_shorter_are_sent(small: InstanceFile, tmp_path: Path) -> None:
+    cut = make_instance(tmp_path, 1, pixels=40 * MEGABYTES)
+    after = make_instance(tmp_path, 3)
+    pacs = Truncating(cut)
+    with Server(ServerConfig("PACS"), pacs) as server:
+        outcomes = list(store(Peer(raw.HOST, server.port, "PACS", timeouts=PATIENT), [small, cut, after]))
+    assert [outcome.accepted for outcome in outcomes] == [True, False, True]
+    assert type(outcomes[1].error) is InstanceUnreadable
+    assert set(pacs.stored) == {small.identity.sop_instance_uid, after.identity.sop_instance_uid}
 
 
 # ---------------------------------------------------------------------- C-GET: the peer stores with us

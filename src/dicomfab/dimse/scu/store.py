@@ -15,7 +15,7 @@ from dicomfab.dimse.messages import Response
 from dicomfab.dimse.peer import Peer
 from dicomfab.dimse.scu.responses import response_of
 from dicomfab.dimse.status import Category, category, failure
-from dicomfab.model.errors import AssociationAborted, DicomFabError, LocalFailure, PeerTimeout
+from dicomfab.model.errors import AssociationAborted, DicomFabError, InstanceUnreadable, LocalFailure, PeerTimeout
 from dicomfab.model.study import InstanceFile
 
 _TAKEN: Final = (Category.SUCCESS, Category.WARNING)
@@ -57,7 +57,8 @@ def store(
     """Send instances in order, yielding each outcome as its response arrives.
 
     An instance whose response does not come is sent once more, over a new association, under the same UIDs: the peer
-    may or may not have kept the first copy, and storing it twice harms nothing.
+    may or may not have kept the first copy, and storing it twice harms nothing. One whose file ends before it does is
+    skipped with that error, and the others go on over a new association.
 
     Args:
         peer: the receiver.
@@ -87,6 +88,10 @@ def store(
             if resent or not error.transient or getattr(error, "stage", "dimse") != "dimse":
                 raise
             resent = True
+        except InstanceUnreadable as error:
+            yield StoreOutcome(instances[position], None, error)
+            position += 1
+            resent = False
 
 
 def send(
@@ -111,7 +116,8 @@ def send(
 
     Raises:
         PeerError: the association ended.
-        LocalFailure: a file became shorter while it was sent; the association was aborted.
+        InstanceUnreadable: the file of the instance after the last outcome became shorter while it was sent; the
+            association was aborted.
     """
     timeout_s = association.peer.timeouts.dimse_s
     under_way: Outgoing | None = None  # sent, and its response not read yet
