@@ -94,6 +94,7 @@ def sending(table: Table, memory: Path, disk: Path, runs: int, quick: bool) -> N
     with peers.storescp(memory, nodelay=True, pdu=131072) as served, installation(disk) as application:
         entry = PacsServer(
             id="sink", name="sink", host=peers.HOST, port=served.port, aec=served.ae_title, environment="test",
+            allow_real=True,
             capabilities=["echo", "store"],
         )  # fmt: skip
         application.registry.change(lambda registry: registry.add(entry))

@@ -68,7 +68,7 @@ def _query(page: Page, web: str) -> None:
     expect(holder.get_by_role("row").filter(has_text="Lindgren").first).to_be_visible()
     holder.get_by_role("button", name="Move to …").first.click()
     holder.get_by_role("combobox").select_option("prod-pacs-1")
-    expect(holder.get_by_label("Yes, send to production")).to_be_visible()
+    expect(holder.get_by_label("This is production: type the server's name to send to it")).to_be_visible()
 
 
 def _studies(page: Page, web: str) -> None:

@@ -26,6 +26,9 @@ class Action(enum.StrEnum):
     DELETE = "delete"
     FABRICATE = "fabricate"
     CONFIGURE = "configure"  # registry, routes, the lab's servers
+    READ_AUDIT = "read_audit"  # who did what, and with which patients
+    MANAGE_USERS = "manage_users"  # accounts, their roles, sessions and tokens
+    OWN_ACCOUNT = "own_account"  # one's own password, second factor, sessions and tokens
 
 
 class Scope(enum.StrEnum):
@@ -38,7 +41,7 @@ class Scope(enum.StrEnum):
 
 READ = frozenset({Action.VIEW, Action.ECHO, Action.QUERY, Action.RETRIEVE, Action.EXPORT})
 WRITE = READ | {Action.STORE, Action.DELETE}
-LOCAL = frozenset({Action.FABRICATE})
+LOCAL = frozenset({Action.FABRICATE, Action.OWN_ACCOUNT})
 
 POLICY: dict[tuple[Role, Scope], frozenset[Action]] = {
     (Role.TEST_READ, Scope.TEST): READ,
@@ -47,7 +50,7 @@ POLICY: dict[tuple[Role, Scope], frozenset[Action]] = {
     (Role.PROD_WRITE, Scope.PROD): WRITE,
     (Role.ADMIN, Scope.TEST): WRITE,
     (Role.ADMIN, Scope.PROD): WRITE,
-    (Role.ADMIN, Scope.SYSTEM): LOCAL | {Action.CONFIGURE},
+    (Role.ADMIN, Scope.SYSTEM): LOCAL | {Action.CONFIGURE, Action.READ_AUDIT, Action.MANAGE_USERS},
     # Fabricating touches no server: any signed-in role may do it.
     (Role.TEST_READ, Scope.SYSTEM): LOCAL,
     (Role.TEST_WRITE, Scope.SYSTEM): LOCAL,

@@ -4,35 +4,49 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dicomfab.app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from dicomfab.app.account_parts import AccountParts
     from dicomfab.archive.archive import Archive
     from dicomfab.dimse.peer import Peer
-    from dicomfab.dimse.trace import TraceBook
-    from dicomfab.model.job import JobKind
+    from dicomfab.dimse.trace import Trace, TraceBook
     from dicomfab.registry.server import PacsServer
+    from dicomfab.services.accounts import AccountService
+    from dicomfab.services.api_tokens import ApiTokenService
+    from dicomfab.services.audit import AuditService
     from dicomfab.services.changes import ChangeService
+    from dicomfab.services.copies import ProductionCopies
+    from dicomfab.services.doctor.move import MoveDoctor
+    from dicomfab.services.doctor.service import DoctorService
     from dicomfab.services.identifier_check import IdentifierCheck
     from dicomfab.services.importing import ImportService
+    from dicomfab.services.jobs.compare import CompareJobs
     from dicomfab.services.jobs.query import QueryJobs
-    from dicomfab.services.jobs.run import Executor
     from dicomfab.services.jobs.schedules import ScheduleService
     from dicomfab.services.jobs.service import JobService
     from dicomfab.services.jobs.verify import VerifyJobs
     from dicomfab.services.jobs.worker import Worker
+    from dicomfab.services.monitor.metrics import Metrics
+    from dicomfab.services.monitor.monitor import Monitor
+    from dicomfab.services.monitor.service import MonitorService
     from dicomfab.services.pacs import EchoAnswer, PacsService
     from dicomfab.services.patients import PatientService
+    from dicomfab.services.provenance import Provenance
     from dicomfab.services.query import QueryService
     from dicomfab.services.receiving import ReceivingService
     from dicomfab.services.recipes import RecipeService
     from dicomfab.services.search import SearchService
+    from dicomfab.services.set_up import SetUpService
+    from dicomfab.services.sign_in import SignInService
     from dicomfab.services.studies import StudyService
+    from dicomfab.services.sweep import SweepService
     from dicomfab.services.transfer import TransferService
     from dicomfab.services.validation import ValidationService
     from dicomfab.services.verifying import VerifyService
@@ -40,6 +54,7 @@ if TYPE_CHECKING:
     from dicomfab.storage.fabricated import FabricatedStudies
     from dicomfab.storage.job_queue import JobQueue
     from dicomfab.storage.jobs import JobRepository
+    from dicomfab.storage.monitoring import MonitorRepository
     from dicomfab.storage.registry import RegistryRepository
 
 T = TypeVar("T")
@@ -65,6 +80,13 @@ class Application:
         return Database(self.settings.database)
 
     @cached_property
+    def audit(self) -> AuditService:
+        """The audit log."""
+        from dicomfab.app.audit_parts import audit_of
+
+        return audit_of(self.database, self.settings)
+
+    @cached_property
     def registry(self) -> RegistryRepository:
         """Servers and routes."""
         from dicomfab.storage.registry import RegistryRepository
@@ -76,7 +98,25 @@ class Application:
         """Use cases on servers and routes."""
         from dicomfab.services.pacs import PacsService
 
-        return PacsService(self.registry, self._noted("C-ECHO", _echo))
+        return PacsService(self.registry, self._noted("C-ECHO", _echo), self.audit.record)
+
+    @cached_property
+    def doctor(self) -> DoctorService:
+        """Says why DICOM fails."""
+        from dicomfab.services.doctor.service import DoctorService
+
+        return DoctorService(self.pacs, our_port=self.settings.scp_port, open_trace=self._open_trace)
+
+    @cached_property
+    def move_doctor(self) -> MoveDoctor:
+        """Says why a C-MOVE fails."""
+        from dicomfab.app.move_doctor import move_doctor
+
+        may, local = self.provenance.check_move, self.local_archive
+        return move_doctor(self.settings, self._noted, self.registry.load, self.receiving, local, may, self._open_trace)
+
+    def _open_trace(self, title: str) -> Trace | None:
+        return self._traces.open(title) if self._traces is not None else None
 
     @cached_property
     def local_archive(self) -> Archive:
@@ -96,7 +136,15 @@ class Application:
             draw_seed=lambda: secrets.randbelow(2**31),
             identifiers=self.patients,
             note_study=self._is_fabricated.note,
+            record=self.audit.record,
         )
+
+    @cached_property
+    def copies(self) -> ProductionCopies:
+        """Copies of what production holds, which expire."""
+        from dicomfab.services.copies import ProductionCopies
+
+        return ProductionCopies(self.local_archive, self.settings.prod_copy_hours, record=self.audit.record)
 
     @cached_property
     def recipes(self) -> RecipeService:
@@ -112,7 +160,7 @@ class Application:
         from dicomfab.storage.patients import PatientRepository
 
         repository = PatientRepository(self.database, now=_now, draw_seed=_draw_seed)
-        return PatientService(repository, self.local_archive, now=_now, draw_seed=_draw_seed)
+        return PatientService(repository, self.local_archive, now=_now, draw_seed=_draw_seed, record=self.audit.record)
 
     @cached_property
     def queries(self) -> QueryService:
@@ -120,7 +168,7 @@ class Application:
         from dicomfab.dimse.scu.find import find
         from dicomfab.services.query import QueryService
 
-        return QueryService(self._noted("C-FIND", find))
+        return QueryService(self._noted("C-FIND", find), record=self.audit.record)
 
     @cached_property
     def searches(self) -> SearchService:
@@ -147,9 +195,20 @@ class Application:
             store=self._noted("C-STORE", store),
             move_scu=self._noted("C-MOVE", move),
             get_scu=self._noted("C-GET", get),
+            provenance=self.provenance,
             receiving=self.receiving,
             check_identifiers=self._check_identifiers,
+            record=self.audit.record,
         )
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Judges what may go where."""
+        from dicomfab.dimse.scu.find import find
+        from dicomfab.services.provenance import Provenance
+
+        find_scu = self._noted("C-FIND", find)
+        return Provenance(self.local_archive, find_scu, self._is_fabricated, is_in_lab=self._is_in_lab)
 
     @cached_property
     def _check_identifiers(self) -> IdentifierCheck:
@@ -169,6 +228,18 @@ class Application:
         return server.endpoint in {(host, one.dicom_port, one.ae_title) for one in config.servers}
 
     @cached_property
+    def sweeps(self) -> SweepService:
+        """Fabricated data that servers still hold."""
+        from dicomfab.app.lab_store import lab_archive
+        from dicomfab.dimse.scu.find import find
+        from dicomfab.services.sweep import SweepService
+        from dicomfab.storage.sent import SentStudies
+
+        find_scu = self._noted("C-FIND", find)
+        ledger, in_lab = SentStudies(self.database), functools.partial(lab_archive, self.settings)
+        return SweepService(ledger, self.local_archive, find_scu, in_lab, self.audit.record)
+
+    @cached_property
     def _is_fabricated(self) -> FabricatedStudies:
         from dicomfab.storage.fabricated import FabricatedStudies
 
@@ -179,7 +250,7 @@ class Application:
         """DICOM files into the local store."""
         from dicomfab.services.importing import ImportService
 
-        return ImportService(self.local_archive, self._is_fabricated)
+        return ImportService(self.local_archive, self._is_fabricated, self.audit.record)
 
     @cached_property
     def receiving(self) -> ReceivingService:
@@ -193,6 +264,7 @@ class Application:
             settings.receiver_lock,
             host=settings.scp_host,
             port=settings.scp_port,
+            record=self.audit.record,
         )
 
     @cached_property
@@ -200,7 +272,7 @@ class Application:
         """Changed copies of local studies."""
         from dicomfab.services.changes import ChangeService
 
-        return ChangeService(self.local_archive)
+        return ChangeService(self.local_archive, self.provenance.of_local, self._is_fabricated.note, self.audit.record)
 
     @cached_property
     def verifying(self) -> VerifyService:
@@ -210,7 +282,8 @@ class Application:
         from dicomfab.services.verifying import VerifyService
 
         folder = self.settings.home / "verifying"
-        return VerifyService(self.local_archive, self._noted("C-FIND", find), self._noted("C-GET", get), folder)
+        scus = self._noted("C-FIND", find), self._noted("C-GET", get)
+        return VerifyService(self.local_archive, *scus, folder, self.audit.record)
 
     @cached_property
     def verify_jobs(self) -> VerifyJobs:
@@ -225,6 +298,13 @@ class Application:
         from dicomfab.services.jobs.query import QueryJobs
 
         return QueryJobs(self._ledger, lambda: self.store_id)
+
+    @cached_property
+    def compare_jobs(self) -> CompareJobs:
+        """Comparisons of two servers."""
+        from dicomfab.services.jobs.compare import CompareJobs
+
+        return CompareJobs(self.jobs, self.registry.load)
 
     @cached_property
     def validation(self) -> ValidationService:
@@ -252,23 +332,33 @@ class Application:
             self.registry.load,
             now=self.database.now,
             list_workers=self.job_queue.workers,
+            provenance=self.provenance,
         )
 
     @cached_property
     def worker(self) -> Worker:
         """Does jobs in this process: for a worker, or for a command that waits for its own job."""
+        from dicomfab.app.executors import executors
         from dicomfab.app.workers import limits
         from dicomfab.services.jobs.worker import Worker
 
         return Worker(
             self.job_queue,
             self._ledger,
-            self._executors(),
+            executors(self),
             limit=limits(self.registry),
             store_id=self.store_id,
             now=self.database.now,
-            beat=self.schedules.beat,
+            beat=self._beat,
+            record=self.audit.record,
         )
+
+    def _beat(self) -> bool:
+        """What a worker does beside its jobs; true if it has to stay for it."""
+        self.audit.beat()
+        self.copies.beat()
+        stays = self.schedules.beat()
+        return self.monitor.beat() or stays
 
     @cached_property
     def schedules(self) -> ScheduleService:
@@ -276,26 +366,43 @@ class Application:
         from dicomfab.services.jobs.schedules import ScheduleService
         from dicomfab.storage.schedules import ScheduleRepository
 
-        return ScheduleService(ScheduleRepository(self.database), self.jobs, self.studies)
+        return ScheduleService(ScheduleRepository(self.database), self.jobs, self.studies, self.audit.record)
 
-    def _executors(self) -> Mapping[JobKind, Executor]:
-        """What does each kind of job."""
-        from dicomfab.model.job import JobKind
-        from dicomfab.services.jobs.fabricate import FabricateExecutor
-        from dicomfab.services.jobs.query import QueryExecutor
-        from dicomfab.services.jobs.retrieve import RetrieveExecutor
-        from dicomfab.services.jobs.send import SendExecutor
-        from dicomfab.services.jobs.verify import VerifyExecutor
+    @cached_property
+    def monitor(self) -> Monitor:
+        """Checks servers in this process: for workers, and for the command that monitors."""
+        from dicomfab.services.monitor.monitor import Monitor
+        from dicomfab.services.monitor.webhook import Webhook
 
-        retrieve = RetrieveExecutor(self.transfers, self.registry.load, self.database.now)
-        return {
-            JobKind.FABRICATE: FabricateExecutor(self.studies),
-            JobKind.SEND: SendExecutor(self.transfers, self.registry.load),
-            JobKind.MOVE: retrieve,
-            JobKind.GET: retrieve,
-            JobKind.QUERY: QueryExecutor(self.searches),
-            JobKind.VERIFY: VerifyExecutor(self.verifying, self.registry.load),
-        }
+        settings = self.settings
+        return Monitor(
+            self._monitoring,
+            self.registry.load,
+            _echo,
+            webhook=Webhook(settings.monitor_webhook) if settings.monitor_webhook else None,
+            down_after=settings.monitor_down_after,
+            keep_checks_days=settings.monitor_keep_days,
+        )
+
+    @cached_property
+    def monitoring(self) -> MonitorService:
+        """What is known of the servers, and whether they are checked."""
+        from dicomfab.services.monitor.service import MonitorService
+
+        return MonitorService(self._monitoring, self.pacs, self.audit.record)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """What Prometheus scrapes."""
+        from dicomfab.services.monitor.metrics import Metrics
+
+        return Metrics(self.monitoring, lambda: len(self.jobs.workers()))
+
+    @cached_property
+    def _monitoring(self) -> MonitorRepository:
+        from dicomfab.storage.monitoring import MonitorRepository
+
+        return MonitorRepository(self.database)
 
     @cached_property
     def _ledger(self) -> JobRepository:
@@ -309,6 +416,33 @@ class Application:
         from dicomfab.storage.job_queue import LEASE_S, JobQueue
 
         return JobQueue(self.database, lease_s=self.settings.lease_s or LEASE_S)
+
+    @cached_property
+    def _account_parts(self) -> AccountParts:
+        from dicomfab.app.account_events import recording
+        from dicomfab.app.account_parts import AccountParts
+
+        return AccountParts(self.database, self.settings, recording(self.audit.record))
+
+    @property
+    def accounts(self) -> AccountService:
+        """Use cases on accounts."""
+        return self._account_parts.accounts
+
+    @property
+    def sign_in(self) -> SignInService:
+        """Use cases on signing in and on sessions."""
+        return self._account_parts.sign_in
+
+    @property
+    def api_tokens(self) -> ApiTokenService:
+        """Use cases on API tokens."""
+        return self._account_parts.api_tokens
+
+    @property
+    def set_up(self) -> SetUpService:
+        """The first administrator."""
+        return self._account_parts.set_up
 
     def _noted(self, operation: str, function: Callable[..., T]) -> Callable[..., T]:
         """The function, each of its calls to a peer noted in a trace of its own."""

@@ -31,7 +31,8 @@ def configure_registry(application: Application, actor: Actor) -> RegistryDiff:
     from dicomfab.services.lab_registry import LabRegistryService
 
     config = lab(application.settings).config
-    return LabRegistryService(application.registry).configure(actor, servers(config), routes(config))
+    service = LabRegistryService(application.registry, application.audit.record)
+    return service.configure(actor, servers(config), routes(config))
 
 
 def servers(config: LabConfig) -> tuple[PacsServer, ...]:
@@ -49,6 +50,7 @@ def servers(config: LabConfig) -> tuple[PacsServer, ...]:
             aec=server.ae_title,
             environment=server.environment,
             description="Test server of the lab",
+            allow_synthetic=True,  # also those that play production: they hold nothing real
         )
         for server in config.servers
     )

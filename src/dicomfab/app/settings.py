@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dicomfab.model import values
 from dicomfab.model.errors import InvalidInput
@@ -16,6 +17,11 @@ DEFAULT_WEB_PORT = 5001
 DEFAULT_WORKER_IDLE_S = 60.0
 DEFAULT_SCP_HOST = "127.0.0.1"
 DEFAULT_SCP_PORT = 11112
+DEFAULT_SESSION_IDLE_MINUTES = 30.0
+DEFAULT_SESSION_HOURS = 12.0
+DEFAULT_MONITOR_KEEP_DAYS = 7.0
+DEFAULT_MONITOR_DOWN_AFTER = 2
+DEFAULT_PROD_COPY_HOURS = 24.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,16 @@ class Settings:
         scp_port: ``DICOMFAB_SCP_PORT``; its port.
         lease_s: ``DICOMFAB_LEASE_S``; how long a job stays with a worker that is not heard of, for tests. 0: as usual.
         postgres: ``DICOMFAB_DATABASE``; where registry and ledger are kept if not in a file of the home.
+        audit_key_file: ``DICOMFAB_AUDIT_KEY_FILE``; where the key of the audit log's chain is, if not in a file that is
+            made in the home. Machines that share a database need the same key.
+        session_idle_minutes: ``DICOMFAB_SESSION_IDLE_MINUTES``; a session is over when it was not used for so long.
+        session_hours: ``DICOMFAB_SESSION_HOURS``; a session is over after this, used or not.
+        monitor_webhook: ``DICOMFAB_MONITOR_WEBHOOK``; the http(s) address that is told when a server goes down or
+            comes up; none if blank.
+        monitor_keep_days: ``DICOMFAB_MONITOR_KEEP_DAYS``; how long single checks are kept.
+        prod_copy_hours: ``DICOMFAB_PROD_COPY_HOURS``; how long copies of what a production server holds stay in the
+            local store. 0: for ever.
+        monitor_down_after: ``DICOMFAB_MONITOR_DOWN_AFTER``; checks that must fail in a row before a server is down.
     """
 
     home: Path
@@ -40,6 +56,13 @@ class Settings:
     scp_port: int = DEFAULT_SCP_PORT
     lease_s: float = 0.0
     postgres: PostgresAddress | None = None
+    audit_key_file: Path | None = None
+    session_idle_minutes: float = DEFAULT_SESSION_IDLE_MINUTES
+    session_hours: float = DEFAULT_SESSION_HOURS
+    monitor_webhook: str = field(default="", repr=False)  # it may hold a secret
+    monitor_keep_days: float = DEFAULT_MONITOR_KEEP_DAYS
+    prod_copy_hours: float = DEFAULT_PROD_COPY_HOURS
+    monitor_down_after: int = DEFAULT_MONITOR_DOWN_AFTER
 
     @property
     def database(self) -> Path | PostgresAddress:
@@ -50,6 +73,16 @@ class Settings:
     def studies(self) -> Path:
         """The local study store."""
         return self.home / "studies"
+
+    @property
+    def audit_key(self) -> Path:
+        """The key of the audit log's chain."""
+        return self.audit_key_file or self.home / "audit.key"
+
+    @property
+    def audit_anchors(self) -> Path:
+        """Where the audit log stood at some moments."""
+        return self.home / "audit-anchors.jsonl"
 
     @property
     def recipes(self) -> Path:
@@ -100,6 +133,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
         home = user_data_path("dicomfab", appauthor=False)
     raw_database = env.get("DICOMFAB_DATABASE", "").strip()
+    key_file = env.get("DICOMFAB_AUDIT_KEY_FILE", "").strip()
     return Settings(
         home=home.absolute(),
         web_port=values.port(env.get("DICOMFAB_WEB_PORT", DEFAULT_WEB_PORT), field="DICOMFAB_WEB_PORT"),
@@ -108,7 +142,52 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         scp_port=values.port(env.get("DICOMFAB_SCP_PORT", DEFAULT_SCP_PORT), field="DICOMFAB_SCP_PORT"),
         lease_s=_seconds(env.get("DICOMFAB_LEASE_S", ""), "DICOMFAB_LEASE_S", 0.0),
         postgres=PostgresAddress.parse(raw_database, name="DICOMFAB_DATABASE") if raw_database else None,
+        audit_key_file=Path(key_file).expanduser().absolute() if key_file else None,
+        session_idle_minutes=_number(
+            env, "DICOMFAB_SESSION_IDLE_MINUTES", DEFAULT_SESSION_IDLE_MINUTES, least=1, most=1440
+        ),
+        session_hours=_number(env, "DICOMFAB_SESSION_HOURS", DEFAULT_SESSION_HOURS, least=1, most=168),
+        monitor_webhook=_web_address(env.get("DICOMFAB_MONITOR_WEBHOOK", ""), "DICOMFAB_MONITOR_WEBHOOK"),
+        prod_copy_hours=_number(env, "DICOMFAB_PROD_COPY_HOURS", DEFAULT_PROD_COPY_HOURS, least=0, most=87_600),
+        monitor_keep_days=_number(env, "DICOMFAB_MONITOR_KEEP_DAYS", DEFAULT_MONITOR_KEEP_DAYS, least=1, most=400),
+        monitor_down_after=int(
+            _number(env, "DICOMFAB_MONITOR_DOWN_AFTER", DEFAULT_MONITOR_DOWN_AFTER, least=1, most=100)
+        ),
     )
+
+
+def _web_address(text: str, name: str) -> str:
+    """An http(s) address, which is not repeated in an error: it may hold a secret."""
+    given = text.strip()
+    try:
+        url = urlsplit(given)
+        is_usable = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0 and url.username is None
+    except ValueError:
+        is_usable = False
+    is_plain = given.isascii() and given.isprintable() and not any(c in given for c in ' <>"')
+    if given and not (is_usable and is_plain):
+        raise InvalidInput(
+            f"{name}: this is not a web address that can be told something",
+            field=name,
+            cause="it must begin with http:// or https:// and hold no user, password or space",
+            remedy=f"write for example https://alerts.example.com/hook, or unset {name}",
+        )
+    return given
+
+
+def _number(env: Mapping[str, str], name: str, default: float, *, least: int, most: int) -> float:
+    """A whole number of something."""
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise InvalidInput(
+            f"{name}: {text!r} is not a whole number from {least} to {most}",
+            field=name,
+            value=text,
+            remedy=f"unset {name} for {default:g}",
+        )
+    return float(text)
 
 
 def _seconds(text: str, name: str, default: float) -> float:

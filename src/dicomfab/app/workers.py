@@ -12,13 +12,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
+from dicomfab.app.acting import for_nobody
 from dicomfab.model.errors import LocalFailure
 from dicomfab.model.job import WorkerInfo
 
 if TYPE_CHECKING:
     from dicomfab.app.settings import Settings
+    from dicomfab.services.copies import ProductionCopies
     from dicomfab.services.jobs.schedules import ScheduleService
     from dicomfab.services.jobs.service import JobService
+    from dicomfab.services.monitor.monitor import Monitor
     from dicomfab.storage.job_queue import JobQueue
     from dicomfab.storage.registry import RegistryRepository
 
@@ -50,6 +53,14 @@ class Installation(Protocol):
     @property
     def schedules(self) -> ScheduleService:
         """Jobs that are made again and again."""
+
+    @property
+    def monitor(self) -> Monitor:
+        """Checks its servers."""
+
+    @property
+    def copies(self) -> ProductionCopies:
+        """Its copies of what production holds."""
 
 
 def limits(registry: RegistryRepository) -> Callable[[str], int]:
@@ -104,7 +115,10 @@ def ensure_worker(application: Installation) -> bool:
 
 
 def replace_lost_worker(application: Installation) -> bool:
-    """Start a worker if a job is due or a schedule is enabled and none is there: after a reboot, or one was killed.
+    """Start a worker if one is needed and none is there: after a reboot, or one was killed.
+
+    It is needed when a job is due, a schedule is enabled, somebody has switched a server's monitoring on, or the time
+    of a copy from production is over.
 
     Returns:
         Whether one had to be started.
@@ -114,6 +128,7 @@ def replace_lost_worker(application: Installation) -> bool:
     """
     due = application.job_queue.next_due(application.store_id)
     is_needed = (due is not None and due <= application.jobs.now()) or application.schedules.need_a_worker()
+    is_needed = is_needed or application.monitor.need_a_worker() or application.copies.need_a_worker()
     return is_needed and ensure_worker(application)
 
 
@@ -126,7 +141,7 @@ def _started(settings: Settings) -> subprocess.Popen[bytes]:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "DICOMFAB_HOME": str(settings.home)},
+                env={**for_nobody(os.environ), "DICOMFAB_HOME": str(settings.home)},
                 start_new_session=True,  # it goes on when the terminal is closed
             )
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from dicomfab.archive import browse, find, reindex
 from dicomfab.archive.files import InstanceFiles
+from dicomfab.archive.in_use import InUse
 from dicomfab.archive.incoming import Batch, Incoming
 from dicomfab.archive.records import (
     Duplicate,
@@ -61,6 +62,7 @@ class Archive:
         self.root = root
         self.on_duplicate = on_duplicate
         self._lock = threading.Lock()
+        self._in_use = InUse(root / "in-use")
         self._state: _Opened | None = None
 
     def close(self) -> None:
@@ -191,6 +193,27 @@ class Archive:
         if not count:
             raise browse.no_such_study(study_instance_uid)
         return count
+
+    def retrieved_before(self, moment: str) -> list[str]:
+        """The studies of production of which servers sent copies, all of them before a moment (ISO 8601 in UTC)."""
+        return browse.retrieved_before(self._opened().engine, moment)
+
+    def delete_expired(self, study_instance_uid: str, before: str) -> int:
+        """Delete the copies that production sent of a study, if all of them came before a moment (ISO 8601 in UTC).
+
+        What came by another way stays, and so does a study that is in use: see :meth:`using`. Returns how many
+        instances were deleted.
+        """
+        with self._in_use.alone(study_instance_uid) as is_mine:
+            return self._opened().writer.delete_expired(study_instance_uid, before) if is_mine else 0
+
+    def keep(self, sop_instance_uid: str) -> None:
+        """Let an instance not expire that production sent: it came by another way as well."""
+        self._opened().writer.keep(sop_instance_uid)
+
+    def using(self, study_instance_uid: str) -> AbstractContextManager[None]:
+        """See that a study does not expire during the block, in any process of this machine."""
+        return self._in_use.using(study_instance_uid)
 
     def reindex(self) -> ReindexReport:
         """Rebuild the index from the files. Writers wait, and readers see the old one, until it is done.

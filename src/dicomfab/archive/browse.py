@@ -19,6 +19,7 @@ from dicomfab.archive.computed import (
     SERIES_INSTANCES,
     STUDY_BYTES,
     STUDY_INSTANCES,
+    STUDY_RETRIEVED_AT,
     STUDY_SERIES,
     listed_values,
 )
@@ -58,6 +59,7 @@ _SUMMARY: Final = select(
     STUDY_BYTES.label("size_bytes"),
     study.c.environment,
     study.c.stored_at,
+    func.coalesce(STUDY_RETRIEVED_AT, "").label("retrieved_at"),
 ).select_from(study.join(patient))
 
 _ORDER: Final[dict[StudySort, ColumnElement[Any]]] = {
@@ -127,6 +129,20 @@ def study_detail(engine: Engine, study_instance_uid: str) -> StudyDetail:
         if summary is None:
             raise no_such_study(study_instance_uid)
         return StudyDetail(_study_summary(summary), tuple(SeriesSummary(*row) for row in connection.execute(of_study)))
+
+
+def retrieved_before(engine: Engine, moment: str) -> list[str]:
+    """The studies of production of which copies came from a server, all of them before a moment."""
+    newest = func.max(instance.c.retrieved_at)
+    statement = (
+        select(study.c.StudyInstanceUID)
+        .select_from(instance.join(series).join(study))
+        .where(study.c.environment == Environment.PROD.value, instance.c.retrieved_at.is_not(None))
+        .group_by(study.c.id)
+        .having(newest < moment)
+    )
+    with reporting(engine), engine.connect() as connection:
+        return list(connection.execute(statement).scalars())
 
 
 def has_study(engine: Engine, study_instance_uid: str) -> bool:

@@ -81,6 +81,14 @@ STUDY_BYTES: Final = (
     .correlate(study)
     .scalar_subquery()
 )
+#: When a server of production sent the newest instance, for what expires.
+STUDY_RETRIEVED_AT: Final = (
+    select(func.max(_instance.c.retrieved_at))
+    .select_from(_SERIES_INSTANCES)
+    .where(_IN_STUDY)
+    .correlate(study)
+    .scalar_subquery()
+)
 SERIES_BYTES: Final = (
     select(func.coalesce(func.sum(_instance.c.size_bytes), 0)).where(_IN_SERIES).correlate(series).scalar_subquery()
 )

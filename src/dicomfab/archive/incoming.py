@@ -107,7 +107,9 @@ class _Sink:
         except OSError as error:
             raise _failure(error) from error
 
-    def _receive(self, environment: Environment) -> Received:
+    def _receive(
+        self, environment: Environment, retrieved_at: str | None = None, *, made_here: bool = False
+    ) -> Received:
         """Check the header."""
         start = bytes(self._start)
         whole = len(start) == self._dataset_offset + self._size_bytes
@@ -122,6 +124,8 @@ class _Sink:
             size_bytes=self._size_bytes,
             dataset_offset=self._dataset_offset,
             environment=environment,
+            retrieved_at=retrieved_at,
+            made_here=made_here,
         )
 
 
@@ -132,11 +136,12 @@ class Incoming(_Sink):
         super().__init__(files, identity)
         self._writer = writer
 
-    def commit(self, *, environment: Environment) -> Stored:
+    def commit(self, *, environment: Environment, retrieved_at: str | None = None) -> Stored:
         """Store the instance; on return it is durable: file, directory entry and index.
 
         Args:
             environment: where the instance came from.
+            retrieved_at: when a server of production sent it, ISO 8601 in UTC, so that the copy expires.
 
         Raises:
             UnreadableInstance: the data set cannot be parsed or has no place (C-STORE status C000).
@@ -145,7 +150,7 @@ class Incoming(_Sink):
             None of these leaves anything behind.
         """
         try:
-            received = self._receive(environment)
+            received = self._receive(environment, retrieved_at)
             if self._fd >= 0:
                 os.fsync(self._fd)
             stored = self._writer.store(received)
@@ -164,14 +169,18 @@ class BatchIncoming(_Sink):
         super().__init__(files, identity)
         self._batch = batch
 
-    def commit(self, *, environment: Environment) -> None:
+    def commit(self, *, environment: Environment, made_here: bool = False) -> None:
         """Check the instance, to be stored with its batch.
+
+        Args:
+            environment: where the instance came from.
+            made_here: it was fabricated by this installation.
 
         Raises:
             UnreadableInstance, MismatchedInstance, ArchiveFailure: as :meth:`Incoming.commit`.
         """
         try:
-            self._batch.add(self._receive(environment))
+            self._batch.add(self._receive(environment, made_here=made_here))
             self._stored = True
         except OSError as error:
             raise _failure(error) from error

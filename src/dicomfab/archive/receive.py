@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dicomfab.archive.errors import ArchiveFailure, ArchiveFull, MismatchedInstance, UnreadableInstance
@@ -27,11 +28,13 @@ class ArchiveReceiver:
     Args:
         archive: where to.
         environment: where what arrives belongs.
+        expires: whether what arrives from production are copies that expire.
     """
 
-    def __init__(self, archive: Archive, environment: Environment) -> None:
+    def __init__(self, archive: Archive, environment: Environment, *, expires: bool = False) -> None:
         self._archive = archive
         self._environment = environment
+        self.expires = expires and environment is Environment.PROD
         #: SOP instances that were there already with other content, which was kept.
         self.kept: list[str] = []
         #: Set when no space was left for an instance.
@@ -81,7 +84,8 @@ class _Sink:
 
     def finish(self) -> int:
         try:
-            stored = self._incoming.commit(environment=self._environment)
+            now = datetime.now(UTC).isoformat(timespec="seconds") if self._receiver.expires else None
+            stored = self._incoming.commit(environment=self._environment, retrieved_at=now)
         except (ArchiveFailure, UnreadableInstance, MismatchedInstance) as error:
             self._receiver.note(error)
             raise _refusal(error, error.status, self._requestor, self._identity) from error

@@ -36,6 +36,7 @@ class StoredInstance:
         path: its DICOM file.
         size_bytes: of the data set, without the file header.
         dataset_offset: bytes of the file before the data set begins.
+        made_here: this installation is known to have fabricated it.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class StoredInstance:
     patient_id: str
     size_bytes: int
     dataset_offset: int
+    made_here: bool = False
 
     @property
     def file(self) -> InstanceFile:
@@ -103,6 +105,7 @@ class StudySummary:
 
     Args:
         stored_at: when its first instance came in, ISO 8601 in UTC.
+        retrieved_at: when a server of production sent the last of what expires; blank if nothing does.
     """
 
     study_instance_uid: str
@@ -123,6 +126,7 @@ class StudySummary:
     size_bytes: int
     environment: Environment
     stored_at: str
+    retrieved_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

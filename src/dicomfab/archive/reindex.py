@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, MetaData
 from sqlalchemy.exc import DatabaseError
@@ -14,6 +15,18 @@ from dicomfab.archive.header import read_header, read_identity
 from dicomfab.archive.records import ReindexReport
 from dicomfab.archive.schema import SCHEMA_VERSION, WriteTransactions, create_tables
 from dicomfab.model.values import Environment
+
+
+class _Known(NamedTuple):
+    """What only the old index tells.
+
+    Args:
+        environments: by Study Instance UID.
+        arrivals: when production sent it, by SOP Instance UID.
+    """
+
+    environments: dict[str, Environment]
+    arrivals: dict[str, str]
 
 
 def set_aside_if_damaged(engine: Engine) -> None:
@@ -35,21 +48,22 @@ def set_aside_if_damaged(engine: Engine) -> None:
 def rebuild(engine: Engine, files: InstanceFiles) -> ReindexReport:
     """Make the tables anew and index every file, in one transaction.
 
-    Studies keep the environment that the old index gives them; without one they count as production.
+    Studies keep the environment that the old index gives them, and copies from production the time of their arrival;
+    without an old index, studies count as production and do not expire.
     """
     transactions = WriteTransactions(engine)
     try:
         with transactions.begin() as connection:
             if connection.exec_driver_sql("PRAGMA user_version").scalar_one() == SCHEMA_VERSION:
                 settling.restore(connection, files, ())  # what the old index vouches for goes with it
-            environments = _environments(connection)
+            known = _Known(_environments(connection), _arrivals(connection))
             old = MetaData()
             old.reflect(connection)
             old.drop_all(connection)
             create_tables(connection)
             count, unusable = 0, []
             for path in files.all():
-                if _index_file(connection, files, path, environments):
+                if _index_file(connection, files, path, known):
                     count += 1
                 else:
                     unusable.append(path)
@@ -66,7 +80,15 @@ def _environments(connection: Connection) -> dict[str, Environment]:
     return {uid: Environment(name) for uid, name in found if name in list(Environment)}
 
 
-def _index_file(connection: Connection, files: InstanceFiles, path: Path, environments: dict[str, Environment]) -> bool:
+def _arrivals(connection: Connection) -> dict[str, str]:
+    try:
+        query = "SELECT SOPInstanceUID, retrieved_at FROM instance WHERE retrieved_at IS NOT NULL"
+        return {row[0]: row[1] for row in connection.exec_driver_sql(query)}
+    except DatabaseError:
+        return {}
+
+
+def _index_file(connection: Connection, files: InstanceFiles, path: Path, known: _Known) -> bool:
     try:
         identity, offset = read_identity(path)
         header = read_header(path, offset, identity)
@@ -76,7 +98,8 @@ def _index_file(connection: Connection, files: InstanceFiles, path: Path, enviro
     if place.instance_known:
         return False
     name = str(path.relative_to(files.instances))
-    file = rows.FileColumns(identity.transfer_syntax_uid, name, path.stat().st_size - offset, offset)
-    environment = environments.get(header.study_instance_uid, Environment.PROD)
+    retrieved_at = known.arrivals.get(identity.sop_instance_uid)
+    file = rows.FileColumns(identity.transfer_syntax_uid, name, path.stat().st_size - offset, offset, retrieved_at)
+    environment = known.environments.get(header.study_instance_uid, Environment.PROD)
     rows.add_instance(connection, place, header, environment, file)
     return True

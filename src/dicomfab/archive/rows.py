@@ -9,7 +9,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Table, bindparam, delete, exists, insert, select
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, exists, func, insert, select, true
 
 from dicomfab.archive.header import Header
 from dicomfab.archive.records import StoredInstance
@@ -25,6 +25,7 @@ STORED_COLUMNS: Final = (
     instance.c.transfer_syntax_uid,
     instance.c.size_bytes,
     instance.c.dataset_offset,
+    instance.c.made_here,
     series.c.SeriesInstanceUID,
     study.c.StudyInstanceUID,
     patient.c.PatientID,
@@ -38,6 +39,11 @@ _OF_STUDY = (
     select(instance.c.path)
     .select_from(instance.join(series).join(study))
     .where(study.c.StudyInstanceUID == bindparam("study"))
+)
+_NEWEST = (
+    select(func.max(instance.c.retrieved_at))
+    .select_from(instance.join(series).join(study))
+    .where(study.c.StudyInstanceUID == bindparam("study"), study.c.environment == Environment.PROD.value)
 )
 
 
@@ -58,6 +64,7 @@ _LOOK_UP: Final = """
 """
 _PATIENT: Final = "SELECT id FROM patient WHERE PatientID = ? AND PatientID != '' AND IssuerOfPatientID = ?"
 _NOW_PROD: Final = "UPDATE study SET environment = ? WHERE StudyInstanceUID = ?"
+_AGAIN: Final = "UPDATE instance SET retrieved_at = ? WHERE SOPInstanceUID = ? AND retrieved_at IS NOT NULL"
 _INDEXED: Final = "SELECT EXISTS (SELECT 1 FROM instance WHERE SOPInstanceUID IN (?, ?) AND path = ?)"
 
 
@@ -81,12 +88,16 @@ class FileColumns(NamedTuple):
 
     Args:
         path: relative to the directory of all instances.
+        retrieved_at: when a server of production sent it, ISO 8601 in UTC; none for all else.
+        made_here: 1 if it was fabricated here; none if that is not known.
     """
 
     transfer_syntax_uid: str
     path: str
     size_bytes: int
     dataset_offset: int
+    retrieved_at: str | None = None
+    made_here: int | None = None
 
 
 def look_up(connection: Connection, header: Header, sop_instance_uid: str) -> Place:
@@ -103,7 +114,7 @@ def find_instance(connection: Connection, sop_instance_uid: str) -> Any:
 def stored_instance(row: Any, instances: Path) -> StoredInstance:
     """Turn a row that ends with ``STORED_COLUMNS`` into a value."""
     # By place: a study may have ten thousand instances, and looking names up would take longer than the query.
-    path, sop_class, sop_instance, syntax, size_bytes, offset, series_uid, study_uid, patient_id = row[
+    path, sop_class, sop_instance, syntax, size_bytes, offset, made_here, series_uid, study_uid, patient_id = row[
         -len(STORED_COLUMNS) :
     ]
     return StoredInstance(
@@ -114,6 +125,7 @@ def stored_instance(row: Any, instances: Path) -> StoredInstance:
         patient_id=patient_id,
         size_bytes=size_bytes,
         dataset_offset=offset,
+        made_here=bool(made_here),
     )
 
 
@@ -154,6 +166,16 @@ def mark_prod(connection: Connection, study_instance_uid: str) -> None:
     driver(connection).execute(_NOW_PROD, (Environment.PROD.value, study_instance_uid))
 
 
+def renew(connection: Connection, sop_instance_uid: str, retrieved_at: str) -> None:
+    """Production sent an instance again: its time begins anew, unless it came by another way before."""
+    driver(connection).execute(_AGAIN, (retrieved_at, sop_instance_uid))
+
+
+def keep(connection: Connection, sop_instance_uid: str) -> None:
+    """An instance does not expire any more."""
+    driver(connection).execute(_AGAIN, (None, sop_instance_uid))
+
+
 def remove_instance(connection: Connection, row: Any) -> None:
     """Take an instance out, and its series, study and patient if nothing else is in them; note its file as obsolete."""
     connection.execute(insert(obsolete_file).prefix_with("OR IGNORE"), {"path": row.path})
@@ -163,13 +185,27 @@ def remove_instance(connection: Connection, row: Any) -> None:
 
 def remove_study(connection: Connection, study_instance_uid: str) -> int:
     """Take a study out; note its files as obsolete. Returns how many instances it had."""
-    keys = {"study": study_instance_uid}
-    paths = connection.execute(_OF_STUDY, keys).scalars().all()
+    return _remove(connection, study_instance_uid, true())
+
+
+def remove_expired(connection: Connection, study_instance_uid: str, before: str) -> int:
+    """Take out what production sent of a study, if all of that came before a moment; what came otherwise stays.
+
+    Returns how many instances were taken out.
+    """
+    newest = connection.execute(_NEWEST, {"study": study_instance_uid}).scalar()
+    if newest is None or newest >= before:
+        return 0
+    return _remove(connection, study_instance_uid, instance.c.retrieved_at.is_not(None))
+
+
+def _remove(connection: Connection, study_instance_uid: str, which: ColumnElement[bool]) -> int:
+    paths = connection.execute(_OF_STUDY.where(which), {"study": study_instance_uid}).scalars().all()
     if paths:
         notes = [{"path": path} for path in paths]
         connection.execute(insert(obsolete_file).prefix_with("OR IGNORE"), notes)
         in_study = select(series.c.id).join(study).where(study.c.StudyInstanceUID == study_instance_uid)
-        connection.execute(delete(instance).where(instance.c.series_id.in_(in_study)))
+        connection.execute(delete(instance).where(instance.c.series_id.in_(in_study), which))
         remove_empty(connection, study_instance_uid)
     return len(paths)
 

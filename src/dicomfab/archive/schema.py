@@ -36,7 +36,8 @@ from dicomfab.archive.matching import matches, matches_any
 from dicomfab.model.disk import is_disk_full
 from dicomfab.model.query import Level
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
+_WITHOUT_ORIGIN: Final = 2  # made good by two columns
 _OLDER: Final = (1,)  # of these the files tell all that the new tables need
 _BUSY_TIMEOUT_MS: Final = 30_000
 _BEGIN: Final = "dicomfab_begin"  # execution option: the statement that opens a transaction
@@ -66,6 +67,10 @@ instance = _table(
     Column("path", Text, nullable=False),
     Column("size_bytes", Integer, nullable=False),
     Column("dataset_offset", Integer, nullable=False),
+    # ISO 8601 in UTC, of what a server of production sent: such copies expire. Null for all else.
+    Column("retrieved_at", Text),
+    # 1 if this installation fabricated it: nothing else has to be looked at then. Null if that is not known.
+    Column("made_here", Integer),
 )
 # Files whose rows are gone and which are still to be removed; the row goes with the file.
 obsolete_file = Table("obsolete_file", metadata, Column("path", Text, primary_key=True))
@@ -212,6 +217,11 @@ def prepare(engine: Engine) -> Found:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             if version == 0:
                 create_tables(connection)
+            elif version == _WITHOUT_ORIGIN:
+                connection.exec_driver_sql("ALTER TABLE instance ADD COLUMN retrieved_at TEXT")
+                connection.exec_driver_sql("ALTER TABLE instance ADD COLUMN made_here INTEGER")
+                connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
+                version = SCHEMA_VERSION
     if version in (0, SCHEMA_VERSION):
         return Found.CURRENT if version else Found.NONE
     if version in _OLDER:

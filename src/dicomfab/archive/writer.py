@@ -41,6 +41,8 @@ class Received(NamedTuple):
         content: its file, header and data set, if it is small; else these are in the temporary file, synced.
         size_bytes: of the data set.
         dataset_offset: bytes before the data set.
+        retrieved_at: when a server of production sent it, ISO 8601 in UTC; none for all else.
+        made_here: it was fabricated by this installation.
     """
 
     temporary: str
@@ -50,6 +52,8 @@ class Received(NamedTuple):
     size_bytes: int
     dataset_offset: int
     environment: Environment
+    retrieved_at: str | None = None
+    made_here: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -130,6 +134,20 @@ class Writer:
         if count:
             self._sweep_now_or_later()
         return count
+
+    def delete_expired(self, study_instance_uid: str, before: str) -> int:
+        """Delete what production sent of a study, if all of that came before a moment; see :mod:`rows`."""
+        self._settling.settle()
+        with self._transactions.begin() as connection:
+            count = rows.remove_expired(connection, study_instance_uid, before)
+        if count:
+            self._sweep_now_or_later()
+        return count
+
+    def keep(self, sop_instance_uid: str) -> None:
+        """Let an instance not expire."""
+        with self._transactions.begin() as connection:
+            rows.keep(connection, sop_instance_uid)
 
     def clear_up(self, *, index_is_new: bool) -> None:
         """Make good what killed processes left half done. To be called within the files' ``opening``."""
@@ -214,6 +232,8 @@ class Writer:
         elif self._has_content(before, received):
             if received.environment is Environment.PROD:
                 rows.mark_prod(connection, before.study_instance_uid)
+            if received.retrieved_at is not None:
+                rows.renew(connection, uid, received.retrieved_at)
             return Stored(Outcome.SAME, before)
         else:
             logger.warning("SOP instance %s arrived again with other content (%s)", uid, self._on_duplicate)
@@ -250,7 +270,12 @@ class Writer:
         work.placed.append(name)
         self._files.place(name, received.temporary if content is None else content)
         file = rows.FileColumns(
-            received.identity.transfer_syntax_uid, name, received.size_bytes, received.dataset_offset
+            received.identity.transfer_syntax_uid,
+            name,
+            received.size_bytes,
+            received.dataset_offset,
+            received.retrieved_at,
+            1 if received.made_here else None,
         )
         row, patient_id = rows.add_instance(connection, place, header, received.environment, file)
         note = rows.add_unsettled(connection, row, received.temporary, content)
@@ -263,6 +288,7 @@ class Writer:
             patient_id=patient_id,
             size_bytes=received.size_bytes,
             dataset_offset=received.dataset_offset,
+            made_here=received.made_here,
         )
 
     def _remove_unless_indexed(self, names: Sequence[str]) -> None:

@@ -87,7 +87,7 @@ def _fabricate(built: Application, kind: str, accession: str, *, quiet: bool) ->
     resolved = built.studies.resolve_recipe(actor(), recipe)
     study_uid = resolved.study_instance_uid
     if built.local_archive.has_study(study_uid):
-        instances = built.studies.show(actor(), study_uid).summary.instance_count
+        instances = built.studies.brief(actor(), study_uid).summary.instance_count
         _say(f"{kind}: {instances} instances are in the local store already", quiet=quiet)
         return study_uid, instances
     with shown(f"fabricate {kind}", quiet=quiet) as view:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from dicomfab import __version__
 from dicomfab.cli import session
 from dicomfab.cli.output import print_error
-from dicomfab.model.errors import DicomFabError
+from dicomfab.model.errors import AccessDenied, ConfirmationRequired, DicomFabError, InvalidInput
 
 # Command -> (module whose ``app`` is its Typer application, the line that `dicomfab --help` shows).
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -27,7 +28,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "get": ("dicomfab.cli.get", "Fetch a study from a PACS server into the local store (C-GET)."),
     "send": ("dicomfab.cli.send", "Send files, folders, zips or local studies to a PACS server (C-STORE)."),
     "verify": ("dicomfab.cli.verify", "Whether a server holds studies as they are elsewhere."),
+    "compare": ("dicomfab.cli.compare", "What two PACS servers hold, side by side; move what is missing."),
+    "sweep": ("dicomfab.cli.sweep", "What of our fabricated data a PACS server still holds; delete it."),
     "receive": ("dicomfab.cli.receive", "Receive what registered servers send into the local store (C-STORE)."),
+    "doctor": ("dicomfab.cli.doctor", "Say why DICOM fails, and who has to change what."),
     "pacs": ("dicomfab.cli.pacs", "PACS servers: list, add, edit, test, C-MOVE routes, import, export."),
     "lab": ("dicomfab.cli.lab", "The four test PACS servers: start, status, stop, restart, clean, configure."),
     "jobs": ("dicomfab.cli.jobs", "Jobs: list, show, watch, cancel, pause, resume, retry, workers."),
@@ -35,8 +39,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "dicomfab.cli.schedule",
         "Schedules: jobs made at certain times; add, list, pause, resume, remove, run.",
     ),
+    "monitor": ("dicomfab.cli.monitor", "Monitoring by C-ECHO: status, history, events, set, run, metrics."),
+    "users": ("dicomfab.cli.users", "Who may sign in: accounts, roles, passwords, second factors, sessions."),
+    "token": ("dicomfab.cli.token", "API tokens for programs: create, list, revoke."),
+    "access": ("dicomfab.cli.access", "Who may do what: the policy table, and what each web address needs."),
+    "audit": ("dicomfab.cli.audit", "The audit log: list, show, export, verify, purge."),
     "worker": ("dicomfab.cli.worker", "Do jobs until stopped."),
-    "serve": ("dicomfab.cli.serve", "The web interface, on this computer only."),
+    "serve": ("dicomfab.cli.serve", "The web interface."),
     "demo": ("dicomfab.cli.demo", "The main job before your eyes: fabricate, send, find, move, verify."),
 }
 
@@ -71,6 +80,10 @@ def _load(name: str) -> Any:
     command.help = command.help or summary
     for part in (command, *getattr(command, "commands", {}).values()):
         part.rich_markup_mode = None  # one style of help everywhere, and no rich for it
+    if session.is_from_afar():
+        from dicomfab.cli.remote import confine
+
+        confine(command, name)
     return command
 
 
@@ -85,8 +98,56 @@ def root(
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and leave.")
     ] = False,
+    _server: Annotated[
+        str,
+        typer.Option(
+            "--server",
+            help="Run the command on a server, as the owner of the API token in DICOMFAB_TOKEN. First of all options.",
+            envvar="DICOMFAB_SERVER",
+            metavar="URL",
+        ),
+    ] = "",
 ) -> None:
     """DICOM Fabricator: fabricate valid DICOM studies, run test PACS servers, send, find, move, explain."""
+    if _server:
+        raise _not_first()
+
+
+def _not_first() -> InvalidInput:
+    return InvalidInput(
+        "--server: it is not the first word",
+        field="--server",
+        cause="what comes after the command are its own options; nothing was run",
+        remedy="dicomfab --server URL COMMAND ..., or set DICOMFAB_SERVER",
+    )
+
+
+def _is_late(words: Sequence[str]) -> bool:
+    """Whether the server is named after the command, where only one command has an option of that name."""
+    own = words[: words.index("--")] if "--" in words else words
+    named = any(word == "--server" or word.startswith("--server=") for word in own[1:])
+    return named and tuple(words[:2]) != ("jobs", "list")
+
+
+def _run_afar(words: list[str]) -> int:
+    from dicomfab.cli import remote
+
+    address, rest = remote.split(words)
+    # No server is needed to explain. After an option, such a word may be its value: then the server decides.
+    explain = not rest or rest[-1] in {"-h", "--help", "--version"}
+    if explain and not any(word.startswith("-") for word in rest[:-1]):
+        os.environ.pop(remote.SERVER, None)
+        app(args=rest, prog_name="dicomfab")
+    return remote.run(address, rest)
+
+
+def _note_refusal(error: DicomFabError, words: list[str]) -> None:
+    """Have the audit log know that somebody was refused; what a server refuses, it records itself."""
+    to_server = words[:1] and (words[0].split("=")[0] == "--server" or os.environ.get("DICOMFAB_SERVER", "").strip())
+    if isinstance(error, AccessDenied | ConfirmationRequired) and (session.is_from_afar() or not to_server):
+        from dicomfab.services.recording import refused
+
+        refused(session.application().audit.record, session.actor(), error)
 
 
 def run(args: Sequence[str] | None = None) -> None:
@@ -99,8 +160,17 @@ def run(args: Sequence[str] | None = None) -> None:
     logging.getLogger("dicomfab").addHandler(logging.NullHandler())
     words = list(sys.argv[1:] if args is None else args)
     try:
+        if words and session.is_from_afar():  # what was sent here goes nowhere else, and installs no completion
+            if words[0].startswith("-"):
+                raise InvalidInput(f"{words[0]}: from afar, a command comes first", remedy="dicomfab --help")
+        elif words:
+            if words[0].split("=")[0] == "--server" or os.environ.get("DICOMFAB_SERVER", "").strip():
+                sys.exit(_run_afar(words))
+            if _is_late(words):
+                raise _not_first()
         app(args=words, prog_name="dicomfab")
     except DicomFabError as error:
+        _note_refusal(error, words)
         print_error(error, as_json="--json" in words)
         sys.exit(error.exit_code)
     finally:

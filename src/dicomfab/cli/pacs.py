@@ -67,6 +67,8 @@ def add(
     aec: options.Aec = None,
     environment: options.Environment = None,
     id: options.Id = None,  # noqa: A002 - the name of the field, and so of the option
+    allow_synthetic: options.AllowSynthetic = None,
+    allow_real: options.AllowReal = None,
     description: options.Description = None,
     aet_find: options.AetFind = None,
     aet_store: options.AetStore = None,
@@ -108,6 +110,8 @@ def edit(
     port: options.Port = None,
     aec: options.Aec = None,
     environment: options.Environment = None,
+    allow_synthetic: options.AllowSynthetic = None,
+    allow_real: options.AllowReal = None,
     description: options.Description = None,
     aet_find: options.AetFind = None,
     aet_store: options.AetStore = None,
@@ -321,6 +325,8 @@ def _overview_cells(row: ServerOverview) -> tuple[Any, ...]:
             ("default", server.is_default),
             ("inactive", not server.is_active),
             ("TLS" if server.tls_verify else "TLS, not verified", server.tls),
+            ("takes synthetic", bool(server.is_production and server.allow_synthetic)),
+            ("takes real", bool(not server.is_production and server.allow_real)),
         )
         if holds
     ]

@@ -17,6 +17,20 @@ Host = Annotated[str | None, Option(help="Server address: name or IP.")]
 Port = Annotated[str | None, Option(help="DICOM port.")]
 Aec = Annotated[str | None, Option(help="The server's own AE title.")]
 Environment = Annotated[str | None, Option(help="Who may use it: test or prod.", metavar="test|prod")]
+AllowSynthetic = Annotated[
+    bool | None,
+    Option(
+        "--allow-synthetic/--no-allow-synthetic",
+        help="Fabricated studies may be sent to it [new server: test yes, prod no].",
+    ),
+]
+AllowReal = Annotated[
+    bool | None,
+    Option(
+        "--allow-real/--no-allow-real",
+        help="What is not proven to be fabricated may be sent to it [new server: test no, prod yes].",
+    ),
+]
 Description = Annotated[str | None, Option(help="One line about it.")]
 AetFind = Annotated[str | None, Option(help="Our AE title for C-FIND [new server: DICOMFAB].")]
 AetStore = Annotated[str | None, Option(help="Our AE title for C-STORE; '' disables sending [new server: DICOMFAB].")]

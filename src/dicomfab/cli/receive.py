@@ -54,6 +54,7 @@ def receive(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         contextlib.suppress(KeyboardInterrupt),
+        built.audit.running(actor(), "receive"),
         built.receiving.listening(actor(), host=host, port=port, on_reception=over.put) as listens_on,
     ):
         if until_input_ends:

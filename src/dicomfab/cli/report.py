@@ -39,7 +39,11 @@ def finish(job: Job, *, as_json: bool, also: Mapping[str, Any] | None = None) ->
         if not as_json:
             print_studies(job)
         raise Recorded(job.error)
-    if as_json:
+    if as_json and job.kind is JobKind.COMPARE and "comparison" in job.report:
+        from dicomfab.cli.comparison_text import differences
+
+        output.print_json({**job_dict(job), "differences": differences(job), **(also or {})})
+    elif as_json:
         found = {**studies[0], "job": job_dict(job)} if len(studies) == 1 else job_dict(job)
         output.print_json({**found, **(also or {})})
     else:
@@ -57,6 +61,10 @@ def print_studies(job: Job) -> None:
         output.print_text(f"{server['name']}: {server['state']}{'' if server['error'] else more}")
     if job.kind is JobKind.QUERY and job.started_at is not None:
         output.print_text(f"Look at the results: dicomfab query --search {job.request['search']}")
+    if "comparison" in job.report:
+        from dicomfab.cli.comparison_text import print_comparison
+
+        print_comparison(job)
     for study in job.report.get("studies", []):
         if study["operation"] == "verify":
             from dicomfab.cli.verification_text import print_verification
@@ -67,7 +75,9 @@ def print_studies(job: Job) -> None:
 
 
 def exit_code(job: Job) -> int:
-    """How a command ends that waited for a job."""
+    """How a command ends that waited for a job. A comparison that did its work has a verdict beside its state."""
+    if job.kind is JobKind.COMPARE and job.state is JobState.SUCCEEDED:
+        return VERDICT_EXIT_CODES[job.report["verdict"]]
     if job.state in EXIT_CODES:
         return EXIT_CODES[job.state]
     return Recorded(job.error).exit_code if job.error else 1

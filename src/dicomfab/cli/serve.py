@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from dicomfab.cli import output
-from dicomfab.cli.session import application
+from dicomfab.cli.session import actor, application
 
 app = typer.Typer(add_completion=False)
 
@@ -20,28 +20,38 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def serve(
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port on 127.0.0.1. [default: DICOMFAB_WEB_PORT, or 5001]")
+        int | None, typer.Option(min=1, max=65535, help="Port. [default: DICOMFAB_WEB_PORT, or 5001]")
     ] = None,
     receive: Annotated[
         bool, typer.Option("--receive", help="Run `dicomfab receive` beside it, for as long as it runs.")
     ] = False,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Serve the web interface on this computer only, until Ctrl-C.
+    """Serve the web interface until Ctrl-C.
 
-    No sign-in is configured (mode none), so it listens on 127.0.0.1 and nowhere else. Ctrl-C ends the pages;
-    jobs go on in their workers, and the lab's test PACS servers stay up.
+    Without sign-in (mode none) it listens on 127.0.0.1 and nowhere else. With DICOMFAB_AUTH=local people sign in,
+    and DICOMFAB_WEB_HOST may name another address. Ctrl-C ends the pages; jobs go on in their workers, and the
+    lab's test PACS servers stay up.
     """
+    from dicomfab.app.web_settings import Mode, load_web_settings
     from dicomfab.web.run import serve as run
 
+    web = load_web_settings()
     built = application()
     children = contextlib.ExitStack()
 
     def ready(url: str) -> None:
-        output.print_text(f"DICOM Fabricator is at {url}  (this computer only; stop with Ctrl-C)")
-        output.print_text("Mode none: no sign-in; everyone on this computer is administrator.")
+        only = "this computer only; " if web.is_local else ""
+        output.print_text(f"DICOM Fabricator is at {url}  ({only}stop with Ctrl-C)")
+        if web.mode is Mode.NONE:
+            output.print_text("Mode none: no sign-in; everyone on this computer is administrator.")
+        elif code := built.set_up.offer(actor()):
+            output.print_text(f"Nobody can sign in yet. Make the first administrator at {url}/set-up with this code:")
+            output.print_text(f"  {code}  (works once, within an hour)")
         if receive:
-            children.enter_context(_receiver())
+            children.enter_context(_beside("receive"))
+        if built.settings.worker_idle_s:  # else you run workers yourself, and they monitor
+            children.enter_context(_beside("monitor", "run"))
         if open_browser:
             import webbrowser
 
@@ -49,15 +59,16 @@ def serve(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop ends it like Ctrl-C
     # A KeyboardInterrupt is raised again by the server after it has ended in good order.
-    with contextlib.suppress(KeyboardInterrupt), children:
-        run(built, port or built.settings.web_port, ready)
+    running = built.audit.running(actor(), "serve")
+    with contextlib.suppress(KeyboardInterrupt), running, children:
+        run(built, web, port or built.settings.web_port, ready)
     output.print_text("The web interface has ended. Test PACS servers that run stay up: dicomfab lab stop ends them.")
 
 
 @contextlib.contextmanager
-def _receiver() -> Iterator[None]:
-    """Receive in a process of its own, which ends with this one, however this one ends; it prints its own lines."""
-    command = [sys.executable, "-m", "dicomfab", "receive", "--until-input-ends"]
+def _beside(*words: str) -> Iterator[None]:
+    """A command in a process of its own, which ends with this one, however this one ends; it prints its own lines."""
+    command = [sys.executable, "-m", "dicomfab", *words, "--until-input-ends"]
     child = subprocess.Popen(command, stdin=subprocess.PIPE)
     try:
         yield

@@ -7,6 +7,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING
 
+from dicomfab.app.acting import from_environment
 from dicomfab.model.actor import Actor, local_admin
 
 if TYPE_CHECKING:
@@ -46,9 +47,16 @@ def close() -> None:
         _built.pop().close()
 
 
+def is_from_afar() -> bool:
+    """Whether this command was sent by somebody at another machine."""
+    return from_environment(os.environ) is not None
+
+
 @cache
 def actor() -> Actor:
-    """The operating system's user: whoever may read the home may administer it."""
+    """The operating system's user: whoever may read the home may administer it; or for whom a server runs this."""
+    if acting_for := from_environment(os.environ):
+        return acting_for
     try:
         name = getpass.getuser()
     except (OSError, KeyError):  # a container's user need not have an entry in the password file

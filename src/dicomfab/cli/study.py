@@ -158,13 +158,20 @@ def _summary_cells(study: StudySummary) -> tuple[Any, ...]:
         str(study.series_count),
         str(study.instance_count),
         f"{study.size_bytes / 1e6:.1f}",
-        output.environment_text(str(study.environment)),
+        _from(study),
         study.study_instance_uid,
     )
 
 
+def _from(study: StudySummary) -> Any:
+    expiry, environment = application().copies.said(study), output.environment_text(str(study.environment))
+    return f"{study.environment}, {expiry}" if expiry else environment
+
+
 def _summary_dict(study: StudySummary) -> dict[str, Any]:
-    return {**_plain(study), "environment": str(study.environment)}
+    expires_at = application().copies.expires_at(study)
+    expiry = expires_at.isoformat(timespec="seconds") if expires_at else None
+    return {**_plain(study), "environment": str(study.environment), "expires_at": expiry}
 
 
 def _plain(value: Any) -> dict[str, Any]:

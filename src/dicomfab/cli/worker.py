@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dicomfab.cli import output
-from dicomfab.cli.session import application
+from dicomfab.cli.session import actor, application
 
 app = typer.Typer(add_completion=False)
 
@@ -31,11 +31,13 @@ def worker(
     and for other machines. Each machine's workers do what its local store is needed for, and all moves.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    worker_ = application().worker
+    built = application()
+    worker_ = built.worker
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda *_: worker_.stop())
     if as_json:
         output.print_json({"worker": worker_.name, "queues": queue or []})
     else:
         output.print_text(f"Worker {worker_.name} does jobs until Ctrl-C")
-    worker_.serve(threads=threads, queues=queue or (), idle_exit_s=idle_exit)
+    with built.audit.running(actor(), "worker"):
+        worker_.serve(threads=threads, queues=queue or (), idle_exit_s=idle_exit)

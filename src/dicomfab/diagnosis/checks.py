@@ -67,6 +67,19 @@ class Check:
     facts: Mapping[str, str] = field(default_factory=dict)
     error: Mapping[str, Any] | None = None
 
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {
+            "role": str(self.role),
+            "stage": str(self.stage),
+            "title": self.title,
+            "outcome": str(self.outcome),
+            "seen": self.seen,
+            "seconds": round(self.seconds, 3),
+            "facts": dict(self.facts),
+            "error": dict(self.error) if self.error is not None else None,
+        }
+
 
 def facts_of(checks: Iterable[Check]) -> dict[str, str]:
     """All facts, each under its role: ``source.tcp``."""

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 from dicomfab.diagnosis.checks import Check, Outcome, Role, Stage, facts_of
 from dicomfab.diagnosis.products import Line, Product, lines_for
-from dicomfab.diagnosis.rules import Rule
+from dicomfab.diagnosis.rules import Rule, Who
 
 SURE: Final = 90  # percent
 LIKELY: Final = 50
-_FACT: Final = re.compile(r"\{fact:([^}]+)\}")
+
+
+class _Facts:
+    """Gives the fact that a text names as ``{fact:tcp}``; whatever a peer said stays text."""
+
+    def __init__(self, facts: Mapping[str, str]) -> None:
+        self._facts = facts
+
+    def __format__(self, name: str) -> str:
+        return self._facts.get(name, "unknown")
 
 
 class Verdict(enum.StrEnum):
@@ -57,6 +65,10 @@ class Cause:
             return "certain"
         return "most likely" if self.likelihood >= LIKELY else "possible"
 
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {**asdict(self), "certainty": self.certainty, "lines": [asdict(line) for line in self.lines]}
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -75,6 +87,16 @@ class Diagnosis:
     causes: tuple[Cause, ...]
     seconds: float
     limit_s: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values, for ``--json`` and the REST interface."""
+        return {
+            "verdict": str(self.verdict),
+            "seconds": round(self.seconds, 3),
+            "limit_s": self.limit_s,
+            "checks": [check.as_dict() for check in self.checks],
+            "causes": [cause.as_dict() for cause in self.causes],
+        }
 
 
 def diagnose(
@@ -126,12 +148,29 @@ def _verdict(checks: Sequence[Check], causes: Sequence[Cause]) -> Verdict:
     return Verdict.CANNOT_TELL if any(check.outcome is Outcome.FAILED for check in checks) else Verdict.HEALTHY
 
 
-def _filled(rule: Rule, role: Role, facts: Mapping[str, str], names: Mapping[str, str]) -> Cause:
-    def fill(text: str) -> str:
-        with_facts = _FACT.sub(lambda found: facts.get(found[1], "unknown"), text)
-        return with_facts.format_map(names)
+def _as_destination(names: Mapping[str, str]) -> Mapping[str, str]:
+    """What the administrator of a destination has to set is about the destination, and the source is who calls it."""
+    seen = {
+        "name": "destination",
+        "host": "destination_host",
+        "port": "destination_port",
+        "called": "destination_aec",
+        "calling": "source_aec",
+        "our_host": "source_host",
+        "our_port": "source_port",
+        "product": "destination_product",
+    }
+    return {**names, **{name: names[of] for name, of in seen.items()}}
 
-    product = Product(names.get("product", Product.UNKNOWN))
+
+def _filled(rule: Rule, role: Role, facts: Mapping[str, str], names: Mapping[str, str]) -> Cause:
+    known = {**names, "fact": _Facts(facts)}
+
+    def fill(text: str) -> str:
+        return text.format_map(known)
+
+    theirs = _as_destination(names) if rule.who is Who.DESTINATION_ADMINISTRATOR else names
+    product = Product(theirs.get("product", Product.UNKNOWN))
     return Cause(
         rule=rule.id,
         role=role,
@@ -141,7 +180,7 @@ def _filled(rule: Rule, role: Role, facts: Mapping[str, str], names: Mapping[str
         remedy=fill(rule.remedy),
         who=fill(str(rule.who)),
         likelihood=rule.likelihood,
-        lines=lines_for(rule.settings, product, names),
+        lines=lines_for(rule.settings, product, theirs),
         tells=fill(rule.tells),
         reference=rule.reference,
     )

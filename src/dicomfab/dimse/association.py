@@ -19,6 +19,7 @@ from dicomfab.dimse.transport.connect import connect
 from dicomfab.model.errors import DicomFabError
 from dicomfab.model.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomfab.ul import (
+    AssociateAC,
     AssociateRQ,
     AssociationAccepted,
     AssociationRejected,
@@ -30,7 +31,13 @@ from dicomfab.ul import (
     UserIdentity,
     UserInformation,
 )
-from dicomfab.ul.negotiation import TRANSFER_SYNTAXES_NOT_SUPPORTED, AcceptedContext, accepted_contexts
+from dicomfab.ul.negotiation import (
+    ACCEPTANCE,
+    NO_REASON,
+    TRANSFER_SYNTAXES_NOT_SUPPORTED,
+    AcceptedContext,
+    accepted_contexts,
+)
 
 #: What we tell peers that we take in one P-DATA-TF, in bytes.
 MAX_PDU_LENGTH: Final = 128 << 10
@@ -49,14 +56,21 @@ class Association:
         peer: whom we called.
         implementation: who the peer says it is.
         identity_response: what it answered to the user identity, if it did (PS3.7 D.3.3.7.2).
+        refused: abstract syntax -> result 1 to 4 (PS3.8 table 9-18) of those that were accepted in no context.
     """
 
     def __init__(
-        self, link: Link, peer: Peer, implementation: Implementation, identity_response: bytes | None = None
+        self,
+        link: Link,
+        peer: Peer,
+        implementation: Implementation,
+        identity_response: bytes | None = None,
+        refused: Mapping[str, int] | None = None,
     ) -> None:
         self.peer = peer
         self.implementation = implementation
         self.identity_response = identity_response
+        self.refused = refused or {}
         self._link = link
         self._message_id = 0
         self._ended = False
@@ -216,7 +230,11 @@ class Association:
 
 @contextlib.contextmanager
 def associate(
-    peer: Peer, contexts: Sequence[ProposedContext], *, identity: UserIdentity | None = None
+    peer: Peer,
+    contexts: Sequence[ProposedContext],
+    *,
+    identity: UserIdentity | None = None,
+    even_without_context: bool = False,
 ) -> Iterator[Association]:
     """Request an association; released on leaving, aborted when left by an exception.
 
@@ -224,6 +242,7 @@ def associate(
         peer: whom to call, and as whom.
         contexts: at most 128 presentation contexts.
         identity: who the user is, for peers that ask (PS3.7 D.3.3.7).
+        even_without_context: an association on which no context was accepted is as good as any: to see which not.
 
     Raises:
         ConnectionFailed: no TCP connection, or no TLS on it.
@@ -232,7 +251,7 @@ def associate(
         AssociationAborted: the peer hung up.
         ContextRejected: none of the contexts was accepted.
     """
-    association = _establish(peer, contexts, identity)
+    association = _establish(peer, contexts, identity, even_without_context)
     try:
         yield association
     except BaseException:
@@ -241,7 +260,9 @@ def associate(
     association.close(in_order=True)
 
 
-def _establish(peer: Peer, contexts: Sequence[ProposedContext], identity: UserIdentity | None) -> Association:
+def _establish(
+    peer: Peer, contexts: Sequence[ProposedContext], identity: UserIdentity | None, even_without_context: bool
+) -> Association:
     request = _request(peer, contexts, identity)
     layer = UpperLayer(Role.REQUESTOR, max_pdu_length=request.user.max_pdu_length)
     layer.associate(request)
@@ -259,7 +280,12 @@ def _establish(peer: Peer, contexts: Sequence[ProposedContext], identity: UserId
     except BaseException:
         link.close()
         raise
-    return _established(link, peer, request, answer)
+    association = _established(link, peer, request, answer)
+    if not link.contexts and not even_without_context:
+        association.close(in_order=True)
+        only_syntaxes = set(association.refused.values()) == {TRANSFER_SYNTAXES_NOT_SUPPORTED}
+        raise explain.no_context(peer, association.refused, only_syntaxes=only_syntaxes)
+    return association
 
 
 def _established(link: Link, peer: Peer, request: AssociateRQ, answer: object) -> Association:
@@ -279,13 +305,21 @@ def _established(link: Link, peer: Peer, request: AssociateRQ, answer: object) -
         link.layer.peer_max_pdu_length = min(link.layer.peer_max_pdu_length or peer.max_pdu_length, peer.max_pdu_length)
     user = answer.answer.user
     implementation = Implementation(user.implementation_class_uid, user.implementation_version_name)
-    association = Association(link, peer, implementation, user.identity_response)
-    if not link.contexts:
-        association.close(in_order=True)
-        refused = {result.result for result in answer.answer.results}
-        wanted = {c.abstract_syntax for c in request.contexts}
-        raise explain.no_context(peer, wanted, only_syntaxes=refused == {TRANSFER_SYNTAXES_NOT_SUPPORTED})
-    return association
+    refused = _refused(request, answer.answer, link.contexts)
+    return Association(link, peer, implementation, user.identity_response, refused)
+
+
+def _refused(request: AssociateRQ, answer: AssociateAC, accepted: Mapping[int, AcceptedContext]) -> dict[str, int]:
+    """Results of the abstract syntaxes that were accepted in no context, by the last one of each."""
+    results = {result.context_id: result.result for result in answer.results}
+    taken = {context.abstract_syntax for context in accepted.values()}
+    refused = {}
+    for context in request.contexts:
+        if context.abstract_syntax not in taken:
+            result = results.get(context.context_id, NO_REASON)
+            # Accepted, but in a transfer syntax that was not proposed.
+            refused[context.abstract_syntax] = TRANSFER_SYNTAXES_NOT_SUPPORTED if result == ACCEPTANCE else result
+    return refused
 
 
 def _request(peer: Peer, contexts: Sequence[ProposedContext], identity: UserIdentity | None) -> AssociateRQ:

@@ -112,6 +112,12 @@ def not_connected(peer: Peer, error: OSError) -> ConnectionFailed:
             cause="a firewall drops the traffic, or the address is wrong",
             remedy="verify network connectivity, and ensure the firewall allows DICOM traffic to this port",
         ).coded("no-answer")
+    if isinstance(error, ConnectionResetError):
+        return ConnectionFailed(
+            f"{peer.label} took the connection and reset it at once.",
+            cause="the server allows no connections from this address, or the port is not a DICOM port",
+            remedy="look at the server's log at this moment; check the DICOM port",
+        ).coded("reset-unanswered")
     return ConnectionFailed(
         f"{peer.label} cannot be reached: {error.strerror or error}.",
         cause="no network route from this machine to the server",

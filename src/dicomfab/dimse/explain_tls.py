@@ -207,6 +207,11 @@ def looks_like_tls(first_bytes: bytes) -> bool:
     return first_bytes[:1] in (b"\x15", b"\x16") and first_bytes[1:2] == b"\x03"
 
 
+def is_alert(error: OSError) -> bool:
+    """Whether a handshake ended by an alert of the peer, which therefore speaks TLS."""
+    return bool(_alert(error))
+
+
 def peer_speaks_tls(peer: Peer) -> TlsFailed:
     """We called without TLS, and were answered in TLS."""
     return TlsFailed(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
-from dicomfab.dimse.messages import Response, Suboperations
+from dicomfab.dimse.messages import Implementation, Response, Suboperations
+from dicomfab.dimse.private_status import Meaning, private_meaning
 from dicomfab.model.errors import StatusFailure
+
+__all__ = ["CANCEL", "PENDING", "SUCCESS", "Category", "Meaning", "category", "failure", "meaning"]
 
 SUCCESS = 0x0000
 CANCEL = 0xFE00
@@ -23,13 +25,7 @@ class Category(enum.StrEnum):
     FAILURE = "failure"
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """A status in words."""
-
-    text: str
-    cause: str = ""
-    remedy: str = ""
+_NOBODY = Implementation()
 
 
 def category(status: int) -> Category:
@@ -123,8 +119,18 @@ _RETRIEVE: dict[int, Meaning] = {
 }
 
 
-def meaning(operation: str, status: int) -> Meaning:
-    """Explain a status of an operation (``C-ECHO``, ``C-STORE``, ``C-FIND``, ``C-MOVE``, ``C-GET``)."""
+def meaning(operation: str, status: int, implementation: Implementation = _NOBODY) -> Meaning:
+    """Explain a status.
+
+    Args:
+        operation: ``C-ECHO``, ``C-STORE``, ``C-FIND``, ``C-MOVE`` or ``C-GET``.
+        status: a failure.
+        implementation: of the peer: known software has its own codes, and its own ways with those of the standard.
+    """
+    return private_meaning(operation, status, implementation) or _standard(operation, status)
+
+
+def _standard(operation: str, status: int) -> Meaning:
     if status in _ANY:
         return _ANY[status]
     if operation in ("C-MOVE", "C-GET"):
@@ -139,9 +145,18 @@ def meaning(operation: str, status: int) -> Meaning:
     return table.get(key, Meaning("the peer answered with a failure", "see the status code", "look at the peer's log"))
 
 
-def failure(operation: str, response: Response, peer_label: str) -> StatusFailure:
-    """Turn a failure response into the error that the user sees."""
-    words = meaning(operation, response.status)
+def failure(
+    operation: str, response: Response, peer_label: str, implementation: Implementation = _NOBODY
+) -> StatusFailure:
+    """Turn a failure response into the error that the user sees.
+
+    Args:
+        operation: as for :func:`meaning`.
+        response: the peer's.
+        peer_label: what to call the peer.
+        implementation: as for :func:`meaning`.
+    """
+    words = meaning(operation, response.status, implementation)
     comment = f' ("{response.comment}")' if response.comment else ""
     return StatusFailure(
         f"{peer_label} answered {response.status:04X}: {words.text}{comment}{_counted(response.suboperations)}.",

@@ -23,12 +23,18 @@ class Actor:
     Args:
         name: the sign-in name, or the operating system's user on the command line.
         roles: what the policy table is asked with; none means nothing is allowed.
-        door: where the request came in: ``cli``, ``web`` or ``api``.
+        door: where the request came in: ``cli``, ``web``, ``api``, or ``remote`` for a command from afar.
+        account_id: of the account that signed in; none for the local administrator and for jobs.
+        token_id: of the API token that stands for the account, if one does.
+        address: the network address that the request came from; blank for this machine and for jobs.
     """
 
     name: str
     roles: frozenset[Role] = frozenset()
     door: str = "api"
+    account_id: int | None = None
+    token_id: str = ""
+    address: str = ""
 
 
 def local_admin(name: str, door: str) -> Actor:

@@ -65,6 +65,8 @@ class DicomFabError(Exception):
     fault: ClassVar[Fault] = Fault.US
     transient: bool = False
     exit_code: int = 1
+    #: Whether the audit log has an entry of it: a refusal passes several places, and is recorded once.
+    is_recorded: bool = False
 
     def __init__(self, what: str, *, cause: str = "", remedy: str = "") -> None:
         super().__init__(what)

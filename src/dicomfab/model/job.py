@@ -23,6 +23,7 @@ class JobKind(enum.StrEnum):
     GET = "get"
     QUERY = "query"
     VERIFY = "verify"
+    COMPARE = "compare"
 
 
 class JobState(enum.StrEnum):

@@ -130,6 +130,11 @@ def flag(value: object, field: str) -> bool:
     return value
 
 
+def flag_or_default(value: object, field: str) -> bool | None:
+    """True, false, or none where the server's environment is to decide."""
+    return None if value is None else flag(value, field)
+
+
 def seconds(value: object, field: str) -> float:
     """A waiting time, more than 0 and at most an hour."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_TIMEOUT_S:

@@ -33,6 +33,10 @@ class PacsServer:
         port: DICOM port.
         aec: its AE title, the called AE title of every association.
         environment: who may use it; never guessed.
+        allow_synthetic: whether fabricated studies may be sent to it; if not given, a test server says yes and a
+            production server no. Once constructed it is true or false, as is the next.
+        allow_real: the same for everything that is not proven to be fabricated; if not given, a test server says no
+            and a production server yes.
         description: one line for lists.
         aet_find: our calling AE title for C-FIND.
         aet_store: our calling AE title for C-STORE; blank means that sending is disabled.
@@ -97,11 +101,21 @@ class PacsServer:
     is_default: bool = False
     is_active: bool = True
     notes: str = ""
+    allow_synthetic: bool | None = None
+    allow_real: bool | None = None
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
             object.__setattr__(self, name, check(getattr(self, name), name))
+        for name, at_home in (("allow_synthetic", Environment.TEST), ("allow_real", Environment.PROD)):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, self.environment is at_home)
         _check_key_pair(self)
+
+    @property
+    def is_production(self) -> bool:
+        """Whether it stands in production."""
+        return self.environment is Environment.PROD
 
     def can(self, operation: Capability) -> bool:
         """Whether the server may be asked for an operation."""
@@ -185,6 +199,8 @@ _CHECKS: dict[str, fields.Check] = {
     "is_default": fields.flag,
     "is_active": fields.flag,
     "notes": fields.text(max_chars=10_000, lines=True),
+    "allow_synthetic": fields.flag_or_default,
+    "allow_real": fields.flag_or_default,
 }
 
 
@@ -262,6 +278,8 @@ def server_from(given: Mapping[str, object], *, server_id: str) -> PacsServer:
 def changed(server: PacsServer, changes: Mapping[str, object], *, confirm_environment: bool = False) -> PacsServer:
     """The server with some fields changed; what is not named stays.
 
+    With the environment, what may be sent there becomes that of a new server there, unless it is named as well.
+
     Args:
         server: as it is.
         changes: field name -> new value.
@@ -273,6 +291,8 @@ def changed(server: PacsServer, changes: Mapping[str, object], *, confirm_enviro
     """
     check_names(changes)
     new = replace(server, **changes)  # type: ignore[arg-type]
+    if new.environment is not server.environment:
+        new = replace(server, **{"allow_synthetic": None, "allow_real": None, **changes})  # type: ignore[arg-type]
     if new.id != server.id:
         raise InvalidInput(
             f"id: {new.id!r} would rename {server.id!r}",

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from dicomfab.access.policy import Action, Scope, require
 from dicomfab.archive.archive import Archive, Batch
 from dicomfab.archive.records import Outcome
 from dicomfab.fabricate.seeds import uid
 from dicomfab.model.actor import Actor
+from dicomfab.model.audit import AuditEvent, EventKind
 from dicomfab.model.errors import Conflict, Interrupted, InvalidInput, TranscodingFailed
 from dicomfab.model.study import InstanceFile, InstanceIdentity
 from dicomfab.model.values import Environment
@@ -26,6 +27,8 @@ from dicomfab.pixels.transcode import transcode
 from dicomfab.services.change_request import Changes
 from dicomfab.services.marks import uids_of
 from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, never
+from dicomfab.services.provenance import Origin
+from dicomfab.services.recording import Record, nobody, recorded
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -67,9 +70,15 @@ class ChangeService:
 
     Args:
         local: the local store.
+        origin: what a local study is made of.
+        note_synthetic: remembers the Study Instance UID of a copy of a fabricated study: its mark proves nothing, since
+            its UIDs do not follow from the recipe any more.
     """
 
     local: Archive
+    origin: Callable[[str], Origin] = lambda _study: Origin.REAL
+    note_synthetic: Callable[[str], None] = lambda _study: None
+    record: Record = nobody
 
     def make(
         self,
@@ -109,9 +118,28 @@ class ChangeService:
             require(actor, Action.VIEW, environments[study])
         replaced = self._new_uids(list(environments), changes)
         return [
-            self._make(study, environment, changes, replaced, on_progress, cancelled)
+            self._recorded(actor, study, environment, changes, replaced, on_progress, cancelled)
             for study, environment in environments.items()
         ]
+
+    def _recorded(
+        self,
+        actor: Actor,
+        study: str,
+        environment: Environment,
+        changes: Changes,
+        replaced: Mapping[str, str],
+        *then: Any,
+    ) -> Changed:
+        event = AuditEvent.by(
+            actor,
+            EventKind.FABRICATION,
+            environment=str(environment),
+            study_uids=(replaced.get(study, study),),
+            detail={"changed copy of": study},
+        )
+        with recorded(self.record, event):
+            return self._make(study, environment, changes, replaced, *then)
 
     def _new_uids(self, studies: Sequence[str], changes: Changes) -> dict[str, str]:
         """Every UID that the studies own, with its new one."""
@@ -140,13 +168,15 @@ class ChangeService:
         cancelled: Cancelled,
     ) -> Changed:
         start, size, instances = time.perf_counter(), 0, self.local.instances(study)
+        own = replaced.get(study, study)
+        if own != study and self.origin(study) is Origin.SYNTHETIC:
+            self.note_synthetic(own)
         with tempfile.TemporaryDirectory(prefix="dicomfab-") as folder, self.local.batch() as batch:
             for done, instance in enumerate(instances, 1):
                 if cancelled():
                     raise Interrupted("changing was cancelled; nothing of this study was kept, and nothing was sent")
                 size += _changed(batch, instance.file, environment, changes, replaced, Path(folder))
                 on_progress(Progress("changing", done, len(instances)))
-        own = replaced.get(study, study)
         if any(stored.outcome in (Outcome.KEPT, Outcome.REFUSED) for stored in batch.stored):
             raise Conflict(
                 f"the local store holds other instances under the UIDs of the changed study {own}. Nothing was sent",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
@@ -14,12 +15,15 @@ from dicomfab.access.policy import Action, decide
 from dicomfab.archive.archive import Archive, Batch
 from dicomfab.archive.records import Outcome, Stored, StoredInstance
 from dicomfab.model.actor import Actor
+from dicomfab.model.audit import AuditEvent, EventKind
+from dicomfab.model.audit import Outcome as AuditOutcome
 from dicomfab.model.errors import Conflict, InvalidInput, NotFound, TranscodingFailed
 from dicomfab.model.study import InstanceFile
 from dicomfab.model.values import Environment
 from dicomfab.services.import_files import Found, Refused, Walk, temporary_folder
 from dicomfab.services.marks import marks_of
 from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, never
+from dicomfab.services.recording import Record, nobody, of_study
 
 _BATCH: Final = 100  # instances in one transaction of the archive
 _CHUNK: Final = 1 << 20
@@ -49,6 +53,7 @@ class Imported:
     Args:
         studies: by Study Instance UID, in the order in which they were found.
         refused: DICOM files that were not taken, and why; their names may tell of a patient.
+        denied: why, for those of them that the actor may not take.
         skipped: how many files were no DICOM instances.
         size_bytes: of the data sets that are new.
         seconds: time taken.
@@ -57,6 +62,7 @@ class Imported:
 
     studies: dict[str, ImportedStudy] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
+    denied: list[str] = field(default_factory=list)
     skipped: int = 0
     size_bytes: int = 0
     seconds: float = 0.0
@@ -90,10 +96,12 @@ class ImportService:
     Args:
         local: the local store.
         is_fabricated: whether the ledger knows a Study Instance UID as one that was fabricated here.
+        record: has each study recorded.
     """
 
     local: Archive
     is_fabricated: Callable[[str], bool]
+    record: Record = nobody
 
     def take(
         self,
@@ -122,7 +130,7 @@ class ImportService:
         if not paths:
             raise InvalidInput("path: nothing was named", field="path", remedy="name files, folders or zips")
         start, made = time.perf_counter(), Imported()
-        with temporary_folder() as folder:
+        with self._recorded(actor, paths, made), temporary_folder() as folder:
             walk = Walk(paths, Path(folder))
             found, is_fabricated = iter(walk), cache(self.is_fabricated)
             while not made.stopped and self._some(actor, found, _Held(self.local, is_fabricated), made, cancelled):
@@ -137,6 +145,30 @@ class ImportService:
                 remedy="name the folder or the zip that has the DICOM files",
             )
         return made
+
+    @contextmanager
+    def _recorded(self, actor: Actor, paths: Sequence[Path], made: Imported) -> Iterator[None]:
+        """An entry for each study that something was taken of, however it ended; and one if something was refused."""
+        self.record()
+        try:
+            yield
+        finally:
+            subject, events = f"{len(paths)} paths", []  # whose names may tell of a patient
+            for one in made.studies.values():
+                summary = self.local.study(one.study_instance_uid).summary
+                detail = {"new": str(one.new), "there already": str(one.already)}
+                given = {**of_study(summary, ()), "environment": str(summary.environment), "detail": detail}
+                events.append(AuditEvent.by(actor, EventKind.IMPORT, subject=subject, **given))
+            if made.denied:
+                refusal = {
+                    "outcome": AuditOutcome.SERIOUS,
+                    "reason": made.denied[-1],
+                    "subject": f"import of {subject}",
+                }
+                detail = {"files": str(len(made.denied))}
+                events.append(AuditEvent.by(actor, EventKind.REFUSAL, detail=detail, **refusal))
+            if events:
+                self.record(*events)
 
     def _some(self, actor: Actor, found: Iterator[Found], held: _Held, made: Imported, cancelled: Cancelled) -> bool:
         """Take in the next files, in one transaction; whether there were any."""
@@ -163,6 +195,7 @@ class ImportService:
         file = found.file
         marks = marks_of(file)
         if held.same(marks.study_instance_uid, file):
+            held.keep(file)
             _study(made, marks.study_instance_uid).already += 1
             return False
         is_ours = marks.is_proven or held.is_fabricated(marks.study_instance_uid)
@@ -171,6 +204,7 @@ class ImportService:
         if not decision.allowed:
             origin = "it is synthetic" if is_ours else "nothing proves that it is synthetic, so it counts as production"
             made.refused.append(Refused(found.name, f"{origin}: {decision.reason}"))
+            made.denied.append(decision.reason)
             return False
         with file.path.open("rb") as opened, batch.begin(file.identity) as incoming:
             opened.seek(file.dataset_offset)
@@ -188,6 +222,7 @@ class _Held:
         self._local = local
         self._study = ""
         self._instances: dict[str, StoredInstance] = {}
+        self._expires = False
 
     def same(self, study_instance_uid: str, file: InstanceFile) -> bool:
         """Whether an instance is there with the same bytes; then its study's environment stays as it is known."""
@@ -195,8 +230,14 @@ class _Held:
             instances = self._local.instances(study_instance_uid)
             self._study = study_instance_uid
             self._instances = {one.identity.sop_instance_uid: one for one in instances}
+            self._expires = bool(instances and self._local.study(study_instance_uid).summary.retrieved_at)
         before = self._instances.get(file.identity.sop_instance_uid)
         return before is not None and before.identity == file.identity and _equal(before.file, file)
+
+    def keep(self, file: InstanceFile) -> None:
+        """What somebody takes in by hand does not expire, wherever it came from before."""
+        if self._expires:
+            self._local.keep(file.identity.sop_instance_uid)
 
 
 def _equal(one: InstanceFile, other: InstanceFile) -> bool:

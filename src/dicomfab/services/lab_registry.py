@@ -8,10 +8,15 @@ from dicomfab.access.policy import Action, Scope, require
 from dicomfab.model.actor import Actor
 from dicomfab.registry.registry import Registry, RegistryDiff, diff
 from dicomfab.registry.server import MoveRoute, PacsServer
+from dicomfab.services.recording import Record, nobody
+from dicomfab.services.registry_events import noting
 from dicomfab.storage.registry import RegistryRepository
 
 # What the lab decides about its servers; description, notes, limits and timeouts stay as their owner set them.
-DECIDED = ("name", "host", "port", "aec", "environment", "aet_find", "aet_store", "aet_echo", "aet_move", "aet_get")
+DECIDED = (
+    "name", "host", "port", "aec", "environment", "aet_find", "aet_store", "aet_echo", "aet_move", "aet_get",
+    "allow_synthetic",
+)  # fmt: skip
 
 
 class LabRegistryService:
@@ -19,10 +24,12 @@ class LabRegistryService:
 
     Args:
         repository: keeps the registry.
+        record: has the change recorded.
     """
 
-    def __init__(self, repository: RegistryRepository) -> None:
+    def __init__(self, repository: RegistryRepository, record: Record = nobody) -> None:
         self._repository = repository
+        self._record = record
 
     def configure(self, actor: Actor, servers: Sequence[PacsServer], routes: Sequence[MoveRoute]) -> RegistryDiff:
         """Add or correct these servers and the routes between them; a second time there is nothing to do.
@@ -43,7 +50,9 @@ class LabRegistryService:
         before = self._repository.load()
         if configured(before, servers, routes) == before:
             return diff(before, before)
-        after = self._repository.change(lambda registry: configured(registry, servers, routes))
+        after = self._repository.change(
+            lambda registry: configured(registry, servers, routes), noting(self._record, actor)
+        )
         return diff(before, after)
 
 

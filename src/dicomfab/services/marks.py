@@ -15,18 +15,19 @@ from dicomfab.pixels.streams import Source
 from dicomfab.pixels.syntaxes import EXPLICIT_LITTLE, NATIVE, Encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from dicomfab.model.study import InstanceFile
 
 SYNTHETIC_DATA: Final = 0x0008001C
 STUDY_INSTANCE_UID: Final = 0x0020000D
 # Our private block, as fabricated: creator, version, recipe hash.
-_CREATOR, _RECIPE_HASH = 0x00990010, 0x00991002
-_WANTED: Final = frozenset({SYNTHETIC_DATA, STUDY_INSTANCE_UID, _CREATOR, _RECIPE_HASH})
+CREATOR, RECIPE_HASH = 0x00990010, 0x00991002
+_WANTED: Final = frozenset({SYNTHETIC_DATA, STUDY_INSTANCE_UID, CREATOR, RECIPE_HASH})
 _BEYOND: Final = 1 << 32  # no tag is greater
 _HEADER_BYTES: Final = 16 << 20  # of a deflated data set; every header ends before
 _MAX_VALUE_BYTES: Final = 256
+_START_BYTES: Final = 16 << 10  # most headers end before
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,13 @@ class Marks:
         is_marked: it carries SyntheticData = YES and our private block.
         is_proven: its Study Instance UID follows from the recipe hash in the block, so that the study is ours.
         study_instance_uid: (0020,000D) as it stands there.
+        says_synthetic: it carries SyntheticData = YES, whoever wrote that.
     """
 
     is_marked: bool = False
     is_proven: bool = False
     study_instance_uid: str = ""
+    says_synthetic: bool = False
 
 
 def marks_of(file: InstanceFile) -> Marks:
@@ -51,14 +54,40 @@ def marks_of(file: InstanceFile) -> Marks:
         TranscodingFailed: the data set is cut short or cannot be parsed; only the start of a deflated one is read.
         OSError: the file cannot be read.
     """
+    with _opened(file) as (source, encoding):
+        found = _texts(source, encoding, _WANTED)
+    return proven(found, found.get(STUDY_INSTANCE_UID, ""))
+
+
+def marks_at_start(file: InstanceFile) -> Marks:
+    """The same without a look at what comes behind the private block: whether the instance is whole is not told.
+
+    Raises:
+        TranscodingFailed, OSError: as :func:`marks_of`.
+    """
+    with _opened(file) as (source, encoding):
+        start, size = source.position, source.size - source.position
+        head = source.take(min(_START_BYTES, size))
+        try:  # in memory, since seeking in a file costs more than all the rest
+            return _first_marks(Source(io.BytesIO(head), 0, size), encoding)
+        except TranscodingFailed:
+            source.seek(start)
+            return _first_marks(source, encoding)
+
+
+def _first_marks(source: Source, encoding: Encoding) -> Marks:
+    found = _texts(source, encoding, _WANTED, to_the_end=False)
+    return proven(found, found.get(STUDY_INSTANCE_UID, ""))
+
+
+def proven(found: Mapping[int, str], study_instance_uid: str) -> Marks:
+    """What values by tag prove of a study: SyntheticData, the block's creator, the recipe hash."""
     from dicomfab.fabricate.iods.common import PRIVATE_CREATOR
     from dicomfab.fabricate.seeds import uid
 
-    with _opened(file) as (source, encoding):
-        found = _texts(source, encoding, _WANTED)
-    study, recipe_hash = found.get(STUDY_INSTANCE_UID, ""), found.get(_RECIPE_HASH, "")
-    is_ours = found.get(SYNTHETIC_DATA) == "YES" and found.get(_CREATOR) == PRIVATE_CREATOR and bool(recipe_hash)
-    return Marks(is_ours, is_ours and study == uid(recipe_hash, "study"), study)
+    says, recipe_hash = found.get(SYNTHETIC_DATA) == "YES", found.get(RECIPE_HASH, "")
+    is_ours = says and found.get(CREATOR) == PRIVATE_CREATOR and bool(recipe_hash)
+    return Marks(is_ours, is_ours and study_instance_uid == uid(recipe_hash, "study"), study_instance_uid, says)
 
 
 def uids_of(file: InstanceFile, tags: Sequence[int]) -> list[str]:
@@ -87,9 +116,10 @@ def _opened(file: InstanceFile) -> Iterator[tuple[Source, Encoding]]:
         yield Source(io.BytesIO(plain), 0, len(plain)), encoding
 
 
-def _texts(source: Source, encoding: Encoding, wanted: frozenset[int]) -> dict[int, str]:
-    """Short values of the top level, by tag; the whole data set is walked over."""
+def _texts(source: Source, encoding: Encoding, wanted: frozenset[int], *, to_the_end: bool = True) -> dict[int, str]:
+    """Short values of the top level, by tag; the whole data set is walked over, or only what may hold them."""
     found: dict[int, str] = {}
+    last = max(wanted)
     while source.position < source.size:
         begin = source.position
         tag, _, length = read_header(source, encoding)
@@ -100,7 +130,7 @@ def _texts(source: Source, encoding: Encoding, wanted: frozenset[int]) -> dict[i
             found[tag] = source.take(length).decode("latin-1").strip("\0 ")
         else:
             source.seek(source.position + length)
-        if encoding.deflated and tag > max(wanted):
+        if tag >= last and (encoding.deflated or not to_the_end):
             return found
     if source.position != source.size:
         raise TranscodingFailed(f"the file ends at byte {source.size}, within an element", cause="it was cut short")

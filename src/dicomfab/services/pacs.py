@@ -11,6 +11,7 @@ from typing import Protocol
 from dicomfab.access.policy import Action, Scope, require, visible
 from dicomfab.dimse.peer import Peer
 from dicomfab.model.actor import Actor
+from dicomfab.model.audit import AuditEvent, EventKind
 from dicomfab.model.errors import InvalidInput, NotFound, PeerError
 from dicomfab.registry import seed_json
 from dicomfab.registry.fields import Capability
@@ -18,6 +19,8 @@ from dicomfab.registry.registry import Registry, free_id, not_found
 from dicomfab.registry.seed_json import ImportReport
 from dicomfab.registry.server import ConnectionTest, PacsServer, server_from
 from dicomfab.services.peers import peer_for
+from dicomfab.services.recording import Record, nobody
+from dicomfab.services.registry_events import noting
 from dicomfab.storage.registry import RegistryRepository
 
 MAX_PARALLEL_TESTS = 16
@@ -78,11 +81,13 @@ class PacsService:
     Args:
         repository: keeps the registry.
         echo: performs one C-ECHO, raising a :class:`PeerError` when it fails.
+        record: has every change recorded.
     """
 
-    def __init__(self, repository: RegistryRepository, echo: Echo) -> None:
+    def __init__(self, repository: RegistryRepository, echo: Echo, record: Record = nobody) -> None:
         self._repository = repository
         self._echo = echo
+        self._record = record
 
     def servers(self, actor: Actor) -> tuple[PacsServer, ...]:
         """The servers that the actor may see, by name."""
@@ -139,7 +144,7 @@ class PacsService:
             added.append(server_from(fields, server_id=server_id))  # type: ignore[arg-type]
             return registry.add(added[0])
 
-        self._repository.change(compute)
+        self._repository.change(compute, noting(self._record, actor))
         return added[0]
 
     def edit(
@@ -153,9 +158,21 @@ class PacsService:
         """
         require(actor, Action.CONFIGURE, Scope.SYSTEM)
         after = self._repository.change(
-            lambda registry: registry.edit(server_id, changes, confirm_environment=confirm_environment)
+            lambda registry: registry.edit(server_id, changes, confirm_environment=confirm_environment),
+            noting(self._record, actor),
         )
         return after.get(server_id)
+
+    def changing_sides(self, actor: Actor, text: str, *, source: str) -> tuple[PacsServer, ...]:
+        """The servers, as they are, whose environment an import of JSON would change; nothing is changed by asking.
+
+        Raises:
+            AccessDenied, InvalidInput, Conflict: as :meth:`import_json`.
+        """
+        require(actor, Action.CONFIGURE, Scope.SYSTEM)
+        before = self._repository.load()
+        after, _ = seed_json.import_servers(before, text, source=source, confirm_environment=True)
+        return tuple(s for s in before.servers if after.get(s.id).environment is not s.environment)
 
     def remove(self, actor: Actor, server_id: str) -> PacsServer:
         """Remove a server with every route from and to it, and return it as it was.
@@ -170,7 +187,7 @@ class PacsService:
             removed.append(registry.get(server_id))
             return registry.remove(server_id)
 
-        self._repository.change(compute)
+        self._repository.change(compute, noting(self._record, actor))
         return removed[0]
 
     def routes(self, actor: Actor, source_id: str) -> tuple[RouteRow, ...]:
@@ -193,7 +210,7 @@ class PacsService:
             AccessDenied, NotFound, InvalidInput: nothing was changed.
         """
         require(actor, Action.CONFIGURE, Scope.SYSTEM)
-        self._repository.change(lambda registry: registry.set_routes(source_id, ae_titles))
+        self._repository.change(lambda registry: registry.set_routes(source_id, ae_titles), noting(self._record, actor))
         return self.routes(actor, source_id)
 
     def route(self, actor: Actor, source_id: str, destination_id: str) -> str:
@@ -232,7 +249,7 @@ class PacsService:
             reports.append(report)
             return after
 
-        self._repository.change(compute)
+        self._repository.change(compute, noting(self._record, actor))
         return reports[0]
 
     def export_json(self, actor: Actor, server_id: str | None = None) -> str:
@@ -244,6 +261,8 @@ class PacsService:
         """
         require(actor, Action.CONFIGURE, Scope.SYSTEM)
         registry = self._repository.load()
+        what = "registry" if server_id is None else f"registry: {server_id}"
+        self._record(AuditEvent.by(actor, EventKind.EXPORT, subject=what))
         return seed_json.export_servers(registry) if server_id is None else seed_json.export_server(registry, server_id)
 
     def test(self, actor: Actor, server_id: str) -> ConnectionTest:

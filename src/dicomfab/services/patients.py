@@ -18,8 +18,10 @@ from dicomfab.fabricate.patients import FIELD_NAMES, PatientData, invented, pati
 from dicomfab.fabricate.patterns import DEFAULT, Pattern, Purpose, parse, risk
 from dicomfab.fabricate.seeds import SEED_LIMIT
 from dicomfab.model.actor import Actor
+from dicomfab.model.audit import AuditEvent, EventKind
 from dicomfab.model.errors import Conflict, InvalidInput, NotFound
 from dicomfab.services.patients_csv import read_rows, unusable, write_rows
+from dicomfab.services.recording import Record, nobody
 from dicomfab.services.tables import CsvRow, RowProblem
 from dicomfab.storage.patients import PatientChanges, PatientPage, PatientRepository, PatientSort, StoredPatient
 
@@ -78,6 +80,7 @@ class PatientService:
         local: the local studies, whose identifiers are not given out again.
         now: local time of the site.
         draw_seed: a seed for who is invented without one.
+        record: has every change recorded.
     """
 
     def __init__(
@@ -87,7 +90,9 @@ class PatientService:
         *,
         now: Callable[[], dt.datetime],
         draw_seed: Callable[[], int],
+        record: Record = nobody,
     ) -> None:
+        self._record = record
         self._repository = repository
         self._local = local
         self._now = now
@@ -172,6 +177,7 @@ class PatientService:
             if "patient_id" not in given:
                 given["patient_id"] = change.draw(chosen, 1, is_used=is_used)[0]
             added = change.add([patient_data(given, today=today)])
+            self._note(actor, change, "added", added[0].data.patient_id)
         return Registered(added, _warnings(added[0].data.patient_id))
 
     def invent(
@@ -199,6 +205,7 @@ class PatientService:
             ids = change.draw(chosen, count, is_used=is_used)
             pairs = zip(people, ids, strict=True)
             added = change.add([replace(person, patient_id=patient_id) for person, patient_id in pairs])
+            self._note(actor, change, "invented", *ids)
         return Registered(added, _warnings(chosen.text))
 
     def edit(
@@ -225,7 +232,9 @@ class PatientService:
                 return before
             if revision is not None and revision != before.revision:
                 raise _stale(before, after)
-            return change.replace(before, after)
+            replaced = change.replace(before, after)
+            self._note(actor, change, "edited", *dict.fromkeys((before.data.patient_id, after.patient_id)))
+            return replaced
 
     def remove(self, actor: Actor, number: int) -> Removed:
         """Remove a patient from the registry. Studies keep their own copy, and the ID is not given out again.
@@ -236,6 +245,7 @@ class PatientService:
         require(actor, Action.DELETE, Scope.TEST)
         with self._repository.change() as change:
             removed = change.remove(number)
+            self._note(actor, change, "removed", removed.data.patient_id)
         return Removed(removed, self.studies_of(actor, removed))
 
     def studies_of(self, actor: Actor, patient: StoredPatient) -> int:
@@ -262,7 +272,9 @@ class PatientService:
             importing.take(rows)
             if problems:
                 raise unusable(sorted(problems, key=lambda one: one.line), source)
-            return importing.finish()
+            done = importing.finish()
+            self._note(actor, change, "imported", *done.added, *done.changed)
+            return done
 
     def export_csv(self, actor: Actor, search: str = "") -> str:
         """The patients that fit the search as a table that :meth:`import_csv` reads.
@@ -271,7 +283,10 @@ class PatientService:
             AccessDenied: the actor may not export test data.
         """
         require(actor, Action.EXPORT, Scope.TEST)
-        return write_rows(self._repository.page(search).patients)
+        patients = self._repository.page(search).patients
+        detail = {"patients": str(len(patients))}
+        self._record(AuditEvent.by(actor, EventKind.EXPORT, environment="test", subject="patients", detail=detail))
+        return write_rows(patients)
 
     def next_patient_id(self, actor: Actor, pattern: Pattern | None = None) -> IssuedId:
         """A Patient ID that was never used here and will not be given out again; from ``SYN{10digits}`` if left out.
@@ -294,6 +309,14 @@ class PatientService:
         with self._repository.change() as change:
             (value,) = change.draw(pattern, 1, is_used=is_used)
         return IssuedId(value, _warnings(pattern.text))
+
+    def _note(self, actor: Actor, change: PatientChanges, what: str, *patient_ids: str) -> None:
+        """One entry; the message is about one patient (PS3.15 A.5.3.8), so of several only how many is told."""
+        if patient_ids:
+            detail = {"change": what, "patients": str(len(patient_ids))}
+            named = patient_ids if len(patient_ids) <= 2 else ()
+            given = {"environment": "test", "patient_ids": named, "detail": detail}
+            self._record(AuditEvent.by(actor, EventKind.PATIENT_CHANGE, **given), within=change.transaction)
 
     def _usage(self, purpose: Purpose) -> Callable[[str], bool]:
         """Whether a value stands in a local study, of whatever environment."""

@@ -39,6 +39,7 @@ from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import Cancelled, never
+from dicomfab.services.recording import Record, asking_as, listing, nobody, refused
 from dicomfab.services.search_match import Match, Reader
 from dicomfab.services.study_filter import StudyFilter
 
@@ -148,6 +149,7 @@ class QueryService:
 
     find: Find
     max_parallel: int = 32
+    record: Record = nobody
 
     def search(
         self,
@@ -196,6 +198,7 @@ class QueryService:
         for server in servers:
             denied = _denied(actor, server)
             if denied is not None:
+                refused(self.record, actor, denied, environment=str(server.environment))
                 yield ServerAnswer(server, error=denied)
             elif isinstance(server, PacsServer):
                 waiting[server.id] = server
@@ -204,7 +207,7 @@ class QueryService:
             future: Future[ServerAnswer] = Future()
             with slots:
                 try:
-                    future.set_result(self._ask(server, search, limit, cancelled, keep))
+                    future.set_result(self._ask(actor, server, search, limit, cancelled, keep))
                 except BaseException as error:  # noqa: BLE001 (raised again where the answers are read)
                     future.set_exception(error)
             answers.put(future)
@@ -224,24 +227,31 @@ class QueryService:
             yield answer
 
     def _ask(
-        self, server: PacsServer, search: StudyFilter, limit: int, cancelled: Cancelled, keep: Keep | None
+        self,
+        actor: Actor,
+        server: PacsServer,
+        search: StudyFilter,
+        limit: int,
+        cancelled: Cancelled,
+        keep: Keep | None,
     ) -> ServerAnswer:
         start = time.perf_counter()
-        asking = _Asking(server, search, limit, keep)
+        growing = _Asking(server, search, limit, keep)
         error: DicomFabError | None = None
         try:
             peer = peer_for(server, Capability.FIND)
             # One more than kept, so that "there are more" is known and not guessed.
-            options = {"limit": limit + 1, "cancelled": cancelled, "report": asking.report}
+            options = {"limit": limit + 1, "cancelled": cancelled, "report": growing.report}
             identifier = search.identifier(server.fallback_charset)
-            for match in self.find(peer, search.model, identifier, **options):
-                asking.take(match)
+            find = asking_as(self.record, actor, server, self.find)
+            for match in find(peer, search.model, identifier, **options):
+                growing.take(match)
         except DicomFabError as problem:
             error = problem
-        asking.hand_on()
+        growing.hand_on()
         if error is None and cancelled():
             error = _stopped(server).error
-        return replace(asking.answer(), error=error, seconds=time.perf_counter() - start)
+        return replace(growing.answer(), error=error, seconds=time.perf_counter() - start)
 
     def series(self, actor: Actor, server: PacsServer, study_instance_uid: str) -> list[Match]:
         """The series of one study, by number.
@@ -265,7 +275,8 @@ class QueryService:
         require(actor, Action.QUERY, server.environment)
         reader = _reader(server, search)
         identifier = search.identifier(server.fallback_charset)
-        return [reader.read(m) for m in self.find(peer_for(server, Capability.FIND), search.model, identifier)]
+        find = asking_as(self.record, actor, server, self.find)
+        return [reader.read(m) for m in find(peer_for(server, Capability.FIND), search.model, identifier)]
 
     def instances(self, actor: Actor, server: PacsServer, study_instance_uid: str) -> frozenset[str]:
         """The SOP instance UIDs of one study on a server; empty only if the server says so.
@@ -275,7 +286,8 @@ class QueryService:
             PeerError: a query failed.
         """
         require(actor, Action.QUERY, server.environment)
-        return instances_held(self.find, server, study_instance_uid)
+        with listing(self.record, actor, server, study_instance_uid):
+            return instances_held(self.find, server, study_instance_uid)
 
     def identify(self, actor: Actor, server: PacsServer, reference: str) -> str:
         """The study that a person means on a server: a UID as it is, or an accession number that it knows once.
@@ -290,7 +302,7 @@ class QueryService:
         reference = reference.strip()
         if is_uid(reference):
             return reference
-        matches = self.find(
+        matches = asking_as(self.record, actor, server, self.find)(
             peer_for(server, Capability.FIND),
             QueryModel.STUDY_ROOT,
             StudyFilter(accession_number=_literal(reference, "study")).identifier(server.fallback_charset),
@@ -424,7 +436,7 @@ def instances_held(
     """
     peer: Peer = peer_for(server, Capability.FIND)
     held: set[str] = set()
-    series_uids = [series_instance_uid] if series_instance_uid else _series_of(find, server, study_instance_uid)
+    series_uids = [series_instance_uid] if series_instance_uid else series_of(find, server, study_instance_uid)
     for series_uid in series_uids:
         identifier = Dataset()
         identifier.QueryRetrieveLevel = str(Level.IMAGE)
@@ -453,7 +465,12 @@ def sop_classes_held(find: Find, server: PacsServer, study_instance_uid: str) ->
     return frozenset(classes)
 
 
-def _series_of(find: Find, server: PacsServer, study_instance_uid: str) -> list[str]:
+def series_of(find: Find, server: PacsServer, study_instance_uid: str) -> list[str]:
+    """The Series Instance UIDs of one study on one server.
+
+    Raises:
+        Conflict, PeerError: as :func:`instances_held`.
+    """
     study = uid(study_instance_uid, field="study_instance_uid")
     identifier = StudyFilter(level="series", study_instance_uid=study).identifier()
     found = find(peer_for(server, Capability.FIND), QueryModel.STUDY_ROOT, identifier)

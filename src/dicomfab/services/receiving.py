@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,10 +19,11 @@ from dicomfab.access.policy import Action, require, visible
 from dicomfab.archive.archive import Archive
 from dicomfab.archive.receive import ArchiveReceiver
 from dicomfab.dimse.explain import rejection_words
-from dicomfab.dimse.handlers import Handlers, Requestor, ServerConfig, StoreSink
+from dicomfab.dimse.handlers import Handlers, Refusal, Requestor, ServerConfig, StoreSink
 from dicomfab.dimse.scp.gate import StoreOnly
 from dicomfab.dimse.scp.server import Server
 from dicomfab.model.actor import Actor
+from dicomfab.model.audit import AuditEvent, EventKind, Node, Outcome
 from dicomfab.model.errors import (
     AssociationAborted,
     ContextRejected,
@@ -38,11 +40,13 @@ from dicomfab.registry.registry import Registry
 from dicomfab.registry.server import DEFAULT_AE_TITLE, PacsServer, canonical_host
 from dicomfab.services.progress import Cancelled
 from dicomfab.services.receiver_lock import Holder, ReceiverLock
+from dicomfab.services.recording import Record, nobody
 from dicomfab.ul import AssociateRJ
 
 log = logging.getLogger(__name__)
 
 AE_TITLE: Final = DEFAULT_AE_TITLE
+OUT_OF_RESOURCES: Final = 0xA700  # PS3.4 B.2.3
 _TURN_POLL_S: Final = 0.1
 #: Statuses that say that a service itself is not there (PS3.7 annex C).
 _NOT_OFFERED: Final = (0x0122, 0x0211)
@@ -122,9 +126,20 @@ class ReceivingService:
         lock: the file by which processes of the installation know who receives.
         host: the address to listen on unless another is asked for.
         port: the same.
+        record: has it recorded what came from whom, and who was rejected.
     """
 
-    def __init__(self, archive: Archive, registry: Callable[[], Registry], lock: Path, *, host: str, port: int) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        registry: Callable[[], Registry],
+        lock: Path,
+        *,
+        host: str,
+        port: int,
+        record: Record = nobody,
+    ) -> None:
+        self._record = record
         self._archive = archive
         self._registry = registry
         self._lock = ReceiverLock(lock)
@@ -159,7 +174,9 @@ class ReceivingService:
         environments = visible(actor, Action.RETRIEVE)
         if not environments:
             require(actor, Action.RETRIEVE, Environment.TEST)
-        gate = _Gate(self._archive, lambda: self._registry().servers, environments, on_reception)
+        record = self._record
+        servers = lambda: self._registry().servers  # noqa: E731
+        gate = _Gate(self._archive, servers, environments, on_reception, record=record, record_intake=record)
         with self._lock.taken() as lock:
             if lock is None:
                 raise self._taken_by_us()
@@ -204,7 +221,9 @@ class ReceivingService:
     @contextmanager
     def _listening_for(self, source: PacsServer, lock: int) -> Iterator[Arrival]:
         intakes: list[_Intake] = []
-        gate = _Gate(self._archive, lambda: (source,), {source.environment}, on_intake=intakes.append)
+        # What comes is part of a transfer, which is recorded as a whole.
+        environments, record = {source.environment}, self._record
+        gate = _Gate(self._archive, lambda: (source,), environments, on_intake=intakes.append, record=record)
         with self._server(gate, self.host, self.port) as server:
             self._lock.announce(lock, Holder(os.getpid(), server.port, for_one_transfer=True))
             broken: PeerError | None = None
@@ -260,7 +279,11 @@ class _Gate:
         environments: Collection[Environment],
         on_reception: OnReception = lambda _reception: None,
         on_intake: Callable[[_Intake], None] = lambda _intake: None,
+        record: Record = nobody,
+        record_intake: Record = nobody,
     ) -> None:
+        self._record = record
+        self._record_intake = record_intake
         self._archive = archive
         self._servers = servers
         self._environments = environments
@@ -281,7 +304,7 @@ class _Gate:
             return f"it may be {ids}, of different environments, so where its instances belong is not known"
         if here[0].environment not in self._environments:
             return f"whoever started receiving may not take instances from {here[0].environment} ({here[0].id})"
-        intake = _Intake(self._archive, here[0])
+        intake = _Intake(self._archive, here[0], self._record_intake)
         self._on_intake(intake)
         return intake
 
@@ -293,11 +316,21 @@ class _Gate:
             said += f": {why}"
         code = f"{rejection.result}/{rejection.source}/{rejection.reason}"
         caller = (requestor.ae_title, requestor.address)
+        self._keep(_refusal(requestor, f"{code}: {said}"), self._record)
         self._tell(Reception(*caller, "", "", "", datetime.now(UTC), rejected=code, why=said))
 
     def ended(self, requestor: Requestor, handlers: Handlers, how: str) -> None:
         if isinstance(handlers, _Intake):
+            if handlers.has_begun:
+                self._keep(handlers.event(requestor, EventKind.TRANSFER_ENDED, how), self._record_intake)
             self._tell(handlers.reception(requestor, how))
+
+    def _keep(self, event: AuditEvent, record: Record) -> None:
+        """It has happened, and nobody waits for an answer: a log that takes no entries is told of in ours."""
+        try:
+            record(event)
+        except LocalFailure as failure:
+            log.error("what a caller did could not be recorded: %s", failure.what)
 
     def _tell(self, reception: Reception) -> None:
         log.log(logging.WARNING if reception.rejected else logging.INFO, "%s", reception)
@@ -307,8 +340,10 @@ class _Gate:
 class _Intake(StoreOnly):
     """What one association of a server brings."""
 
-    def __init__(self, archive: Archive, server: PacsServer) -> None:
-        self._receiver = ArchiveReceiver(archive, server.environment)
+    def __init__(self, archive: Archive, server: PacsServer, record: Record = nobody) -> None:
+        self._record = record
+        self._classes: Counter[str] = Counter()
+        self._receiver = ArchiveReceiver(archive, server.environment, expires=True)
         self._server = server
         self._began_at = datetime.now(UTC)
         self._start_s = time.perf_counter()
@@ -326,8 +361,37 @@ class _Intake(StoreOnly):
         return self._receiver.full
 
     def begin_store(self, requestor: Requestor, identity: InstanceIdentity) -> StoreSink:
+        if not self.has_begun:
+            try:
+                self._record(self.event(requestor, EventKind.TRANSFER_BEGUN))
+            except LocalFailure as failure:
+                log.error("nothing is taken from %s: %s", requestor.ae_title, failure.what)
+                raise Refusal(OUT_OF_RESOURCES, "it cannot be recorded") from failure
         self._begun += 1
+        self._classes[identity.sop_class_uid] += 1
         return _CountedSink(self._receiver.begin_store(requestor, identity), self)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an instance was offered."""
+        return bool(self._begun)
+
+    def event(self, requestor: Requestor, kind: EventKind, how: str = "") -> AuditEvent:
+        """For the audit log; whose instances they are is not known before they are read."""
+        lost = self._begun - self.stored
+        is_over = kind is EventKind.TRANSFER_ENDED
+        detail = {"operation": "C-STORE", "stored": str(self.stored), "not stored": str(lost)} if is_over else {}
+        return AuditEvent(
+            kind=kind,
+            door="dicom",
+            address=requestor.address,
+            environment=str(self._server.environment),
+            sender=Node(name=self._server.name, ae_title=requestor.ae_title, host=requestor.address),
+            sop_classes=self._classes,
+            outcome=Outcome.SERIOUS if is_over and (lost or how) else Outcome.SUCCESS,
+            reason=how,
+            detail=detail,
+        )
 
     def reception(self, requestor: Requestor, how: str) -> Reception:
         return Reception(
@@ -360,6 +424,18 @@ class _CountedSink:
 
     def discard(self) -> None:
         self._sink.discard()
+
+
+def _refusal(requestor: Requestor, why: str) -> AuditEvent:
+    return AuditEvent(
+        kind=EventKind.REFUSAL,
+        door="dicom",
+        address=requestor.address,
+        sender=Node(ae_title=requestor.ae_title, host=requestor.address),
+        outcome=Outcome.SERIOUS,
+        subject=f"association asked for by {requestor.ae_title!r}",
+        reason=why,
+    )
 
 
 def lacks_get(error: PeerError) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from dicomfab.access.policy import Action, visible
 from dicomfab.model.actor import Actor
+from dicomfab.model.audit import AuditEvent, EventKind
 from dicomfab.model.errors import AccessDenied, DicomFabError, NotFound
 from dicomfab.registry.server import PacsServer
 from dicomfab.services import search_export, search_keys
@@ -249,6 +250,8 @@ class SearchService:
         view = view or View()
         write = search_export.writer(kind)
         search = self.get(actor, search_id)
+        what = f"results of a search as {kind}"
+        self.queries.record(AuditEvent.by(actor, EventKind.EXPORT, subject=what, detail={"search": search_id}))
         if view.merged:
             table = search_export.merged_table(search, self.merged(actor, search_id, view))
         else:

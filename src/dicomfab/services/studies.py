@@ -8,15 +8,17 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dicomfab.access.policy import Action, Scope, require, visible
 from dicomfab.archive.archive import Archive
 from dicomfab.model.actor import Actor
+from dicomfab.model.audit import AuditEvent, EventKind
 from dicomfab.model.errors import Interrupted, InvalidInput, NotFound
 from dicomfab.model.study import Patient
 from dicomfab.model.values import Environment, is_uid
 from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, never
+from dicomfab.services.recording import Record, nobody, of_study, recorded
 
 if TYPE_CHECKING:
     from dicomfab.archive.records import ReindexReport, StudyDetail, StudyFilter, StudyPage, StudySort
@@ -76,6 +78,7 @@ class StudyService:
     identifiers: Identifiers | None = None
     #: Told of each study before anything of it is kept.
     note_study: Callable[[str], None] = lambda _study_instance_uid: None
+    record: Record = nobody
 
     def resolve_recipe(self, actor: Actor, recipe: StudyRecipe) -> ResolvedStudy:
         """Fill in what the recipe leaves open.
@@ -182,7 +185,8 @@ class StudyService:
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         start, total, size, done = time.perf_counter(), count(resolved), 0, 0
         self.note_study(resolved.study_instance_uid)
-        with self.local.batch() as batch:
+        with recorded(self.record, _fabrication(actor, resolved)) as noted, self.local.batch() as batch:
+            noted.add(detail={"instances": str(total)})
             for instance in fabricate(resolved, workers=workers):
                 if cancelled():
                     raise Interrupted("fabrication was cancelled; nothing was kept")
@@ -190,7 +194,7 @@ class StudyService:
                     for buffer in instance.buffers:
                         incoming.write(buffer)
                     size += incoming.size_bytes
-                    incoming.commit(environment=Environment.TEST)
+                    incoming.commit(environment=Environment.TEST, made_here=True)
                 done += 1
                 on_progress(Progress("fabricating", done, total))
         return Fabricated(resolved, done, size, time.perf_counter() - start)
@@ -213,7 +217,8 @@ class StudyService:
         """
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         self.note_study(resolved.study_instance_uid)
-        return _written(resolved, directory, on_progress, cancelled, workers, resume=False)
+        with recorded(self.record, _fabrication(actor, resolved, directory)):
+            return _written(resolved, directory, on_progress, cancelled, workers, resume=False)
 
     def resume_files(
         self,
@@ -234,7 +239,9 @@ class StudyService:
         from dicomfab.fabricate.unfinished import pending
 
         require(actor, Action.FABRICATE, Scope.SYSTEM)
-        return _written(pending(directory), directory, on_progress, cancelled, workers, resume=True)
+        resolved = pending(directory)
+        with recorded(self.record, _fabrication(actor, resolved, directory)):
+            return _written(resolved, directory, on_progress, cancelled, workers, resume=True)
 
     def page(
         self,
@@ -264,6 +271,16 @@ class StudyService:
         Raises:
             NotFound: no such study.
             AccessDenied: the study came from an environment that the actor may not view.
+        """
+        detail = self.brief(actor, study_instance_uid)
+        self.record(_of(actor, EventKind.VIEW, detail))
+        return detail
+
+    def brief(self, actor: Actor, study_instance_uid: str) -> StudyDetail:
+        """As :meth:`show`, for those who do something else with the study, which is recorded by itself.
+
+        Raises:
+            NotFound, AccessDenied: as :meth:`show`.
         """
         detail = self.local.study(study_instance_uid)
         require(actor, Action.VIEW, detail.summary.environment)
@@ -333,13 +350,17 @@ class StudyService:
 
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         wanted = request(transfer_syntax, quality, again=again)
-        return derive_study(self.local, self.show(actor, study_instance_uid), wanted, on_progress, cancelled)
+        detail = self.brief(actor, study_instance_uid)
+        event = _of(actor, EventKind.FABRICATION, detail, detail={"lossy": wanted.syntax.name})
+        with recorded(self.record, event):
+            return derive_study(self.local, detail, wanted, on_progress, cancelled)
 
     def delete(self, actor: Actor, study_instance_uid: str) -> StudyDetail:
         """Remove a study and its files from the local store; returns what was removed."""
-        detail = self.show(actor, study_instance_uid)
+        detail = self.brief(actor, study_instance_uid)
         require(actor, Action.DELETE, detail.summary.environment)
-        self.local.delete_study(study_instance_uid)
+        with recorded(self.record, _of(actor, EventKind.DELETION, detail), ahead=True):
+            self.local.delete_study(study_instance_uid)
         return detail
 
     def reindex(self, actor: Actor) -> ReindexReport:
@@ -358,7 +379,7 @@ class StudyService:
         Raises:
             InvalidInput: the folder holds other files already; nothing was written.
         """
-        detail = self.show(actor, study_instance_uid)
+        detail = self.brief(actor, study_instance_uid)
         require(actor, Action.EXPORT, detail.summary.environment)
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
             raise InvalidInput(
@@ -368,16 +389,36 @@ class StudyService:
                 cause="an export never mixes with or replaces other files",
                 remedy="name a new or empty folder",
             )
-        instances = self.local.instances(study_instance_uid)
         written: list[Path] = []
-        for done, instance in enumerate(instances, start=1):
-            folder = directory / instance.series_instance_uid
-            folder.mkdir(parents=True, exist_ok=True)
-            target = folder / f"{instance.identity.sop_instance_uid}.dcm"
-            shutil.copyfile(instance.path, target)
-            written.append(target)
-            on_progress(Progress("exporting", done, len(instances)))
+        event = _of(actor, EventKind.EXPORT, detail, subject=str(directory))
+        with self.local.using(study_instance_uid), recorded(self.record, event, ahead=True):
+            instances = self.local.instances(study_instance_uid)
+            for done, instance in enumerate(instances, start=1):
+                folder = directory / instance.series_instance_uid
+                folder.mkdir(parents=True, exist_ok=True)
+                target = folder / f"{instance.identity.sop_instance_uid}.dcm"
+                shutil.copyfile(instance.path, target)
+                written.append(target)
+                on_progress(Progress("exporting", done, len(instances)))
         return written
+
+
+def _of(actor: Actor, kind: EventKind, study: StudyDetail, **values: Any) -> AuditEvent:
+    """What is recorded of a local study; of its instances only how many."""
+    summary = study.summary
+    given = {"detail": {"instances": str(summary.instance_count)}, **of_study(summary, ()), **values}
+    return AuditEvent.by(actor, kind, environment=str(summary.environment), **given)
+
+
+def _fabrication(actor: Actor, resolved: ResolvedStudy, directory: Path | None = None) -> AuditEvent:
+    return AuditEvent.by(
+        actor,
+        EventKind.FABRICATION,
+        environment=str(Environment.TEST),
+        subject="" if directory is None else str(directory),
+        study_uids=(resolved.study_instance_uid,),
+        patient_ids=(resolved.patient.patient_id,),
+    )
 
 
 def _completed(patient: Patient | None, seed: int) -> Patient | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -30,8 +31,10 @@ from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import Progress
+from dicomfab.services.provenance import Provenance
 from dicomfab.services.query import Find, instances_held, sop_classes_held
 from dicomfab.services.receiving import Arrival, ReceivingService, lacks_get
+from dicomfab.services.recording import Record, Transfer, nobody, of_study, transferring
 from dicomfab.services.transfer_reports import (
     Earlier,
     FailedInstance,
@@ -70,6 +73,7 @@ class TransferService:
     """Transfers between the local study store and PACS servers, and between PACS servers.
 
     Args:
+        provenance: refuses, before anything is sent, what the destination's entry does not allow.
         check_identifiers: looks, before a study is sent, whether its identifiers are another's at the destination;
             gives what the report says of it.
     """
@@ -79,8 +83,10 @@ class TransferService:
     store: Store
     move_scu: Move
     get_scu: Get
+    provenance: Provenance
     receiving: ReceivingService | None = None
     check_identifiers: Callable[[StudySummary, Sequence[StoredInstance], PacsServer], str] = lambda *_: ""
+    record: Record = nobody
 
     def send(
         self,
@@ -106,18 +112,39 @@ class TransferService:
             earlier: goes on with a study that was partly sent before.
 
         Raises:
-            AccessDenied: STORE at the destination, or EXPORT of the study's own environment, is not allowed.
+            AccessDenied: STORE at the destination, or EXPORT of the study's own environment, is not allowed; or the
+                destination's entry does not allow what the study is made of.
             ConfirmationRequired: the destination is production and ``confirm_production`` is not set.
             NotFound: no such local study.
             Conflict: sending to this server is switched off, or fabricated identifiers are somebody else's there.
             PeerError: the server could not be reached, or fell silent twice for one instance.
         """
-        watch = watch or Watch()
+        with (
+            self.local.using(study_instance_uid),
+            transferring(self.record, actor, study_instance_uid, receiver=destination) as noted,
+        ):
+            report = self._send(
+                actor, study_instance_uid, destination, confirm_production, transcode, watch or Watch(), earlier, noted
+            )
+            return noted.ended(report)
+
+    def _send(
+        self,
+        actor: Actor,
+        study_instance_uid: str,
+        destination: PacsServer,
+        confirm_production: bool,
+        transcode: bool,
+        watch: Watch,
+        earlier: Earlier | None,
+        noted: Transfer,
+    ) -> TransferReport:
         study = self.local.study(study_instance_uid)
         require(actor, Action.EXPORT, study.summary.environment)
         may_write(actor, destination, confirm_production)
         peer = peer_for(destination, Capability.STORE)
         instances = self.local.instances(study_instance_uid)
+        self.provenance.check_send(study_instance_uid, destination, instances)
         identifiers = self.check_identifiers(study.summary, instances, destination)
         expected = frozenset(i.identity.sop_instance_uid for i in instances)
         done = earlier or Earlier()
@@ -125,6 +152,7 @@ class TransferService:
         to_send = [i for i in instances if i.identity.sop_instance_uid not in dealt_with]
         listing = self._listing(destination, study_instance_uid)
         before = held_before(listing) if earlier is None else None
+        noted.begin(**of_study(study.summary, instances))
         start = time.perf_counter()
         watch.on_start(to_send)
         outcomes, error = self._send_all(peer, to_send, watch, transcode=transcode)
@@ -214,20 +242,34 @@ class TransferService:
             watch: progress, cancel, wait.
 
         Raises:
-            AccessDenied: before anything is sent.
+            AccessDenied: before anything is sent; also if the destination's entry does not allow what the study is
+                made of, or what it is made of could not be told.
             ConfirmationRequired: before anything is sent.
             NotFound: the source does not hold the study.
             StatusFailure: A801 destination unknown to the source, A702 and other failures.
             PeerError: the source could not be reached or asked what it holds.
         """
-        watch = watch or Watch()
-        require(actor, Action.STORE, source.environment)
-        may_write(actor, destination, confirm_production)
-        peer = peer_for(source, Capability.MOVE)
         part = Part(study_instance_uid, series_instance_uid).checked()
+        with transferring(self.record, actor, study_instance_uid, sender=source, receiver=destination) as noted:
+            require(actor, Action.STORE, source.environment)
+            may_write(actor, destination, confirm_production)
+            return noted.ended(self._move(part, source, destination, move_destination, watch or Watch(), noted))
+
+    def _move(
+        self,
+        part: Part,
+        source: PacsServer,
+        destination: PacsServer,
+        move_destination: str,
+        watch: Watch,
+        noted: Transfer,
+    ) -> TransferReport:
+        peer = peer_for(source, Capability.MOVE)
         expected = self._held_by_source(source, part)
-        listing = self._listing(destination, study_instance_uid)
+        self.provenance.check_move(part.study_instance_uid, source, destination)
+        listing = self._listing(destination, part.study_instance_uid)
         before = held_before(listing)
+        noted.begin()
         start = time.perf_counter()
         responses = self.move_scu(
             peer, QueryModel.STUDY_ROOT, part.identifier(), move_destination, cancelled=watch.cancelled
@@ -268,9 +310,17 @@ class TransferService:
             PortInUse: a C-MOVE to us is needed, and another program has our port.
             DiskFull: no space is left in the local store; what has arrived is kept.
         """
-        watch = watch or Watch()
-        require(actor, Action.RETRIEVE, source.environment)
         part = Part(study_instance_uid, series_instance_uid).checked()
+        with transferring(self.record, actor, study_instance_uid, sender=source) as noted:
+            require(actor, Action.RETRIEVE, source.environment)
+            noted.begin()
+            report = self._fetched(actor, part, source, watch or Watch())
+            with contextlib.suppress(NotFound):  # nothing has come
+                summary = self.local.study(study_instance_uid).summary
+                noted.add(**of_study(summary, self.local.instances(study_instance_uid)))
+            return noted.ended(report)
+
+    def _fetched(self, actor: Actor, part: Part, source: PacsServer, watch: Watch) -> TransferReport:
         receiving = self.receiving if source.can(Capability.MOVE) else None
         why = f"C-GET is disabled for {source.name}."
         if receiving is None or source.can(Capability.GET):
@@ -289,7 +339,7 @@ class TransferService:
         classes = [*sop_classes_held(self.find, source, part.study_instance_uid), *storage_sop_classes()]
         listing = self._local_listing(part.study_instance_uid)
         before = held_before(listing)
-        sink = ArchiveReceiver(self.local, source.environment)
+        sink = ArchiveReceiver(self.local, source.environment, expires=True)
         start = time.perf_counter()
         root, wanted = QueryModel.STUDY_ROOT, part.identifier()
         responses = self.get_scu(
@@ -368,7 +418,7 @@ def may_write(actor: Actor, destination: PacsServer, confirmed: bool) -> None:
         raise ConfirmationRequired(
             f"{destination.name} is a production server: nothing was sent.",
             cause="writing to production wants an explicit yes each time",
-            remedy="if you mean it, say so: --yes-production on the command line, the check box on the page",
+            remedy="if you mean it, say so: --yes-production on the command line, the server's name on the page",
         )
 
 

@@ -36,6 +36,7 @@ from dicomfab.services.comparing import Difference, differences, pixel_digest
 from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, never
 from dicomfab.services.query import Find, sop_classes_held
+from dicomfab.services.recording import Record, listing, nobody, transferring
 from dicomfab.services.study_filter import StudyFilter
 from dicomfab.services.transfer import Get, TransferReport
 from dicomfab.services.verification import Verdict, VerdictKind
@@ -153,6 +154,7 @@ class VerifyService:
     find: Find
     get: Get
     folder: Path
+    record: Record = nobody
 
     def check(self, actor: Actor, asked: Asked) -> None:
         """Whether the actor may ask for this.
@@ -197,10 +199,10 @@ class VerifyService:
         start = time.perf_counter()
         on_progress(Progress("listing", 0, None))
         try:
-            before = self._listed(asked.source, asked.study_instance_uid)
+            before = self._listed(actor, asked.source, asked.study_instance_uid)
             if not before:
                 raise _nowhere(asked)
-            after = self._listed(asked.destination, asked.study_instance_uid)
+            after = self._listed(actor, asked.destination, asked.study_instance_uid)
         except (PeerError, Conflict) as error:  # the second: C-FIND is switched off
             verdict = Verdict(VerdictKind.UNVERIFIED, _could_not("be listed", error), 0)
             return _report(asked, verdict, start, error=error)
@@ -209,7 +211,7 @@ class VerifyService:
         compared, broken_off = None, None
         if asked.deep and after:
             try:
-                compared = self._compared(asked, self.folder / name, on_progress, cancelled)
+                compared = self._compared(actor, asked, self.folder / name, on_progress, cancelled)
                 verdict = _with_comparison(verdict, compared, asked)
             except (DiskFull, Interrupted):
                 raise
@@ -217,12 +219,16 @@ class VerifyService:
                 verdict, broken_off = _doubted(verdict, _could_not("be retrieved to be compared", error)), error
         return _report(asked, verdict, start, series, compared, broken_off)
 
-    def _listed(self, server: PacsServer | None, study_instance_uid: str) -> dict[str, str]:
+    def _listed(self, actor: Actor, server: PacsServer | None, study_instance_uid: str) -> dict[str, str]:
         """Series Instance UID by SOP instance UID."""
         if server is None:
             return {
                 i.identity.sop_instance_uid: i.series_instance_uid for i in self.local.instances(study_instance_uid)
             }
+        with listing(self.record, actor, server, study_instance_uid):
+            return self._listed_by(server, study_instance_uid)
+
+    def _listed_by(self, server: PacsServer, study_instance_uid: str) -> dict[str, str]:
         peer, held = peer_for(server, Capability.FIND), {}
         study = uid(study_instance_uid, field="study_instance_uid")
         series_of = StudyFilter(level="series", study_instance_uid=study).identifier()
@@ -237,7 +243,9 @@ class VerifyService:
                     held[str(match.SOPInstanceUID)] = str(series.SeriesInstanceUID)
         return held
 
-    def _compared(self, asked: Asked, folder: Path, on_progress: OnProgress, cancelled: Cancelled) -> Comparison:
+    def _compared(
+        self, actor: Actor, asked: Asked, folder: Path, on_progress: OnProgress, cancelled: Cancelled
+    ) -> Comparison:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, mode=0o700)
         study = asked.study_instance_uid
@@ -247,7 +255,9 @@ class VerifyService:
             for number, server in enumerate(asked.servers):
                 archive = Archive(folder / str(number))
                 stack.callback(archive.close)
-                self._retrieve(server, study, archive, on_progress, cancelled)
+                with transferring(self.record, actor, study, sender=server, detail={"operation": "verify"}) as noted:
+                    noted.begin()
+                    self._retrieve(server, study, archive, on_progress, cancelled)
                 there.append(archive)
             before = self.local if asked.source is None else there[0]
             pairs = _pairs(before.instances(study), there[-1].instances(study))

@@ -128,6 +128,11 @@ class PatientChanges:
         self._now = now
         self._draw_seed = draw_seed
 
+    @property
+    def transaction(self) -> Connection:
+        """For what is to share the fate of the changes."""
+        return self._connection
+
     def get(self, number: int) -> StoredPatient:
         """As :meth:`PatientRepository.get`."""
         return _get(self._connection, number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
@@ -13,6 +13,7 @@ from dicomfab.storage.database import Database
 from dicomfab.storage.tables import connection_test, move_route, pacs_server
 
 _SUBJECT = "registry"
+Note: TypeAlias = Callable[[Connection, Registry, Registry], None]
 
 
 class RegistryRepository:
@@ -30,11 +31,12 @@ class RegistryRepository:
         with self._database.read() as connection:
             return _load(connection)
 
-    def change(self, compute: Callable[[Registry], Registry]) -> Registry:
+    def change(self, compute: Callable[[Registry], Registry], note: Note = lambda *_: None) -> Registry:
         """Read, compute and write back in one transaction, so that edits made at the same time all count.
 
         Args:
             compute: from the registry as it is to the one to keep; what it raises changes nothing.
+            note: given the registry before and after, within the transaction; what it raises changes nothing.
 
         Returns:
             The registry as it is now.
@@ -44,6 +46,7 @@ class RegistryRepository:
             after = compute(before)
             _store_servers(connection, before, after)
             _store_routes(connection, before, after)
+            note(connection, before, after)
             return after
 
     def connection_tests(self) -> dict[str, ConnectionTest]:

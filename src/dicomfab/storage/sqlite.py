@@ -100,8 +100,11 @@ def _engine(path: Path, busy_timeout_s: float) -> Engine:
     def on_begin(connection: Connection) -> None:
         options = connection.get_execution_options()
         writes = options.get(_WRITES, False)
-        if writes:  # it cannot be changed any more once the transaction has begun
-            connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if options.get(_SYNCED, True) else 'NORMAL'}")
+        wanted = "FULL" if options.get(_SYNCED, True) else "NORMAL"
+        # It cannot be changed any more once the transaction has begun.
+        if writes and connection.info.get("synchronous") != wanted:
+            connection.exec_driver_sql(f"PRAGMA synchronous = {wanted}")
+            connection.info["synchronous"] = wanted
         # A deferred transaction that turns writer later can fail at once instead of waiting; an immediate one waits.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Dialect,
     Float,
@@ -98,6 +99,8 @@ pacs_server = Table(
     Column("is_default", Boolean, nullable=False),
     Column("is_active", Boolean, nullable=False),
     Column("notes", Text, nullable=False),
+    Column("allow_synthetic", Boolean, nullable=False, server_default=false()),
+    Column("allow_real", Boolean, nullable=False, server_default=false()),
 )
 
 move_route = Table(
@@ -251,4 +254,172 @@ schedule = Table(
     Column("last_job", Integer, nullable=True),
     Column("error", JSON, nullable=False),
     sqlite_autoincrement=True,  # jobs keep the number of the schedule that made them
+)
+
+# What monitoring is told about a server, and what it knows. Whoever checks it holds it until `busy_until`.
+monitor = Table(
+    "monitor",
+    metadata,
+    Column("server_id", String(64), ForeignKey("pacs_server.id", ondelete="CASCADE"), primary_key=True),
+    Column("is_on", Boolean, nullable=True),
+    Column("set_for", String(8), nullable=False),
+    Column("interval_s", Float, nullable=True),
+    Column("next_at", UtcDateTime, nullable=True),
+    Column("busy_until", UtcDateTime, nullable=True),
+    Column("state", String(8), nullable=False),
+    Column("since", UtcDateTime, nullable=True),
+    Column("last_at", UtcDateTime, nullable=True),
+    Column("last_ok", Boolean, nullable=True),
+    Column("latency_ms", Float, nullable=True),
+    Column("error", JSON, nullable=False),
+    Column("failures_in_a_row", Integer, nullable=False),
+    Column("failing_since", UtcDateTime, nullable=True),
+    Column("checks", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+)
+
+monitor_check = Table(
+    "monitor_check",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("server_id", String(64), ForeignKey("pacs_server.id", ondelete="CASCADE"), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("ok", Boolean, nullable=False),
+    Column("latency_ms", Float, nullable=True),
+    Column("heading", String(64), nullable=False),
+    Index("ix_monitor_check_server_id", "server_id", "at"),
+    Index("ix_monitor_check_at", "at"),
+)
+
+# Days are UTC's. What is missing of a day's 86,400 s was not monitored.
+monitor_day = Table(
+    "monitor_day",
+    metadata,
+    Column("server_id", String(64), ForeignKey("pacs_server.id", ondelete="CASCADE"), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("up_s", Float, nullable=False),
+    Column("down_s", Float, nullable=False),
+    Column("checks", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("latency_min_ms", Float, nullable=True),
+    Column("latency_max_ms", Float, nullable=True),
+    Column("latency_sum_ms", Float, nullable=False),
+)
+
+# An event that the webhook has yet to be told of has a `tell_at`.
+monitor_event = Table(
+    "monitor_event",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("server_id", String(64), ForeignKey("pacs_server.id", ondelete="CASCADE"), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("heading", String(64), nullable=False),
+    Column("lasted_s", Float, nullable=True),
+    Column("tell_at", UtcDateTime, nullable=True),
+    Column("tries", Integer, nullable=False),
+    Index("ix_monitor_event_server_id", "server_id", "at"),
+    sqlite_autoincrement=True,
+)
+
+# The audit log. `body` is what the MAC is over; the columns before it repeat parts of it to filter by.
+audit_entry = Table(
+    "audit_entry",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("outcome", String(8), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("environment", String(8), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("mac", String(64), nullable=False),
+    Index("ix_audit_entry_at", "at"),
+    Index("ix_audit_entry_actor", "actor", "seq"),
+)
+
+# What retention took out of the audit log: everything up to an entry, whose MAC the next one is chained to.
+audit_segment = Table(
+    "audit_segment",
+    metadata,
+    Column("through_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("mac", String(64), nullable=False),
+    Column("closed_at", UtcDateTime, nullable=False),
+    Column("seal", String(64), nullable=False),
+)
+
+# Whoever may sign in. A source and what identifies the person there are one account, for ever; local passwords and
+# second factors are kept here. `version` grows with each change that what was proven before does not survive.
+account = Table(
+    "account",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source", String(32), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("display_name", String(200), nullable=False),
+    Column("roles", JSON, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("password_hash", String(300), nullable=False),
+    Column("totp_secret", String(64), nullable=False),
+    Column("totp_offered", String(64), nullable=False),
+    Column("totp_step", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("last_sign_in_at", UtcDateTime, nullable=True),
+    Column("checked_at", UtcDateTime, nullable=False),
+    Column("version", Integer, nullable=False),
+    UniqueConstraint("source", "subject"),
+    sqlite_autoincrement=True,  # the number of an account that was removed never means another
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("token_hash", String(64), nullable=False),
+    Column("account_id", Integer, ForeignKey("account.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("user_agent", String(200), nullable=False),
+    UniqueConstraint("token_hash"),
+    Index("ix_session_account_id", "account_id"),
+    sqlite_autoincrement=True,
+)
+
+api_token = Table(
+    "api_token",
+    metadata,
+    Column("id", String(8), primary_key=True),
+    Column("token_hash", String(64), nullable=False),
+    Column("account_id", Integer, ForeignKey("account.id", ondelete="CASCADE"), nullable=False),
+    Column("label", String(100), nullable=False),
+    Column("roles", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime, nullable=True),
+    Column("revoked_at", UtcDateTime, nullable=True),
+    Index("ix_api_token_account_id", "account_id"),
+)
+
+# Attempts to sign in that have not succeeded. Names are hashed: what is typed as a name may be a password.
+sign_in_failure = Table(
+    "sign_in_failure",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name_hash", String(64), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("ix_sign_in_failure_address", "address", "at"),
+    Index("ix_sign_in_failure_at", "at"),
+    sqlite_autoincrement=True,
+)
+
+# The code that makes the first administrator; one row at most.
+set_up_code = Table(
+    "set_up_code",
+    metadata,
+    Column("code_hash", String(64), primary_key=True),
+    Column("expires_at", UtcDateTime, nullable=False),
 )

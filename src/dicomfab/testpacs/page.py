@@ -16,7 +16,8 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dicomfab.archive.archive import Archive
-from dicomfab.archive.records import StudyFilter
+from dicomfab.archive.records import StudyDetail, StudyFilter
+from dicomfab.fabricate.doctors_instance import PATIENT_ID as DOCTORS_PATIENT_ID
 from dicomfab.model import values
 from dicomfab.model.errors import InvalidInput, NotFound
 from dicomfab.testpacs.spec import WEB_PASSWORD, WEB_USER, LabConfig, ServerSpec
@@ -67,11 +68,12 @@ def make_app(config: LabConfig, server: ServerSpec, archive: Archive) -> FastAPI
 
     @app.get("/studies/{study_instance_uid}", response_class=HTMLResponse)
     def study(study_instance_uid: str) -> HTMLResponse:
-        try:
-            found = archive.study(values.uid(study_instance_uid))
-        except (InvalidInput, NotFound) as error:
-            raise HTTPException(404, "no such study") from error
+        found = _study(archive, study_instance_uid)
         return page("study.html", study=found.summary, series=found.series)
+
+    @app.delete("/studies/{study_instance_uid}", status_code=204)
+    def delete(study_instance_uid: str) -> None:
+        _delete_doctors(archive, study_instance_uid)
 
     @app.get("/api/summary")
     def summary() -> dict[str, Any]:
@@ -82,6 +84,20 @@ def make_app(config: LabConfig, server: ServerSpec, archive: Archive) -> FastAPI
         return FileResponse(_TEMPLATES / "style.css", media_type="text/css")
 
     return app
+
+
+def _study(archive: Archive, study_instance_uid: str) -> StudyDetail:
+    try:
+        return archive.study(values.uid(study_instance_uid))
+    except (InvalidInput, NotFound) as error:
+        raise HTTPException(404, "no such study") from error
+
+
+def _delete_doctors(archive: Archive, study_instance_uid: str) -> None:
+    """Delete a study of the doctor's, which cleans up after itself; no other."""
+    if _study(archive, study_instance_uid).summary.patient_id != DOCTORS_PATIENT_ID:
+        raise HTTPException(403, "only studies of the doctor's own patient are deleted from outside")
+    archive.delete_study(study_instance_uid)
 
 
 def _require_password(credentials: Annotated[HTTPBasicCredentials, Depends(_basic)]) -> None:

@@ -35,7 +35,7 @@ def listening(bind: str, port: int) -> socket.socket:
     Raises:
         OSError: the port cannot be had.
     """
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # those of a server just stopped count as free
         bound.bind((bind, port))

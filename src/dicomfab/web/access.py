@@ -7,6 +7,7 @@ action touches is known only to the services: they ask the policy table again, f
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
@@ -18,6 +19,7 @@ from dicomfab.access.policy import Action, Scope, decide
 from dicomfab.app.build import Application
 from dicomfab.model.actor import Actor, local_admin
 from dicomfab.model.errors import AccessDenied
+from dicomfab.web.signed_in import origin_of, who_asks
 
 
 def current_application(request: Request) -> Application:
@@ -26,9 +28,15 @@ def current_application(request: Request) -> Application:
     return application
 
 
-def current_actor() -> Actor:
-    """Mode ``none``: whoever reaches the loopback interface is the local administrator."""
-    return local_admin("local", "web")
+def current_actor(request: Request) -> Actor:
+    """As whom the services are asked. In mode ``none``, whoever reaches the loopback interface is administrator.
+
+    Raises:
+        NotSignedIn: nobody is signed in, or no more.
+    """
+    who = who_asks(request)
+    actor = local_admin("local", "web") if who is None else who.actor
+    return replace(actor, address=origin_of(request).address)
 
 
 CurrentActor = Annotated[Actor, Depends(current_actor)]

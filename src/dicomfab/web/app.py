@@ -11,7 +11,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dicomfab import __version__
 from dicomfab.app.build import Application
-from dicomfab.web import errors, home, jobs, pacs, patients, query, studies
+from dicomfab.app.web_settings import WebSettings
+from dicomfab.web import (
+    account,
+    audit,
+    commands,
+    compare,
+    doctor,
+    errors,
+    home,
+    jobs,
+    monitor,
+    pacs,
+    patients,
+    query,
+    sign_in,
+    studies,
+    users,
+)
+from dicomfab.web.doctor_runs import Runs
+from dicomfab.web.door import DoorMiddleware
 from dicomfab.web.security import SecurityMiddleware
 from dicomfab.web.templating import STATIC
 
@@ -20,17 +39,49 @@ log = logging.getLogger(__name__)
 _ONE_YEAR = "public, max-age=31536000, immutable"
 
 
-def create_app(application: Application) -> FastAPI:
-    """The pages of one installation; nothing of it is opened before it is asked for."""
-    app = FastAPI(title="DICOM Fabricator", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+def create_app(application: Application, web: WebSettings | None = None) -> FastAPI:
+    """The pages of one installation; nothing of it is opened before it is asked for.
+
+    Args:
+        application: the installation.
+        web: how it is served; on loopback and without sign-in if not given.
+    """
+    web = web or WebSettings()
+    app = _Pages(title="DICOM Fabricator", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.application = application
-    for module in (home, jobs, pacs, patients, query, studies):
+    app.state.web = web
+    app.state.doctor_runs = Runs()
+    modules = (
+        account,
+        audit,
+        commands,
+        compare,
+        doctor,
+        home,
+        jobs,
+        monitor,
+        pacs,
+        patients,
+        query,
+        sign_in,
+        studies,
+        users,
+    )
+    for module in modules:
         app.include_router(module.router)
     app.mount("/static", _Assets(directory=STATIC), name="static")
     errors.install(app)
+    app.add_middleware(DoorMiddleware, web=web)
     app.add_middleware(_RequestLog)
-    app.add_middleware(SecurityMiddleware)
     return app
+
+
+class _Pages(FastAPI):
+    """Has its headers on every answer, also on that to a fault of its own, which Starlette makes outside the rest."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """All of it, behind what guards it."""
+        return SecurityMiddleware(super().build_middleware_stack(), names=self.state.web.all_names)
 
 
 class _Assets(StaticFiles):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
+from dicomfab.model.actor import Actor
 from dicomfab.model.errors import (
     AccessDenied,
     ConfirmationRequired,
@@ -17,10 +22,24 @@ from dicomfab.model.errors import (
     InvalidInput,
     LocalFailure,
     NotFound,
+    NotSignedIn,
     PeerError,
     PeerTimeout,
     RouteMissing,
+    TooManyAttempts,
     TransferIncomplete,
+)
+from dicomfab.services.recording import REFUSALS, refused
+from dicomfab.web.access import current_actor, current_application
+from dicomfab.web.security import SAFE_METHODS
+from dicomfab.web.signed_in import (
+    NOTHING_SHOWN,
+    bearer_token,
+    is_program,
+    origin_of,
+    own_page,
+    sign_in_address,
+    who_asks,
 )
 from dicomfab.web.templating import is_fragment_wanted, page
 
@@ -31,6 +50,8 @@ OWN_PLACE = "detail-"
 
 _STATUSES: tuple[tuple[type[DicomFabError], int], ...] = (
     (InvalidInput, 400),
+    (TooManyAttempts, 429),
+    (NotSignedIn, 401),
     (AccessDenied, 403),
     (NotFound, 404),
     (Conflict, 409),
@@ -47,8 +68,29 @@ def status_of(error: DicomFabError) -> int:
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
 
 
+def page_with(
+    request: Request, template: str, context: Mapping[str, Any], error: DicomFabError | None = None
+) -> Response:
+    """A page that says what is wrong, if something is, with the status and headers that fit."""
+    response = page(request, template, context, status_code=status_of(error) if error else 200)
+    return response if error is None else _with_headers(response, error)
+
+
+def failure(request: Request, error: DicomFabError) -> Response:
+    """Any failure; whoever is not signed in is taken to where one signs in."""
+    if isinstance(error, NotSignedIn) and not isinstance(error, TooManyAttempts) and not is_program(request):
+        return _to_sign_in(request)
+    return error_response(request, error)
+
+
 def error_response(request: Request, error: DicomFabError) -> Response:
-    """The failure as a page; for htmx as a panel, put where the layout keeps its alerts."""
+    """The failure as a page; for htmx as a panel, put where the layout keeps its alerts; for a program as JSON."""
+    return _with_headers(_error_response(request, error), error)
+
+
+def _error_response(request: Request, error: DicomFabError) -> Response:
+    if is_program(request):
+        return JSONResponse({"error": error.as_dict()}, status_code=status_of(error))
     if is_fragment_wanted(request):
         response = page(request, "fragments/alert.html", {"error": error}, status_code=status_of(error))
         if not request.headers.get("hx-target", "").startswith(OWN_PLACE):
@@ -56,6 +98,14 @@ def error_response(request: Request, error: DicomFabError) -> Response:
             response.headers["HX-Reswap"] = "innerHTML show:window:top"
         return response
     return page(request, "error.html", {"error": error}, status_code=status_of(error))
+
+
+def _with_headers(response: Response, error: DicomFabError) -> Response:
+    if isinstance(error, TooManyAttempts):
+        response.headers["Retry-After"] = str(round(error.retry_after_s))
+    elif isinstance(error, NotSignedIn):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
 
 
 def install(app: FastAPI) -> None:
@@ -68,7 +118,38 @@ def install(app: FastAPI) -> None:
 
 def _product_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DicomFabError)
-    return error_response(request, error)
+    _note_refusal(request, error)
+    return failure(request, error)
+
+
+def _note_refusal(request: Request, error: DicomFabError) -> None:
+    """Have the audit log know that somebody was refused, unless what looks at secrets has told it the true reason."""
+    if not isinstance(error, REFUSALS) or isinstance(error, TooManyAttempts):
+        return
+    if isinstance(error, NotSignedIn) and bearer_token(request):
+        return
+    if isinstance(error, NotSignedIn) and error.reason == NOTHING_SHOWN and request.method in SAFE_METHODS:
+        return  # a browser on its way to the page where one signs in
+    actor: Actor | None = None
+    with suppress(DicomFabError):
+        actor = current_actor(request)
+    known = {} if actor is not None else {"door": "web", "address": origin_of(request).address}
+    asked = {"request": f"{request.method} {request.url.path}"}
+    refused(current_application(request).audit.record, actor, error, detail=asked, **known)
+
+
+def _to_sign_in(request: Request) -> Response:
+    """To the page where one signs in, and from there back to where one was."""
+    if is_fragment_wanted(request):
+        return Response(status_code=401, headers={"HX-Redirect": sign_in_address(_shown(request, "hx-current-url"))})
+    here = f"{request.url.path}?{request.url.query}"
+    return RedirectResponse(sign_in_address(here if request.method == "GET" else _shown(request, "referer")), 303)
+
+
+def _shown(request: Request, header: str) -> str:
+    """The page that was shown when the request was made: a form that is sent has no page of its own."""
+    shown = urlsplit(request.headers.get(header, ""))
+    return own_page(f"{shown.path}?{shown.query}") if shown.netloc == request.headers.get("host") else "/"
 
 
 def _unusable_request(request: Request, error: Exception) -> Response:
@@ -88,6 +169,8 @@ def _unusable_request(request: Request, error: Exception) -> Response:
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    with suppress(DicomFabError):
+        who_asks(request)  # so that the page has its navigation
     if error.status_code == 404:
         missing = NotFound(
             "there is no such page.",

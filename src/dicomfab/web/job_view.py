@@ -14,6 +14,7 @@ from dicomfab.fabricate.recipe import ResolvedStudy
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import Recorded
 from dicomfab.model.job import ItemState, Job, JobEvent, JobKind, JobState, Wish
+from dicomfab.registry.server import PacsServer
 from dicomfab.services.jobs.service import requests_possible
 from dicomfab.web.templating import capitalize_first, moment
 
@@ -28,6 +29,7 @@ _UNITS: Final = {
     JobKind.GET: ("study", "studies"),
     JobKind.VERIFY: ("study", "studies"),
     JobKind.QUERY: ("server", "servers"),
+    JobKind.COMPARE: ("difference", "differences"),
 }
 # What a worker notes of an item that takes long, such as a study that is fabricated or moved.
 _WITHIN_ITEM: Final = re.compile(r"(?P<what>.+): (?P<done>\d+)(?: of (?P<total>\d+))? instances")
@@ -118,7 +120,36 @@ def outcome_of(application: Application, actor: Actor, job: Job) -> dict[str, An
     if job.kind is JobKind.FABRICATE and job.counts.done == job.counts.total == 1:
         (item,) = application.jobs.items(actor, job.id, (ItemState.DONE,), limit=1)
         made, resolved = item.detail, ResolvedStudy.from_dict(dict(item.request))
-    return {"studies": studies, "studies_shown": STUDIES_SHOWN, "made": made, "resolved": resolved}
+    found = {"studies": studies, "studies_shown": STUDIES_SHOWN, "made": made, "resolved": resolved}
+    return found | _compared(application, actor, job) if "comparison" in job.report else found
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """What can be sent after a comparison.
+
+    Args:
+        source: who has it.
+        to: who lacks it.
+        has_route: whether the source has a name for it.
+    """
+
+    source: PacsServer
+    to: PacsServer
+    has_route: bool
+
+
+def _compared(application: Application, actor: Actor, job: Job) -> dict[str, Any]:
+    """The first differences of each kind, and what can be sent to make the servers equal."""
+    found = application.compare_jobs.findings(actor, job, most=STUDIES_SHOWN)
+    servers = {server.id: server for server in application.pacs.servers(actor)}
+    registry = application.registry.load()
+    fixes = []
+    for one, other in (("a", "b"), ("b", "a")):
+        source, to = servers.get(job.request[one]), servers.get(job.request[other])
+        if job.report["comparison"][other]["lacking"] and source and to:
+            fixes.append(Fix(source, to, to.id in registry.routes_from(source.id)))
+    return {"compared": found, "fixes": fixes}
 
 
 def _progress(application: Application, actor: Actor, job: Job) -> Progress:

@@ -12,6 +12,7 @@ from dicomfab.model.actor import Actor
 from dicomfab.model.errors import Conflict, DicomFabError, InvalidInput
 from dicomfab.services.pacs import PacsService, ServerOverview
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
+from dicomfab.web.confirmation import is_typed, require_typed
 from dicomfab.web.errors import status_of
 from dicomfab.web.server_form import FormData, ServerForm, routing_from
 from dicomfab.web.templating import page
@@ -78,7 +79,8 @@ def change(
     """Change a server, or show the form again with what is wrong."""
     given = ServerForm.submitted(form)
     try:
-        confirmed = "change_environment" in form
+        typed, before = str(form.get("change_environment", "")), application.pacs.get(actor, server_id)
+        confirmed = is_typed(typed, before)
         server = application.pacs.edit(actor, server_id, given.fields(), confirm_environment=confirmed)
     except DicomFabError as error:
         if error.fault != "caller":
@@ -149,14 +151,15 @@ def import_file(
     actor: CurrentActor,
     application: CurrentApplication,
     file: Annotated[UploadFile, File()],
-    change_environment: Annotated[bool, Form()] = False,
+    change_environment: Annotated[str, Form()] = "",
 ) -> Response:
     """Apply a JSON file as a whole or not at all."""
     try:
         text = text_of(file, most_mb=4, remedy="choose a JSON file, such as one exported here")
-        report = application.pacs.import_json(
-            actor, text, source=file.filename or "file", confirm_environment=change_environment
-        )
+        name, is_confirmed = file.filename or "file", bool(change_environment.strip())
+        if is_confirmed:
+            require_typed(change_environment, application.pacs.changing_sides(actor, text, source=name))
+        report = application.pacs.import_json(actor, text, source=name, confirm_environment=is_confirmed)
     except DicomFabError as error:
         return page(request, "pacs/import.html", {"error": error, "report": None}, status_code=status_of(error))
     return page(request, "pacs/import.html", {"error": None, "report": report})

@@ -14,7 +14,7 @@ from dicomfab.access.policy import Action
 from dicomfab.app.build import Application
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import DicomFabError, InvalidInput, NotFound
-from dicomfab.model.values import Environment, uid
+from dicomfab.model.values import uid
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.jobs.service import IN_THE_BACKGROUND
@@ -26,6 +26,7 @@ from dicomfab.services.search_match import shown
 from dicomfab.services.study_filter import StudyFilter
 from dicomfab.storage.searches import StoredSearch
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
+from dicomfab.web.confirmation import is_typed
 from dicomfab.web.errors import status_of
 from dicomfab.web.jobs import to_job
 from dicomfab.web.query_address import LABELS, CurrentSearch, Search, search_from
@@ -149,17 +150,17 @@ def move(
     source: Annotated[str, Form()],
     study: Annotated[str, Form()],
     destination: Annotated[str, Form()] = "",
-    yes_production: Annotated[bool, Form()] = False,
+    confirm_name: Annotated[str, Form()] = "",
 ) -> Response:
     """Start a C-MOVE by the route table."""
     study = uid(study, field="study")
     start = application.pacs.get(actor, source)
     try:
-        end = chosen_destination(application, actor, destination, yes_production=yes_production)
+        end = chosen_destination(application, actor, destination, confirm_name=confirm_name)
     except InvalidInput as error:
         return _move_form(request, application, actor, source, study, error, destination)
     job = application.jobs.move(
-        actor, [study], start, end, confirm_production=yes_production, options=IN_THE_BACKGROUND
+        actor, [study], start, end, confirm_production=end.is_production, options=IN_THE_BACKGROUND
     )
     return to_job(application, job)
 
@@ -177,22 +178,22 @@ def get(
     return to_job(application, application.jobs.get(actor, [study], start, options=IN_THE_BACKGROUND))
 
 
-def chosen_destination(application: Application, actor: Actor, server_id: str, *, yes_production: bool) -> PacsServer:
-    """The server that a form names as destination.
+def chosen_destination(application: Application, actor: Actor, server_id: str, *, confirm_name: str) -> PacsServer:
+    """The server that a form names as destination; for production, its name was typed as well.
 
     Raises:
-        InvalidInput: none was chosen, or it is production and the box was not ticked.
+        InvalidInput: none was chosen, or it is production and its name was not typed.
         NotFound, AccessDenied: as for any server.
     """
     if not server_id:
         raise InvalidInput("destination: choose a server", field="destination", value="")
     server = application.pacs.get(actor, server_id)
-    if server.environment is Environment.PROD and not yes_production:
+    if server.is_production and not is_typed(confirm_name, server):
         raise InvalidInput(
-            f"yes_production: {server.name} is a production server; nothing was sent",
-            field="yes_production",
+            f"confirm_name: {server.name} is a production server; nothing was sent",
+            field="confirm_name",
             cause="writing to production wants an explicit yes each time",
-            remedy="tick the box if you mean it",
+            remedy=f"type its name if you mean it: {server.name}",
         )
     return server
 

@@ -1,4 +1,4 @@
-"""Serve the pages until Ctrl-C, on loopback only."""
+"""Serve the pages until Ctrl-C: on loopback, or where the settings say."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from pathlib import Path
 import uvicorn
 
 from dicomfab.app.build import Application
+from dicomfab.app.web_settings import WebSettings
 from dicomfab.app.workers import replace_lost_worker
 from dicomfab.model.errors import DicomFabError, PortInUse
 from dicomfab.testpacs.ports import listening, not_free
 from dicomfab.web.app import create_app
 
 log = logging.getLogger(__name__)
-
-HOST = "127.0.0.1"
 
 _STREAMS_CLOSE_WITHIN_S = 3
 _WORKERS_LOOKED_AFTER_S = 10.0
@@ -29,7 +28,7 @@ _LOGS_KEPT = 3
 _LOGGED = ("dicomfab", "uvicorn.error")
 
 
-def serve(application: Application, port: int, on_ready: Callable[[str], None]) -> None:
+def serve(application: Application, web: WebSettings, port: int, on_ready: Callable[[str], None]) -> None:
     """Listen, tell the address, and serve until SIGINT or SIGTERM.
 
     Then open streams are closed. Jobs go on: workers do them, in processes of their own. While the pages are served, a
@@ -37,24 +36,31 @@ def serve(application: Application, port: int, on_ready: Callable[[str], None]) 
 
     Args:
         application: whose pages.
-        port: on 127.0.0.1; mode ``none`` knows no other address.
+        web: how they are served.
+        port: to listen on.
         on_ready: called with the address once the port is ours and connections are accepted.
 
     Raises:
         PortInUse: naming the process that has it.
         LocalFailure: the port cannot be listened on for another reason.
     """
-    with _bound(port) as bound, logging_to(application.settings.logs / "web.log"):
+    with _bound(web.host, port) as bound, logging_to(application.settings.logs / "web.log"):
         bound.listen()
         try:
             config = uvicorn.Config(
-                create_app(application),
+                create_app(application, web),
                 access_log=False,  # its lines hold the query, in which patients are named; the app logs paths
                 log_config=None,
                 lifespan="off",
                 timeout_graceful_shutdown=_STREAMS_CLOSE_WITHIN_S,
+                server_header=False,
+                proxy_headers=bool(web.proxies),
+                forwarded_allow_ips=sorted(web.proxies),
+                ws="none",
+                ssl_certfile=web.certificate,
+                ssl_keyfile=web.key,
             )
-            on_ready(f"http://localhost:{bound.getsockname()[1]}")
+            on_ready(_address(web, bound.getsockname()[1]))
             with workers_kept(application):
                 uvicorn.Server(config).run(sockets=[bound])
         finally:
@@ -82,17 +88,23 @@ def workers_kept(application: Application, every_s: float = _WORKERS_LOOKED_AFTE
 
 def _look_for_worker(application: Application) -> None:
     try:
+        application.audit.beat()
         if replace_lost_worker(application):
             log.info("a job was due and no worker alive: one was started")
     except DicomFabError as error:
         log.warning("workers could not be looked after: %s", error.heading)
 
 
-def _bound(port: int) -> socket.socket:
+def _address(web: WebSettings, port: int) -> str:
+    name = "localhost" if web.is_local else min(web.names, default=web.host)
+    return f"{'https' if web.is_secure else 'http'}://{f'[{name}]' if ':' in name else name}:{port}"
+
+
+def _bound(host: str, port: int) -> socket.socket:
     try:
-        return listening(HOST, port)
+        return listening(host, port)
     except OSError as error:
-        raise _explained(not_free(error, HOST, port, "web interface"), port) from error
+        raise _explained(not_free(error, host, port, "web interface"), port) from error
 
 
 def _explained(taken: DicomFabError, port: int) -> DicomFabError:

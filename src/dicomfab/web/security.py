@@ -1,23 +1,26 @@
 """What every request must satisfy and every response carries.
 
-The interface listens on loopback and, in mode ``none``, asks for no password. So a page of another site, open in the
-same browser, must neither reach it nor make the browser act on it:
+In mode ``none`` the interface asks for no password, and with sign-in the browser sends its session by itself. So a page
+of another site, open in the same browser, must neither reach it nor make the browser act on it:
 
-- the Host header must be a loopback name, or a name that its owner points at 127.0.0.1 (DNS rebinding) would do;
+- the Host header must be a name that we go by, or a name that its owner points at our address (DNS rebinding) would do;
+- passwords and sessions travel over TLS, or not beyond this computer;
 - a request that changes something must come from one of our own pages (Sec-Fetch-Site, or Origin where a browser
-  sends no fetch metadata); what sends neither is refused;
+  sends no fetch metadata); what sends neither is refused, unless it shows an API token and no cookie: no browser does;
 - another site may link to a page here, but cannot embed or fetch anything.
 """
 
 from __future__ import annotations
 
+from collections.abc import Set
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+from dicomfab.app.web_settings import LOOPBACK_NAMES
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _POLICY = "; ".join(
@@ -30,6 +33,7 @@ _POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+_HSTS = "max-age=31536000"
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -44,35 +48,55 @@ _HEADERS = {
 class SecurityMiddleware:
     """Refuses foreign requests and adds the security headers."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, names: Set[str] = LOOPBACK_NAMES) -> None:
         self._app = app
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        headers_in = Headers(scope=scope)
+        is_pinned = scope["scheme"] == "https" and _name(f"//{headers_in.get('host', '')}") not in LOOPBACK_NAMES
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(_HEADERS)
+                if is_pinned:  # never localhost: that would bind all programs on this computer for a year
+                    headers["Strict-Transport-Security"] = _HSTS
                 # Pages show patients: nothing of them stays in a cache unless a route says otherwise.
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        problem = refusal(scope["method"], Headers(scope=scope))
+        problem = refusal(scope["method"], headers_in, self._names, scope["scheme"])
         if problem:
             await PlainTextResponse(problem, status_code=403)(scope, receive, send_with_headers)
         else:
             await self._app(scope, receive, send_with_headers)
 
 
-def refusal(method: str, headers: Headers) -> str:
-    """Why a request is refused, or nothing."""
+def refusal(method: str, headers: Headers, names: Set[str] = LOOPBACK_NAMES, scheme: str = "http") -> str:
+    """Why a request is refused, or nothing.
+
+    Args:
+        method: of the request.
+        headers: of the request.
+        names: that we go by, in lower case.
+        scheme: ``http`` or ``https``, as the browser speaks it.
+    """
     host = headers.get("host", "")
-    if _name(f"//{host}") not in LOOPBACK_NAMES:
-        return "Refused: this interface answers only to localhost, 127.0.0.1 and [::1]."
+    if _name(f"//{host}") not in names:
+        known = "localhost, 127.0.0.1 and [::1]" if names == LOOPBACK_NAMES else "the names in DICOMFAB_WEB_NAMES"
+        return f"Refused: this interface answers only to {known}."
+    if scheme != "https" and _name(f"//{host}") not in LOOPBACK_NAMES:
+        return (
+            "Refused: over TLS only. A reverse proxy must be in DICOMFAB_WEB_PROXIES and send X-Forwarded-Proto: https."
+        )
     site = headers.get("sec-fetch-site", "")
     if method in SAFE_METHODS:
         foreign = site in {"cross-site", "same-site"} and headers.get("sec-fetch-mode") != "navigate"
@@ -80,6 +104,8 @@ def refusal(method: str, headers: Headers) -> str:
     origin = headers.get("origin", "")
     if site:
         own = site == "same-origin"
+    elif not origin and "cookie" not in headers and headers.get("authorization", "").lower().startswith("bearer "):
+        own = True
     else:
         own = urlsplit(origin).scheme in {"http", "https"} and urlsplit(origin).netloc == host
     return "" if own else "Refused: a change must come from a page of this interface (no cross-site requests)."

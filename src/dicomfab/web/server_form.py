@@ -10,12 +10,14 @@ from fastapi import Depends, Request
 from starlette.datastructures import FormData as SubmittedForm
 
 from dicomfab.model.errors import DicomFabError, InvalidInput
+from dicomfab.model.values import Environment
 from dicomfab.registry.fields import CHARACTER_SETS, TLS_PROFILES, Capability
 from dicomfab.registry.server import FIELD_NAMES, PacsServer, server_from
 
 _ROUTE = "route."
 _SECONDS = ("connect_timeout_s", "association_timeout_s", "dimse_timeout_s")
 _WHOLE = ("max_associations", "max_pdu", "rate_per_minute")
+_PERMISSIONS = {"allow_synthetic": Environment.TEST, "allow_real": Environment.PROD}
 _FLAGS = ("is_default", "is_active", "tls")
 _OPEN = frozenset({"name", "host", "port", "aec", "environment", "aet_find", "aet_store", "aet_echo"})
 _TLS = frozenset(name for name in FIELD_NAMES if name.startswith("tls"))
@@ -49,6 +51,7 @@ class ServerForm:
     capabilities = tuple(Capability)
     character_sets = CHARACTER_SETS
     tls_profiles = tuple(_PROFILE_TITLES.items())
+    permissions = (("", "as the environment"), ("true", "yes"), ("false", "no"))
 
     @classmethod
     def blank(cls) -> ServerForm:
@@ -62,7 +65,12 @@ class ServerForm:
         """For a server that is there."""
         plain = server.as_dict()
         numbers = {name: _number_text(plain[name]) for name in ("port", *_SECONDS, *_WHOLE)}
-        return cls({**plain, **numbers, "capabilities": set(plain["capabilities"])})
+        # What is as the environment has it stays so when the environment is changed on the form.
+        permissions = {
+            name: "" if plain[name] is (server.environment is home) else str(plain[name]).lower()
+            for name, home in _PERMISSIONS.items()
+        }
+        return cls({**plain, **numbers, **permissions, "capabilities": set(plain["capabilities"])})
 
     @classmethod
     def submitted(cls, form: SubmittedForm) -> ServerForm:
@@ -104,6 +112,7 @@ class ServerForm:
         given = {name: value for name, value in self.values.items() if name in FIELD_NAMES and name != "id"}
         for name in _SECONDS:
             given[name] = _number(name, str(given[name]))
+        given |= {name: {"true": True, "false": False}.get(given[name]) for name in _PERMISSIONS}
         given["capabilities"] = sorted(self.values["capabilities"])
         return given
 

@@ -96,7 +96,7 @@ def overview(
         offset=(listing.number - 1) * PAGE_SIZE,
     )
     pages = max(1, -(-found.total // PAGE_SIZE))
-    context = {"found": found, "listing": listing, "pages": pages, "page_size": PAGE_SIZE}
+    context = {"found": found, "listing": listing, "pages": pages, "page_size": PAGE_SIZE, "copies": application.copies}
     return page(request, "studies/list.html", context)
 
 
@@ -199,15 +199,17 @@ def send(
     actor: CurrentActor,
     application: CurrentApplication,
     destination: Annotated[str, Form()] = "",
-    yes_production: Annotated[bool, Form()] = False,
+    confirm_name: Annotated[str, Form()] = "",
 ) -> Response:
     """Start a C-STORE to a server."""
-    application.studies.show(actor, study)
+    application.studies.brief(actor, study)
     try:
-        server = chosen_destination(application, actor, destination, yes_production=yes_production)
+        server = chosen_destination(application, actor, destination, confirm_name=confirm_name)
     except InvalidInput as error:
         return _study(request, application, actor, study, error, destination)
-    job = application.jobs.send(actor, [study], server, confirm_production=yes_production, options=IN_THE_BACKGROUND)
+    job = application.jobs.send(
+        actor, [study], server, confirm_production=server.is_production, options=IN_THE_BACKGROUND
+    )
     return to_job(application, job)
 
 
@@ -310,5 +312,6 @@ def _study(
         "error": error,
         "wrong": error.field if error else "",
         "chosen": chosen,
+        "copies": application.copies,
     }
     return page(request, "studies/show.html", context, status_code=400 if error else 200)

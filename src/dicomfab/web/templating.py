@@ -30,9 +30,10 @@ def is_fragment_wanted(request: Request) -> bool:
 def page(
     request: Request, template: str, context: Mapping[str, Any] | None = None, *, status_code: int = 200
 ) -> HTMLResponse:
-    """Render a template as the answer to a request."""
+    """Render a template as the answer to a request. Every template knows ``mode``, and ``who`` has signed in."""
+    known = {"mode": request.app.state.web.mode, "who": getattr(request.state, "who", None)}
     response: HTMLResponse = _templates().TemplateResponse(
-        request, template, dict(context or {}), status_code=status_code
+        request, template, {**known, **(context or {})}, status_code=status_code
     )
     return response
 

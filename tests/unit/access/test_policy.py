@@ -39,6 +39,15 @@ fabricate  system     yes        yes         yes        yes         yes
 configure  test       -          -           -          -           -
 configure  prod       -          -           -          -           -
 configure  system     -          -           -          -           yes
+read_audit   test       -          -           -          -           -
+read_audit   prod       -          -           -          -           -
+read_audit   system     -          -           -          -           yes
+manage_users test       -          -           -          -           -
+manage_users prod       -          -           -          -           -
+manage_users system     -          -           -          -           yes
+own_account  test       -          -           -          -           -
+own_account  prod       -          -           -          -           -
+own_account  system     yes        yes         yes        yes         yes
 """
 
 

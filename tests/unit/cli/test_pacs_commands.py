@@ -52,7 +52,7 @@ def test_every_field_is_an_option(dicomfab):
     words += ["--connect-timeout-s", "1"]
     words += ["--association-timeout-s", "2", "--dimse-timeout-s", "3", "--fallback-charset", "ISO_IR 100"]
     words += ["--max-associations", "4", "--max-pdu", "65536", "--rate-per-minute", "30"]
-    words += ["--permitted-hours", "18:00-6:00"]
+    words += ["--permitted-hours", "18:00-6:00", "--no-allow-synthetic", "--allow-real"]
     words += ["--tls", "--tls-ca-file", "/ca.pem", "--tls-certificate-file", "/c.pem", "--tls-key-file", "/k.pem"]
     words += ["--no-tls-verify", "--tls-profile", "modified-bcp-195", "--tls-server-name", "pacs.example.com"]
     words += ["--dicomweb-root", "http://x/dw", "--default", "--inactive", "--notes", "n"]
@@ -90,6 +90,8 @@ def test_every_field_is_an_option(dicomfab):
         "is_default": True,
         "is_active": False,
         "notes": "n",
+        "allow_synthetic": False,
+        "allow_real": True,
     }
     shown = printed(dicomfab("pacs", "show", "MY pacs", "--json"))
     assert shown == {**made, "move_routing": {}, "last_test": None}

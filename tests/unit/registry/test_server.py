@@ -82,6 +82,8 @@ BAD = {
     "is_default": ["true", 1, None],
     "is_active": ["no", 0, None],
     "notes": ["a\x00b", "a" * 10_001, None],
+    "allow_synthetic": ["yes", 1],
+    "allow_real": ["no", 0],
 }
 
 

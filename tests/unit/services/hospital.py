@@ -20,6 +20,7 @@ from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
 from dicomfab.model.actor import Actor, Role, local_admin
 from dicomfab.model.values import Environment
 from dicomfab.registry.server import PacsServer
+from dicomfab.services.provenance import Provenance
 from dicomfab.services.query import QueryService
 from dicomfab.services.studies import StudyService
 from dicomfab.services.transfer import TransferService
@@ -46,9 +47,11 @@ class Hospital:
 
     def __post_init__(self) -> None:
         self.local = self.archive("local")
-        self.studies = StudyService(self.local, now=lambda: NOW, draw_seed=lambda: 1)
+        self.known: set[str] = set()  # the ledger of fabricated studies
+        self.studies = StudyService(self.local, now=lambda: NOW, draw_seed=lambda: 1, note_study=self.known.add)
         self.queries = QueryService(find)
-        self.transfers = TransferService(self.local, find, store, move, get)
+        self.provenance = Provenance(self.local, find, self.known.__contains__)
+        self.transfers = TransferService(self.local, find, store, move, get, self.provenance)
 
     def archive(self, name: str) -> Archive:
         archive = Archive(self.folder / name)
@@ -70,7 +73,8 @@ class Hospital:
         return self.entry(ae_title, running.port, environment, **settings)
 
     def entry(self, ae_title: str, port: int, environment: str = "test", **settings: Any) -> PacsServer:
-        values = {"dimse_timeout_s": 10, **settings}
+        # As the lab's own: also those that play production take what is fabricated.
+        values = {"dimse_timeout_s": 10, "allow_synthetic": True, **settings}
         name = ae_title.lower()
         return PacsServer(
             id=name, name=name.upper(), host="127.0.0.1", port=port, aec=ae_title, environment=environment, **values

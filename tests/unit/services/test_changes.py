@@ -29,7 +29,7 @@ UIDS = requested(new_uids=True)
 
 
 def made(site: Hospital, study: str, changes: Changes = UIDS) -> str:
-    (one,) = ChangeService(site.local).make(ADMIN, [study], changes)
+    (one,) = ChangeService(site.local, site.provenance.of_local, site.known.add).make(ADMIN, [study], changes)
     assert one.source_study_instance_uid == study
     return one.study_instance_uid
 

@@ -97,7 +97,7 @@ def test_a_real_study_in_the_local_store_is_not_ours(site: Hospital) -> None:
 
 
 def test_unmarked_studies_are_not_asked_for(site: Hospital) -> None:
-    pacs = site.pacs("PACS")
+    pacs = site.pacs("PACS", allow_real=True)
     add(site, "1.2.3.4", data_set(picture(), bits=8))
     asked: list[object] = []
     site.transfers.check_identifiers = IdentifierCheck(

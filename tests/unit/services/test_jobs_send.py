@@ -288,7 +288,8 @@ def test_role_and_confirmation_are_looked_at_again_when_the_job_runs(office: Off
         office.send([study], server, confirm_production=True, as_whom=actor(Role.TEST_WRITE)),
         office.send([study], server, confirm_production=True),
     ]
-    office.registry = office.registry.edit(server.id, {"environment": "prod"}, confirm_environment=True)
+    to_production = {"environment": "prod", "allow_synthetic": True}
+    office.registry = office.registry.edit(server.id, to_production, confirm_environment=True)
     jobs = [office.run(job_id) for job_id in job_ids]
     assert [job.state for job in jobs] == [JobState.FAILED, JobState.FAILED, JobState.SUCCEEDED]
     assert [job.error.get("error") for job in jobs[:2]] == [ConfirmationRequired.__name__, "AccessDenied"]

@@ -64,6 +64,30 @@ def test_servers_of_the_first_revision_are_kept_with_their_routes_and_without_tl
     assert repository.connection_tests()["a"].latency_ms == 1.5
 
 
+def test_what_servers_took_before_they_said_so(empty_database):
+    """Test servers go on taking both; of production, only what is on this machine takes what is fabricated."""
+    if isinstance(empty_database.place, Path):
+        empty_database.place.parent.mkdir()
+    engine = create_engine(url(empty_database.place))
+    with engine.begin() as connection:
+        config = configuration()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        columns = ", ".join(f":{name}" for name in OLD_SERVER)
+        for server_id, host, environment in (
+            ("test", "pacs.example.com", "test"),
+            ("lab", "localhost", "prod"),
+            ("hospital", "pacs.example.com", "prod"),
+        ):
+            own = {"id": server_id, "name": server_id, "host": host, "aec": server_id, "environment": environment}
+            row = {**OLD_SERVER, **own, "is_default": False}
+            connection.execute(text(f"INSERT INTO pacs_server ({', '.join(row)}) VALUES ({columns})"), row)
+    engine.dispose()
+    found = RegistryRepository(empty_database).load()
+    taken = {server.id: (server.allow_synthetic, server.allow_real) for server in found.servers}
+    assert taken == {"test": (True, True), "lab": (True, True), "hospital": (False, True)}
+
+
 def test_an_up_to_date_database_opens_without_alembic(database, share):
     raise_number(database)
     share(database)
@@ -120,7 +144,7 @@ def test_several_processes_starting_at_once_migrate_once(empty_database, share):
         process.stdin.write("go\n")
         process.stdin.flush()
     answers = [process.communicate() for process in started]
-    assert answers == [("['jobs', 'patients', 'registry']\n", "")] * 6
+    assert answers == [("['accounts', 'audit', 'jobs', 'patients', 'registry', 'sign_in']\n", "")] * 6
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(database):

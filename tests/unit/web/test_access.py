@@ -11,11 +11,13 @@ from dicomfab.model.errors import AccessDenied
 from dicomfab.web.access import Permission, current_actor, declared_actions, permission
 from tests.unit.web.conftest import Browser
 
-#: What tells nothing about servers or patients.
-OPEN = {"GET /healthz"}
+#: What tells nothing about servers or patients, and how one becomes somebody.
+OPEN = {"GET /healthz", "GET /sign-in", "POST /sign-in", "POST /sign-out", "GET /set-up", "POST /set-up"}
 
 #: Routes that change something and need no more than the right to look: they change one's own jobs.
 OWN_WORK = {f"POST /jobs/{{job_id}}/{what}" for what in ("ask", "decide", "priority")}
+#: The command decides what else it needs.
+OWN_WORK |= {"POST /api/v1/commands"}
 
 
 def test_every_route_declares_what_it_needs(browser: Browser) -> None:

@@ -147,7 +147,10 @@ def test_a_change_of_environment_is_asked_for(browser: Browser, application: App
     assert response.status_code == 409
     assert 'name="change_environment"' in response.text
     assert application.pacs.get(ACTOR, "hospital-pacs").environment is Environment.PROD
-    confirmed = {**FORM, "environment": "test", "change_environment": "true"}
+    wrong = browser.post("/pacs/hospital-pacs/edit", {**FORM, "environment": "test", "change_environment": "true"})
+    assert wrong.status_code == 409
+    assert application.pacs.get(ACTOR, "hospital-pacs").environment is Environment.PROD
+    confirmed = {**FORM, "environment": "test", "change_environment": f" {FORM['name'].upper()} "}
     assert browser.post("/pacs/hospital-pacs/edit", confirmed).status_code == 303
     assert application.pacs.get(ACTOR, "hospital-pacs").environment is Environment.TEST
 
@@ -220,3 +223,40 @@ def test_a_file_that_cannot_be_used_imports_nothing(
     assert response.status_code == 400
     assert said in response.text
     assert application.pacs.servers(ACTOR) == ()
+
+
+def test_what_may_be_sent_there_follows_the_environment_until_it_is_chosen(
+    browser: Browser, application: Application
+) -> None:
+    browser.post("/pacs/new", FORM)
+    server = application.pacs.get(ACTOR, "hospital-pacs")
+    assert (server.allow_synthetic, server.allow_real) == (False, True)
+    chosen = {**FORM, "allow_synthetic": "true", "allow_real": "false"}
+    assert browser.post("/pacs/hospital-pacs/edit", chosen).status_code == 303
+    server = application.pacs.get(ACTOR, "hospital-pacs")
+    assert (server.allow_synthetic, server.allow_real) == (True, False)
+    shown = browser.get("/pacs/hospital-pacs/edit").text
+    assert '<option value="true" selected>yes</option>' in shown
+    back = {**FORM, "environment": "test", "change_environment": FORM["name"], "allow_synthetic": "", "allow_real": ""}
+    assert browser.post("/pacs/hospital-pacs/edit", back).status_code == 303
+    server = application.pacs.get(ACTOR, "hospital-pacs")
+    assert (server.allow_synthetic, server.allow_real) == (True, False)
+
+
+def test_an_import_that_changes_the_environment_wants_the_names_typed(
+    browser: Browser, application: Application
+) -> None:
+    browser.post("/pacs/new", FORM)
+    text = b'{"id": "hospital-pacs", "environment": "test"}'
+    for typed in ("", "true", "Another"):
+        response = browser.post(
+            "/pacs/import", {"change_environment": typed}, files={"file": ("pacs.json", text, "application/json")}
+        )
+        assert response.status_code == 409
+        assert application.pacs.get(ACTOR, "hospital-pacs").environment is Environment.PROD
+    typed = f"Another, {FORM['name'].lower()}"
+    done = browser.post(
+        "/pacs/import", {"change_environment": typed}, files={"file": ("pacs.json", text, "application/json")}
+    )
+    assert done.status_code == 200
+    assert application.pacs.get(ACTOR, "hospital-pacs").environment is Environment.TEST

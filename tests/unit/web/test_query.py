@@ -178,8 +178,9 @@ def test_a_move_to_production_wants_an_explicit_yes(
     form = {"source": "alpha", "study": STUDY, "destination": "beta"}
     asked = browser.post("/query/move", form)
     assert asked.status_code == 400
-    assert 'id="yes_production-error"' in asked.text
-    last = done(application, browser.post("/query/move", {**form, "yes_production": "true"}))
+    assert 'id="confirm_name-error"' in asked.text
+    assert browser.post("/query/move", {**form, "confirm_name": "Alpha"}).status_code == 400
+    last = done(application, browser.post("/query/move", {**form, "confirm_name": "Beta"}))
     assert last.error["heading"] == "Connection failed"
     page = browser.get(f"/jobs/{last.id}").text
     assert "Connection failed" in page

@@ -10,6 +10,7 @@ import pytest
 from dicomfab.app import workers
 from dicomfab.app.build import Application, build
 from dicomfab.app.settings import Settings
+from dicomfab.app.web_settings import WebSettings
 from dicomfab.app.workers import ensure_worker
 from dicomfab.fabricate.recipe import StudyRecipe
 from dicomfab.model.errors import PortInUse
@@ -28,7 +29,7 @@ def taken() -> Iterator[int]:
 
 def test_a_taken_port_is_explained_with_its_process(application: Application, taken: int) -> None:
     with pytest.raises(PortInUse) as caught:
-        serve(application, taken, lambda _url: pytest.fail("must not be ready"))
+        serve(application, WebSettings(), taken, lambda _url: pytest.fail("must not be ready"))
     assert str(taken) in caught.value.what
     assert "pid" in caught.value.what
     assert "dicomfab serve --port" in caught.value.remedy

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import datetime
 import io
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from dicomfab.app.build import Application
 from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
 from dicomfab.model.job import JobState
 from dicomfab.pixels.writable import WRITABLE
+from dicomfab.storage.jobs import JobFilter
 from tests.unit.web.conftest import ACTOR, Browser, done
 
 CARD = {"kinds": ["text-card"], "seed": "5", "slices": "200"}
@@ -92,7 +95,16 @@ def test_sending_to_production_wants_an_explicit_yes(
     assert asked.status_code == 400
     assert "Beta is a production server; nothing was sent" in asked.text
     assert browser.post(f"/studies/{study}/send", {"destination": ""}).status_code == 400
-    form = {"destination": "beta", "yes_production": "true"}
+    for typed in ("true", "Alpha", "Bet"):
+        wrong = browser.post(f"/studies/{study}/send", {"destination": "beta", "confirm_name": typed})
+        assert wrong.status_code == 400
+        assert 'id="confirm_name-error"' in wrong.text
+    form = {"destination": "beta", "confirm_name": " beta "}
+    refused = browser.post(f"/studies/{study}/send", form)
+    assert refused.status_code == 403
+    assert "takes no synthetic data (allow_synthetic is off)" in refused.text
+    assert application.jobs.page(ACTOR, JobFilter()).total == 0
+    application.pacs.edit(ACTOR, "beta", {"allow_synthetic": True})
     last = done(application, browser.post(f"/studies/{study}/send", form))
     assert (last.state, last.error["heading"]) == (JobState.QUEUED, "Connection failed")
 
@@ -132,3 +144,13 @@ def test_the_preview_is_the_same_in_every_transfer_syntax(
         assert shown.status_code == 200
         pictures.append(np.asarray(Image.open(io.BytesIO(shown.content)), np.int16))
     assert np.abs(pictures[0] - pictures[1]).mean() < (2 if WRITABLE[made.series[0].transfer_syntax].lossy else 1e-9)
+
+
+def test_a_copy_from_production_says_when_it_expires(browser: Browser, application: Application, study: str) -> None:
+    with sqlite3.connect(application.settings.studies / "index.sqlite3") as index:
+        moment = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=19)
+        index.execute("UPDATE instance SET retrieved_at = ?", (moment.isoformat(timespec="seconds"),))
+        index.execute("UPDATE study SET environment = 'prod'")
+    index.close()
+    assert "expires in 5 h" in browser.get("/studies").text
+    assert "Copy from production, expires in 5 h" in browser.get(f"/studies/{study}").text

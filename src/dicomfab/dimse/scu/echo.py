@@ -44,7 +44,7 @@ def echo(peer: Peer) -> EchoResult:
         latency_s = time.perf_counter() - start
         implementation = association.implementation
     if response.status != SUCCESS:
-        raise failure("C-ECHO", response, peer.label)
+        raise failure("C-ECHO", response, peer.label, implementation)
     return EchoResult(latency_s, implementation.class_uid, implementation.version_name)
 
 

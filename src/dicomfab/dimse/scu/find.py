@@ -82,7 +82,7 @@ def send(
         kind = category(response.status)
         # A cancel that we did not ask for leaves the answer incomplete.
         if kind in (Category.FAILURE, Category.CANCEL):
-            raise failure("C-FIND", response, peer.label)
+            raise failure("C-FIND", response, peer.label, association.implementation)
         report(response)
         # Only a pending response has a match; some peers send an empty data set with the final one.
         if kind is not Category.PENDING or match is None:

@@ -60,7 +60,7 @@ def get(
         query.send(dimse_command.C_GET_RQ, identifier)
         for response, _ in query.responses(peer.timeouts.retrieve_s, take):
             if category(response.status) is Category.FAILURE:
-                raise failure("C-GET", response, peer.label)
+                raise failure("C-GET", response, peer.label, association.implementation)
             yield response
             if category(response.status) is Category.PENDING and cancelled():
                 query.cancel()

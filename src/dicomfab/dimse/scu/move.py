@@ -47,7 +47,7 @@ def move(
         query.send(dimse_command.C_MOVE_RQ, identifier, {"MoveDestination": move_destination})
         for response, _ in query.responses(peer.timeouts.retrieve_s):
             if category(response.status) is Category.FAILURE:
-                raise failure("C-MOVE", response, peer.label)
+                raise failure("C-MOVE", response, peer.label, association.implementation)
             yield response
             if category(response.status) is Category.PENDING and cancelled():
                 query.cancel()

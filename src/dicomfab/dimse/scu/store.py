@@ -160,7 +160,7 @@ def _answered(association: Association, sent: Outgoing) -> StoreOutcome:
     message = association.response_to(sent.message_id, "C-STORE", peer.timeouts.dimse_s)
     response = response_of(message.command)
     taken = category(response.status) in _TAKEN
-    error = None if taken else failure("C-STORE", response, peer.label)
+    error = None if taken else failure("C-STORE", response, peer.label, association.implementation)
     syntax = sent.context.transfer_syntax
     converted = "" if syntax == instance.identity.transfer_syntax_uid else syntax
     return StoreOutcome(instance, response, error, transcoded_to=converted)

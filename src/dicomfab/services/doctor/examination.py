@@ -14,6 +14,8 @@ from dicomfab.model.errors import DicomFabError
 LIMIT_S: Final = 20.0
 #: What a single step may take at most: a server that needs longer is slow enough to be told so.
 CAPS: Final = Timeouts(connect_s=3.0, association_s=4.0, dimse_s=6.0, retrieve_s=8.0)
+#: Part of the time after which no further step is begun, so that the one under way ends within all of it.
+_WORKING: Final = 0.8
 
 OnCheck = Callable[[Check], None]
 
@@ -49,12 +51,12 @@ class Examination:
 
     @property
     def left_s(self) -> float:
-        """Until the limit.
+        """Until the last step has to be under way.
 
         Raises:
             OutOfTime: nothing, or the examination was stopped.
         """
-        left = self.limit_s - self.seconds
+        left = self.limit_s * _WORKING - self.seconds
         if left <= 0 or self._stopped():
             raise OutOfTime
         return left
@@ -83,9 +85,22 @@ class Examination:
         seen: str,
         facts: Mapping[str, str] | None = None,
         error: DicomFabError | None = None,
+        *,
+        instant: bool = False,
     ) -> Check:
-        """Note a check that has just been made; its time is that since the one before."""
-        now = time.perf_counter()
+        """Note a check that has just been made; its time is that since the one before.
+
+        Args:
+            role: of the check, as all up to ``facts``.
+            stage: as in :class:`~dicomfab.diagnosis.checks.Check`.
+            title: likewise.
+            outcome: likewise.
+            seen: likewise.
+            facts: likewise.
+            error: that it ended in.
+            instant: it took no time; what has passed is that of the next check.
+        """
+        now = self._last if instant else time.perf_counter()
         plain: Mapping[str, Any] | None = error.as_dict() if error is not None else None
         check = Check(role, stage, title, outcome, seen, now - self._last, dict(facts or {}), plain)
         self._last = now

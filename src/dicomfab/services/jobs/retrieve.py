@@ -27,7 +27,9 @@ from dicomfab.services.jobs.listed import SEPARATOR, Later, Pace, part_of
 from dicomfab.services.jobs.reports import report_dict, result_of, stopped_with, verdict_dict
 from dicomfab.services.jobs.run import JobRun, Result
 from dicomfab.services.peers import peer_for
+from dicomfab.services.provenance import Provenance
 from dicomfab.services.query import instances_held
+from dicomfab.services.recording import asking_as
 from dicomfab.services.study_list import ListedStudy
 from dicomfab.services.transfer import Part, TransferReport, TransferService, Watch, may_write
 from dicomfab.services.verification import VerdictKind, verify
@@ -45,13 +47,16 @@ def move_job(
     verify_wait_s: float,
     priority: int = 5,
     max_attempts: int = 1,
+    provenance: Provenance | None = None,
 ) -> tuple[NewJob, list[NewItem]]:
     """A move to be submitted, after everything that can be refused beforehand has been looked at.
 
-    With ``series``, these Series Instance UIDs of the one study are moved, each as an item.
+    With ``series``, these Series Instance UIDs of the one study are moved, each as an item. ``provenance`` judges the
+    studies that are named by their UIDs beforehand; it is asked for all of them when the job's turn has come.
 
     Raises:
-        AccessDenied: STORE is not allowed in the environment of one of the ends.
+        AccessDenied: STORE is not allowed in the environment of one of the ends; or the destination's entry does not
+            allow what a study is made of.
         ConfirmationRequired: the destination is production and that is not confirmed.
         RouteMissing: the source has no name for the destination.
         Conflict: C-MOVE is switched off for the source.
@@ -61,11 +66,15 @@ def move_job(
     may_write(actor, destination, confirm_production)
     peer_for(source, Capability.MOVE)
     registry.route(source.id, destination.id)
+    items = _items(studies, series)
+    if provenance is not None:
+        for study in dict.fromkeys(one for one in studies if isinstance(one, str)):
+            provenance.check_move_beforehand(study, source, destination)
     return _job(
         actor,
         JobKind.MOVE,
         f"from {source.name} to {destination.name}",
-        _items(studies, series),
+        items,
         source,
         environments=(source.environment, destination.environment),
         request={
@@ -239,7 +248,7 @@ class RetrieveExecutor:
             return ItemOutcome(item.number, ItemState.FAILED, _status(error), {"error": error.as_dict()})
 
     def _outcome(self, run: JobRun, item: JobItem, source: PacsServer) -> ItemOutcome:
-        part = part_of(item, self.transfers.find, source)
+        part = part_of(item, asking_as(self.transfers.record, run.actor, source, self.transfers.find), source)
         if isinstance(part, ItemOutcome):
             return part
         report = self._transfer(run, part, source)

@@ -26,12 +26,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from dicomfab.access.policy import Action, Scope, decide, visible
 from dicomfab.dimse.failures import log_failure
 from dicomfab.model.actor import Actor, Role
+from dicomfab.model.audit import AuditEvent, EventKind
 from dicomfab.model.errors import AccessDenied, DicomFabError, InvalidInput, LocalFailure, NotFound
 from dicomfab.model.job import Job, JobKind, NewItem, NewJob
 from dicomfab.model.schedule import NewSchedule, Schedule
 from dicomfab.services.jobs.cron import local_time_zone, next_time
 from dicomfab.services.jobs.service import IN_THE_BACKGROUND, JobService, priority_of
 from dicomfab.services.query import DEFAULT_LIMIT
+from dicomfab.services.recording import Record, nobody, recorded
 from dicomfab.services.verification import DEFAULT_WAIT_S
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ class ScheduleService:
     schedules: ScheduleRepository
     jobs: JobService
     studies: StudyService
+    record: Record = nobody
 
     def add(
         self,
@@ -97,21 +100,21 @@ class ScheduleService:
         zone = time_zone or local_time_zone()
         next_at = next_time(cron, zone, self.schedules.now())
         job = self._title_only(actor, filled) if kind is JobKind.FABRICATE else self._draft(actor, kind, filled)[0]
-        return self.schedules.add(
-            NewSchedule(
-                title=title.strip() or job.title,
-                kind=kind,
-                parameters=filled,
-                cron=" ".join(cron.split()),
-                time_zone=zone,
-                owner=actor.name,
-                roles=tuple(sorted(actor.roles)),
-                door=actor.door,
-                environment=job.environment,
-                store_id=job.store_id,
-                next_at=next_at,
-            )
+        new = NewSchedule(
+            title=title.strip() or job.title,
+            kind=kind,
+            parameters=filled,
+            cron=" ".join(cron.split()),
+            time_zone=zone,
+            owner=actor.name,
+            roles=tuple(sorted(actor.roles)),
+            door=actor.door,
+            environment=job.environment,
+            store_id=job.store_id,
+            next_at=next_at,
         )
+        with recorded(self.record, _event(actor, "added", new.title)):
+            return self.schedules.add(new)
 
     def every(self, actor: Actor) -> list[Schedule]:
         """All schedules that the actor may see, the oldest first."""
@@ -139,7 +142,8 @@ class ScheduleService:
             AccessDenied: it is another's, and the actor is no administrator.
         """
         self._mine(actor, schedule_id)
-        return self.schedules.enable(schedule_id, None)
+        with recorded(self.record, _event(actor, "paused", str(schedule_id)), ahead=True):
+            return self.schedules.enable(schedule_id, None)
 
     def resume(self, actor: Actor, schedule_id: int) -> Schedule:
         """Let a schedule make jobs again; what it missed meanwhile it does not make up for.
@@ -149,7 +153,8 @@ class ScheduleService:
         """
         found = self._mine(actor, schedule_id)
         next_at = next_time(found.cron, found.time_zone, self.schedules.now())
-        return self.schedules.enable(schedule_id, next_at)
+        with recorded(self.record, _event(actor, "resumed", str(schedule_id)), ahead=True):
+            return self.schedules.enable(schedule_id, next_at)
 
     def remove(self, actor: Actor, schedule_id: int) -> None:
         """Forget a schedule; jobs that it made stay.
@@ -158,7 +163,8 @@ class ScheduleService:
             NotFound, AccessDenied: as :meth:`pause`.
         """
         self._mine(actor, schedule_id)
-        self.schedules.remove(schedule_id)
+        with recorded(self.record, _event(actor, "removed", str(schedule_id)), ahead=True):
+            self.schedules.remove(schedule_id)
 
     def run(self, actor: Actor, schedule_id: int) -> Job:
         """Make a schedule's job now, out of turn, as whom made the schedule.
@@ -332,3 +338,7 @@ def _filled(kind: JobKind, parameters: Mapping[str, Any]) -> dict[str, Any]:
             remedy=f"the parameters are: {', '.join(PARAMETERS[kind])}",
         )
     return filled
+
+
+def _event(actor: Actor, change: str, schedule: str) -> AuditEvent:
+    return AuditEvent.by(actor, EventKind.SETTINGS_CHANGE, subject=f"schedule {schedule}", detail={"change": change})

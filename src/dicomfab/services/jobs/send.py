@@ -30,6 +30,7 @@ from dicomfab.services.jobs.reports import report_dict, result_of, stopped_with
 from dicomfab.services.jobs.run import JobRun, Result
 from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import Progress
+from dicomfab.services.provenance import Provenance
 from dicomfab.services.transfer import Earlier, TransferReport, TransferService, Watch, may_write
 from dicomfab.services.verification import VerdictKind
 from dicomfab.storage.job_queue import ItemBrief, LeaseLost
@@ -52,11 +53,15 @@ def send_job(
     store_id: str,
     priority: int = 5,
     max_attempts: int = 1,
+    provenance: Provenance | None = None,
 ) -> tuple[NewJob, list[NewItem]]:
     """A send to be submitted, after everything that can be refused beforehand has been looked at.
 
+    ``provenance`` judges the studies beforehand; it is asked again in any case when the job's turn has come.
+
     Raises:
-        AccessDenied: STORE at the destination, or EXPORT of a study's own environment, is not allowed.
+        AccessDenied: STORE at the destination, or EXPORT of a study's own environment, is not allowed; or the
+            destination's entry does not allow what a study is made of.
         ConfirmationRequired: the destination is production and that is not confirmed.
         NotFound: no such local study.
         Conflict: sending to this server is switched off.
@@ -69,7 +74,10 @@ def send_job(
     items: list[NewItem] = []
     for study in dict.fromkeys(studies):
         require(actor, Action.EXPORT, local.study(study).summary.environment)
-        items += [NewItem(i.identity.sop_instance_uid, study) for i in local.instances(study)]
+        instances = local.instances(study)
+        if provenance is not None:
+            provenance.check_send(study, destination, instances)
+        items += [NewItem(i.identity.sop_instance_uid, study) for i in instances]
     several = f"{len(set(studies))} studies" if len(set(studies)) > 1 else "a study"
     job = NewJob(
         kind=JobKind.SEND,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dicomfab.fabricate.recipe import ResolvedStudy
     from dicomfab.registry.registry import Registry
     from dicomfab.registry.server import PacsServer
+    from dicomfab.services.provenance import Provenance
     from dicomfab.services.study_list import ListedStudy
 
 POLL_S: Final = 0.2
@@ -63,6 +64,7 @@ class JobService:
         registry: servers and routes.
         now: the moment, with time zone.
         list_workers: the workers seen since a moment.
+        provenance: judges at submission what is to be transferred; whoever does the job judges it in any case.
     """
 
     ledger: JobRepository
@@ -71,6 +73,7 @@ class JobService:
     registry: Callable[[], Registry]
     now: Callable[[], datetime]
     list_workers: Callable[[datetime], list[WorkerInfo]]
+    provenance: Provenance | None = None
 
     def fabricate(
         self, actor: Actor, studies: Sequence[ResolvedStudy], *, out: Path | None = None, priority: int = 5
@@ -105,6 +108,7 @@ class JobService:
             store_id=self.store_id(),
             priority=priority_of(options.priority),
             max_attempts=options.max_attempts,
+            provenance=self.provenance,
         )
         return self._submit(*made)
 
@@ -133,6 +137,7 @@ class JobService:
             verify_wait_s=options.verify_wait_s,
             priority=priority_of(options.priority),
             max_attempts=options.max_attempts,
+            provenance=self.provenance,
         )
         return self._submit(*made)
 

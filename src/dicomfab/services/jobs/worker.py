@@ -18,6 +18,7 @@ from dicomfab.model.errors import DicomFabError, DiskFull, LocalFailure
 from dicomfab.model.job import Job, JobEvent, JobKind, Wish, WorkerInfo
 from dicomfab.services.jobs.run import Executor, JobRun, Result
 from dicomfab.services.progress import OnProgress, ignore
+from dicomfab.services.recording import Record, nobody, refused
 from dicomfab.storage.job_queue import Claim, JobQueue, LeaseLost
 from dicomfab.storage.jobs import JobRepository
 
@@ -41,6 +42,7 @@ class Worker:
         store_id: of the local store that this process reaches.
         now: the moment, with time zone.
         beat: called every few seconds while jobs are waited for; true if the worker has to stay for what comes.
+        record: has it recorded when a job is refused.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class Worker:
         store_id: str,
         now: Callable[[], datetime],
         beat: Callable[[], bool] = lambda: False,
+        record: Record = nobody,
     ) -> None:
+        self._record = record
         self._queue = queue
         self._beat = beat
         self._ledger = ledger
@@ -167,6 +171,7 @@ class Worker:
         try:
             return self._executors[run.job.kind](run)
         except DicomFabError as error:
+            refused(self._record, run.actor, error, detail={"job": str(run.job.id)})
             return error
         except LeaseLost:
             raise

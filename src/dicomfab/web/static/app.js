@@ -63,8 +63,9 @@ for (const [name, stop] of [
 
 // Consent for production is asked for only while a production server is chosen.
 function showConsent(form) {
-  const chosen = form.querySelector("select").selectedOptions[0];
-  for (const part of form.querySelectorAll("[data-production-only]")) part.hidden = chosen?.dataset.environment !== "prod";
+  const chosen = [...form.querySelectorAll("select")].map((select) => select.selectedOptions[0]);
+  const isProduction = chosen.some((option) => option?.dataset.environment === "prod");
+  for (const part of form.querySelectorAll("[data-production-only]")) part.hidden = !isProduction;
 }
 
 function prepare(root) {
@@ -81,6 +82,13 @@ prepare(document);
 // What renews itself is left alone while somebody's focus is in it.
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (event.detail.elt.matches("[data-left-in-use]") && event.detail.elt.contains(document.activeElement)) event.preventDefault();
+});
+
+// A stream that is refused: whoever is not signed in any more is taken to where one signs in, by loading the page again.
+document.addEventListener("htmx:sseError", async (event) => {
+  if (event.detail.source?.readyState !== EventSource.CLOSED) return;
+  const answer = await fetch(location.href, { redirect: "manual" });
+  if (answer.type === "opaqueredirect") location.reload();
 });
 
 // A form that takes a moment is sent once.

@@ -1,0 +1,138 @@
+"""What signing in costs and what it gives away: times of refusals, and of what each request pays for its session.
+
+``python benchmarks/bench_sign_in.py [--quick] [--dir DIR]``
+
+Refusals of different reasons are measured in turn, each from a new address, so that none is throttled but those that
+are to be. Medians of the reasons must lie within ten percent of each other: whoever measures them from outside learns
+nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import report
+from report import Table
+
+from dicomfab.app.build import Application
+from dicomfab.app.settings import Settings
+from dicomfab.model.account import Origin
+from dicomfab.model.actor import local_admin
+from dicomfab.model.errors import NotSignedIn, TooManyAttempts
+
+OWNER = local_admin("benchmark", "cli")
+PASSWORD = "tulip marble seven"
+SPREAD = 1 / 1.1
+REQUEST_MS = 2.0
+ACCOUNTS = 50
+_addresses = itertools.count(1)
+
+
+def address() -> Origin:
+    """One that nobody has come from."""
+    number = next(_addresses)
+    return Origin(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}")
+
+
+def refused(application: Application, name: str, password: str, origin: Origin | None = None) -> float:
+    """Milliseconds until a sign-in is refused."""
+    came_from = origin or address()
+    began = time.perf_counter()
+    try:
+        application.sign_in.sign_in(name, password, came_from)
+    except NotSignedIn:
+        return 1000 * (time.perf_counter() - began)
+    raise RuntimeError(f"{name} signed in")
+
+
+def close_door(application: Application, name: str) -> Origin:
+    """An address from which attempts of this name are refused unseen."""
+    origin = address()
+    for _ in range(5):
+        refused(application, name, "wrong password", origin)
+    try:
+        application.sign_in.sign_in(name, PASSWORD, origin)
+    except TooManyAttempts:
+        return origin
+    raise RuntimeError(f"{name} is not throttled")
+
+
+def refusals(table: Table, application: Application, runs: int) -> None:
+    """Times of every refusal, beside those of a wrong password."""
+    closed = {name: close_door(application, name) for name in ("known", "nobody")}
+    wrong = "wrong password"
+    sides = {
+        "unknown name": lambda: refused(application, "nobody", PASSWORD),
+        "disabled account, right password": lambda: refused(application, "disabled", PASSWORD),
+        "disabled account, wrong password": lambda: refused(application, "disabled", "not the password"),
+        wrong: lambda: refused(application, "known", "not the password"),
+    }
+    table.section("refused after the password was checked, in turn; the faster side stands first")
+    measured = report.alternating(runs, **sides)
+    for what, times in measured.items():
+        if what == wrong:
+            table.report(what, "ms", times)
+            continue
+        slow, fast = sorted((times, measured[wrong]), key=statistics.median, reverse=True)
+        table.higher(what, "ms", fast, wrong, slow, SPREAD)
+    table.section("refused before anything was checked: too many attempts")
+    throttled = report.alternating(
+        runs * 20,
+        known=lambda: refused(application, "known", PASSWORD, closed["known"]),
+        nobody=lambda: refused(application, "nobody", PASSWORD, closed["nobody"]),
+    )
+    slow, fast = sorted(throttled.values(), key=statistics.median, reverse=True)
+    table.higher("a known and an unknown name", "ms", fast, "the other", slow, SPREAD)
+
+
+def requests(table: Table, application: Application, runs: int) -> None:
+    """What a request pays to know who asks."""
+    session = application.sign_in.sign_in("known", PASSWORD, address())[0]
+    owner = application.accounts.named(OWNER, "known")
+    token = application.api_tokens.create(OWNER, owner.id, ["test_read"], label="benchmark")[0]
+    here = address()
+
+    def timed(work: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        work()
+        return 1000 * (time.perf_counter() - began)
+
+    application.api_tokens.by_token(token, here)  # the first use writes
+    count = len(application.accounts.every(OWNER))
+    table.section(f"who asks, among {count} accounts")
+    measured = report.alternating(
+        runs * 100,
+        session=lambda: timed(lambda: application.sign_in.by_session(session)),
+        token=lambda: timed(lambda: application.api_tokens.by_token(token, here)),
+    )
+    table.under_limit("by a session", "ms", measured["session"], REQUEST_MS)
+    table.under_limit("by an API token", "ms", measured["token"], REQUEST_MS)
+
+
+def main() -> int:
+    """Measure."""
+    given = report.options(__doc__ or "")
+    report.facts({"database": given.dir})
+    table = Table()
+    with tempfile.TemporaryDirectory(dir=given.dir) as folder:
+        application = Application(Settings(Path(folder)))
+        for name in ("known", "disabled"):
+            application.accounts.add(OWNER, name, ["test_read"], password=PASSWORD)
+        application.accounts.disable(OWNER, application.accounts.named(OWNER, "disabled").id)
+        for number in range(ACCOUNTS if not given.quick else 5):
+            application.accounts.add(OWNER, f"other{number}", ["test_read"], password=PASSWORD)
+            application.sign_in.sign_in(f"other{number}", PASSWORD, address())
+        refusals(table, application, 5 * given.runs)
+        requests(table, application, given.runs)
+        application.close()
+    return table.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Passwords reach a command from a prompt, a file or standard input: on a command line everybody could read them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+
+import typer
+
+from dicomfab.model.errors import InvalidInput
+
+_LONGEST: Final = 8192
+
+PasswordFile: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--password-file", help="Read the password from the first line of this file; - is standard input. [asks]"
+    ),
+]
+
+
+def read_password(file: str, name: str) -> str:
+    """A new password.
+
+    Args:
+        file: that holds it; ``-`` for standard input, blank to ask for it twice on the terminal.
+        name: whose it is.
+
+    Raises:
+        InvalidInput: the file cannot be read, or there is no terminal to ask on.
+    """
+    if file:
+        return _first_line(file)
+    if not sys.stdin.isatty():
+        raise InvalidInput(
+            "password: there is no terminal to ask on",
+            field="password",
+            cause="standard input is not a terminal",
+            remedy="give it with --password-file FILE, or on standard input with --password-file -",
+        )
+    typed: str = typer.prompt(f"New password of {name}", hide_input=True, confirmation_prompt=True, err=True)
+    return typed
+
+
+def _first_line(file: str) -> str:
+    try:
+        if file == "-":
+            raw = sys.stdin.buffer.readline(_LONGEST)
+        else:
+            with Path(file).open("rb") as source:
+                raw = source.readline(_LONGEST)
+        return raw.rstrip(b"\r\n").decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            "password-file: no password can be read from it",
+            field="password-file",
+            value=file,
+            cause=str(error) if isinstance(error, OSError) else "it is not UTF-8 text",
+            remedy="name a text file whose first line is the password",
+        ) from error

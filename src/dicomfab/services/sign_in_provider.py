@@ -1,0 +1,125 @@
+"""Sources of accounts: local users, whose passwords are kept here; directories come beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from dicomfab.model.account import LOCAL, Account, Identity, Refusal
+from dicomfab.model.actor import Role
+from dicomfab.services.account_rules import subject_of
+from dicomfab.services.passwords import Passwords
+from dicomfab.storage.accounts import AccountRepository
+
+
+class SignInProvider(Protocol):
+    """One source of accounts."""
+
+    @property
+    def source(self) -> str:
+        """Its name: ``local``, or that of a directory. With the subject it identifies an account."""
+
+    @property
+    def recheck(self) -> timedelta | None:
+        """How long the roles that it gave hold without asking again; ``None`` if they are kept here."""
+
+    def authenticate(self, name: str, password: str) -> Identity | Account | Refusal:
+        """Who somebody is, with roles.
+
+        Args:
+            name: as typed.
+            password: as typed.
+
+        Returns:
+            The identity; of a source that keeps its accounts here, the account as it was when it was proven; or the
+            true reason why not.
+
+        Raises:
+            DicomFabError: it could not be asked. That never lets anybody in, and counts against nobody.
+        """
+
+    def refresh(self, account: Account) -> frozenset[Role] | None:
+        """The roles that an account has now; ``None`` if it is gone or disabled there.
+
+        Raises:
+            DicomFabError: it could not be asked.
+        """
+
+
+class LocalUsers:
+    """Accounts whose passwords and roles are kept here.
+
+    Args:
+        accounts: where.
+        passwords: checks them.
+    """
+
+    source = LOCAL
+    recheck: timedelta | None = None
+
+    def __init__(self, accounts: AccountRepository, passwords: Passwords) -> None:
+        self._accounts = accounts
+        self._passwords = passwords
+
+    def authenticate(self, name: str, password: str) -> Identity | Account | Refusal:
+        """The account of this name and password; every refusal takes as long as the others."""
+        found = self._accounts.by_subject(LOCAL, subject_of(name))
+        kept = found[1].password_hash if found else ""
+        right, better = self._passwords.verify(password, kept)
+        if found is None:
+            return Refusal.UNKNOWN_NAME
+        account = found[0]
+        if not right:
+            return Refusal.WRONG_PASSWORD
+        if not account.is_active:
+            return Refusal.DISABLED
+        if better is not None:
+            self._accounts.strengthen(account.id, kept, better)
+        return account
+
+    def refresh(self, account: Account) -> frozenset[Role] | None:
+        """Those of its row."""
+        return account.roles
+
+
+class Providers:
+    """The sources of accounts of one installation, and the roles that they give now.
+
+    Args:
+        every: the sources.
+        accounts: where accounts are kept.
+        now: the moment, with time zone.
+    """
+
+    def __init__(
+        self, every: Iterable[SignInProvider], accounts: AccountRepository, *, now: Callable[[], datetime]
+    ) -> None:
+        self._every = {provider.source: provider for provider in every}
+        self._accounts = accounts
+        self._now = now
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Their names, in the order to be offered."""
+        return tuple(self._every)
+
+    def get(self, source: str) -> SignInProvider | None:
+        """The one of this name."""
+        return self._every.get(source)
+
+    def present(self, account: Account) -> Account | Refusal:
+        """An account with the roles that its source gives it now, or why it may not be used.
+
+        Raises:
+            DicomFabError: its directory has to be asked, and could not be.
+        """
+        if not account.is_active:
+            return Refusal.DISABLED
+        provider = self._every.get(account.source)
+        if provider is None:
+            return Refusal.UNKNOWN_SOURCE
+        if provider.recheck is None or self._now() - account.checked_at < provider.recheck:
+            return account
+        roles = provider.refresh(account)
+        return Refusal.GONE if roles is None else self._accounts.checked(account.id, roles)

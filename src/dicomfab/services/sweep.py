@@ -1,0 +1,209 @@
+"""A sweep: what of our fabricated data a server still holds, and away with it.
+
+It works from the ledger only: a study goes if it was fabricated here, and if every instance of it that the server lists
+is one that the ledger or the local store knows as ours. Whatever else the server holds is never asked for.
+"""
+
+from __future__ import annotations
+
+import enum
+import http.client
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from dicomfab import __version__
+from dicomfab.access.policy import Action, require
+from dicomfab.archive.archive import Archive
+from dicomfab.model.actor import Actor
+from dicomfab.model.audit import AuditEvent, EventKind, Outcome
+from dicomfab.model.errors import ConfirmationRequired, NotFound
+from dicomfab.registry.server import PacsServer
+from dicomfab.services.progress import OnProgress, Progress, ignore
+from dicomfab.services.provenance import marks_held
+from dicomfab.services.query import Find, instances_held
+from dicomfab.services.recording import Record, nobody, node, recorded
+from dicomfab.storage.sent import SentStudies
+
+_TIMEOUT_S: Final = 30.0
+
+
+class Way(enum.StrEnum):
+    """How studies can be deleted from a server."""
+
+    LAB = "lab"  # one of this installation's test servers
+    DICOMWEB = "dicomweb"  # DELETE below the DICOMweb address; many servers offer it, the standard does not
+    LIST = "list"  # not at all from here: its administrator gets a list
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A fabricated study that a server lists.
+
+    Args:
+        study_instance_uid: the study.
+        ours: SOP instances that are known as ours, sorted.
+        others: how many instances it has there that nobody here knows; then the study is left alone.
+        outcome: what became of it: blank before anything was tried, ``deleted``, or why not.
+    """
+
+    study_instance_uid: str
+    ours: tuple[str, ...]
+    others: int = 0
+    outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a sweep found, did and left.
+
+    Args:
+        server_id: which server.
+        server: its name.
+        environment: its environment.
+        way: how studies can be deleted there.
+        asked: how many studies it was asked for.
+        found: those that it held when it was asked first, each with its outcome.
+        remaining: Study Instance UIDs of those that it held when it was asked again; none before.
+    """
+
+    server_id: str
+    server: str
+    environment: str
+    way: Way
+    asked: int
+    found: tuple[Held, ...]
+    remaining: tuple[str, ...] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "way": str(self.way)}
+
+
+DELETED: Final = "deleted"
+
+
+@dataclass(slots=True)
+class SweepService:
+    """Sweeps servers.
+
+    Args:
+        sent: what jobs sent where.
+        local: the local store.
+        find: the C-FIND SCU.
+        lab_archive: the archive of a server, if it is one of the lab's of this installation.
+    """
+
+    sent: SentStudies
+    local: Archive
+    find: Find
+    lab_archive: Callable[[PacsServer], Archive | None]
+    record: Record = nobody
+
+    def look(self, actor: Actor, server: PacsServer, *, on_progress: OnProgress = ignore) -> Sweep:
+        """Ask a server for each fabricated study that a job sent to it; nothing is changed.
+
+        Raises:
+            AccessDenied: DELETE is not allowed in the server's environment.
+            Conflict: C-FIND is switched off for the server.
+            PeerError: it could not be asked.
+        """
+        require(actor, Action.DELETE, server.environment)
+        studies, found = self.sent.to(server.id), []
+        for done, study in enumerate(studies, 1):
+            if held := instances_held(self.find, server, study):
+                ours = held & self._known(study)
+                found.append(Held(study, tuple(sorted(ours)), len(held) - len(ours)))
+            on_progress(Progress("asking", done, len(studies)))
+        return Sweep(server.id, server.name, str(server.environment), self._way(server), len(studies), tuple(found))
+
+    def delete(
+        self, actor: Actor, server: PacsServer, *, confirm_production: bool = False, on_progress: OnProgress = ignore
+    ) -> Sweep:
+        """Look, delete what can be deleted from here, and ask again.
+
+        Raises:
+            AccessDenied, Conflict, PeerError: as :meth:`look`.
+            ConfirmationRequired: it is production, and that was not confirmed; nothing was deleted.
+        """
+        require(actor, Action.DELETE, server.environment)
+        if server.is_production and not confirm_production:
+            raise ConfirmationRequired(
+                f"{server.name} is a production server: nothing was deleted.",
+                cause="deleting from production wants an explicit yes each time",
+                remedy="look at what would go, then say so: --yes-production",
+            )
+        seen = self.look(actor, server, on_progress=on_progress)
+        ended = tuple(self._ended(actor, server, seen.way, study) for study in seen.found)
+        remaining = tuple(
+            one.study_instance_uid for one in ended if instances_held(self.find, server, one.study_instance_uid)
+        )
+        return Sweep(seen.server_id, seen.server, seen.environment, seen.way, seen.asked, ended, remaining)
+
+    def _ended(self, actor: Actor, server: PacsServer, way: Way, held: Held) -> Held:
+        event = AuditEvent.by(
+            actor,
+            EventKind.DELETION,
+            environment=str(server.environment),
+            receiver=node(server),
+            study_uids=(held.study_instance_uid,),
+            detail={"instances": str(len(held.ours)), "way": str(way)},
+        )
+        with recorded(self.record, event) as noted:
+            outcome = self._outcome(server, way, held)
+            if outcome != DELETED:
+                noted.add(outcome=Outcome.SERIOUS, reason=outcome)
+        return Held(held.study_instance_uid, held.ours, held.others, outcome)
+
+    def _outcome(self, server: PacsServer, way: Way, held: Held) -> str:
+        if held.others:
+            return f"left: {held.others} of its instances there are not known as ours"
+        if way is Way.DICOMWEB:
+            return _delete_by_web(server.dicomweb_root, held.study_instance_uid)
+        archive = self.lab_archive(server)
+        if archive is None:
+            return "left: it cannot be deleted from here"
+        try:
+            archive.delete_study(held.study_instance_uid)
+        except NotFound:
+            return "left: it was gone already"
+        finally:
+            archive.close()
+        return DELETED
+
+    def _known(self, study_instance_uid: str) -> frozenset[str]:
+        here = self.local.instances(study_instance_uid)
+        return self.sent.instances(study_instance_uid) | {
+            one.identity.sop_instance_uid for one in here if marks_held(one).is_marked
+        }
+
+    def _way(self, server: PacsServer) -> Way:
+        if (archive := self.lab_archive(server)) is not None:
+            archive.close()
+            return Way.LAB
+        return Way.DICOMWEB if server.dicomweb_root else Way.LIST
+
+
+def rows(sweep: Sweep) -> Sequence[tuple[str, str, str]]:
+    """For an administrator's list: study, SOP instance and outcome; one row for each instance that is ours."""
+    return [(held.study_instance_uid, uid, held.outcome) for held in sweep.found for uid in held.ours]
+
+
+def _delete_by_web(root: str, study_instance_uid: str) -> str:
+    """DELETE a study below a DICOMweb address, following no redirection; gives what became of it."""
+    url = urlsplit(root)
+    made = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    connection = made(url.hostname or "", url.port, timeout=_TIMEOUT_S)
+    try:
+        connection.request(
+            "DELETE",
+            f"{url.path}/studies/{quote(study_instance_uid)}",
+            headers={"User-Agent": f"dicomfab/{__version__}"},
+        )
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return f"left: its DICOMweb address does not answer ({type(error).__name__})"
+    finally:
+        connection.close()
+    return DELETED if 200 <= status < 300 else f"left: its DICOMweb address answers {status} to DELETE"

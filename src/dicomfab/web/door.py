@@ -1,0 +1,130 @@
+"""The door, before anything of a request is read: who may send a body at all, how much, and until when one may listen.
+
+A form or a file is read before a route can ask who sends it. Without the door, people who are not signed in could fill
+memory and disk. And an answer that goes on for minutes must end when the session or the token behind it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+import anyio.to_thread
+from fastapi import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dicomfab.app.build import Application
+from dicomfab.app.web_settings import Mode, WebSettings
+from dicomfab.model.account import SignedIn
+from dicomfab.model.errors import DicomFabError
+from dicomfab.web.errors import failure
+from dicomfab.web.security import SAFE_METHODS
+from dicomfab.web.signed_in import bearer_token, origin_of, who_asks
+
+#: Where one becomes somebody, or nobody again.
+OPEN_PATHS: Final = frozenset({"/sign-in", "/sign-out", "/set-up"})
+OPEN_BYTES: Final = 64 << 10
+MOST_BYTES: Final = 64 << 20
+LOOKED_AGAIN_AFTER_S: Final = 5.0
+_GO_ON: Final = ("text/event-stream", "application/x-ndjson")
+
+
+class DoorMiddleware:
+    """Lets bodies in from those who are signed in, up to a size, and ends streams of those who are so no more.
+
+    Args:
+        app: what is behind the door.
+        web: how the pages are served.
+    """
+
+    def __init__(self, app: ASGIApp, web: WebSettings) -> None:
+        self._app = app
+        self._asks = web.mode is not Mode.NONE
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        is_open = scope["path"] in OPEN_PATHS
+        most = OPEN_BYTES if is_open else MOST_BYTES
+        if _announced(request) > most:
+            await PlainTextResponse(f"Refused: more than {most >> 10} kB.", status_code=413)(scope, receive, send)
+            return
+        if self._asks and not is_open and scope["method"] not in SAFE_METHODS:
+            try:
+                await anyio.to_thread.run_sync(who_asks, request)
+            except DicomFabError as error:
+                await failure(request, error)(scope, receive, send)
+                return
+        stream = _Stream(request, receive, send, most)
+        await self._app(scope, stream.receive, stream.send if self._asks else send)
+        await stream.finish()
+
+
+class _Stream:
+    """A request whose body is counted, and whose answer ends with the session or token behind it."""
+
+    def __init__(self, request: Request, receive: Receive, send: Send, most_bytes: int) -> None:
+        self._request, self._receive, self._send = request, receive, send
+        self._left = most_bytes
+        self._goes_on = False
+        self._is_finished = False
+        self._over = asyncio.Event()
+        self._looked_at = time.monotonic()
+
+    async def receive(self) -> Message:
+        """The next part of the body, or that nobody listens any more."""
+        if not self._goes_on:
+            message = await self._receive()
+            self._left -= len(message.get("body", b""))
+            return message if self._left >= 0 else {"type": "http.disconnect"}
+        waiting = [asyncio.ensure_future(self._receive()), asyncio.ensure_future(self._over.wait())]
+        try:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+        came = next(iter(done)).result()
+        return {"type": "http.disconnect"} if self._over.is_set() or not isinstance(came, dict) else came
+
+    async def send(self, message: Message) -> None:
+        """A part of the answer; nothing any more when it is over."""
+        if message["type"] == "http.response.start":
+            kind = next((value for name, value in message["headers"] if name.lower() == b"content-type"), b"")
+            self._goes_on = kind.decode("latin-1").startswith(_GO_ON)
+        elif self._goes_on and time.monotonic() - self._looked_at >= LOOKED_AGAIN_AFTER_S:
+            self._looked_at = time.monotonic()
+            if not await anyio.to_thread.run_sync(_is_still_there, self._request):
+                self._over.set()
+        if not self._over.is_set():
+            self._is_finished = message["type"] == "http.response.body" and not message.get("more_body", False)
+            await self._send(message)
+
+    async def finish(self) -> None:
+        """Close an answer that was broken off here."""
+        if self._over.is_set() and not self._is_finished:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _is_still_there(request: Request) -> bool:
+    """Whether who asked may still do so, with the same roles. It does not count as using the session."""
+    who: SignedIn | None = getattr(request.state, "who", None)
+    if who is None:
+        return True
+    application: Application = request.app.state.application
+    try:
+        if who.session is None:
+            return application.api_tokens.by_token(bearer_token(request), origin_of(request)).actor == who.actor
+        sessions = application.sign_in.sessions(who.actor, who.account.id)
+    except DicomFabError:
+        return False
+    return who.session.id in {one.id for one in sessions}
+
+
+def _announced(request: Request) -> int:
+    text = request.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0

@@ -1,0 +1,109 @@
+"""Who asks: the local administrator, whoever signed in with this browser, or the owner of an API token."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlencode
+
+from fastapi import Request
+from starlette.responses import Response
+
+from dicomfab.app.build import Application
+from dicomfab.app.web_settings import Mode, WebSettings
+from dicomfab.model.account import Origin, SignedIn
+from dicomfab.model.errors import NotSignedIn
+
+#: Whoever has not signed in yet, as a reason that is no refusal of anybody.
+NOTHING_SHOWN: Final = "nothing shown"
+_BEARER: Final = "bearer "
+_LONGEST: Final = 2000
+
+
+def sign_in_address(back: str = "/") -> str:
+    """The page where one signs in, and where that leads: a page of ours, whatever is asked for."""
+    return f"/sign-in?{urlencode({'next': own_page(back)})}" if own_page(back) != "/" else "/sign-in"
+
+
+def own_page(path: str) -> str:
+    """A path on this server; the first page for anything that a browser could take for another place."""
+    is_own = path.startswith("/") and not path.startswith(("//", "/\\", "/sign-")) and path.isprintable()
+    return path.removesuffix("?") if is_own and len(path) <= _LONGEST else "/"
+
+
+def web_settings(request: Request) -> WebSettings:
+    """How these pages are served."""
+    settings: WebSettings = request.app.state.web
+    return settings
+
+
+def who_asks(request: Request) -> SignedIn | None:
+    """Who asks; ``None`` in mode ``none``. Looked up once for each request.
+
+    Raises:
+        NotSignedIn: neither a session nor a token, or one that is not valid.
+    """
+    if web_settings(request).mode is Mode.NONE:
+        return None
+    if not hasattr(request.state, "who"):
+        request.state.who = _looked_up(request)
+    who: SignedIn = request.state.who
+    return who
+
+
+def origin_of(request: Request) -> Origin:
+    """Where a request comes from; a trusted proxy's word is in the request's client already."""
+    address = request.client.host if request.client else ""
+    return Origin(address, request.headers.get("user-agent", "")[:200])
+
+
+def bearer_token(request: Request) -> str:
+    """The API token of a request, blank without one."""
+    text = request.headers.get("authorization", "")
+    return text[len(_BEARER) :].strip() if text[: len(_BEARER)].lower() == _BEARER else ""
+
+
+def is_program(request: Request) -> bool:
+    """Whether a program asks, which can do nothing with a page: it shows a token, or wants events or JSON."""
+    wants = request.headers.get("accept", "")
+    is_api = request.url.path.startswith("/api/")
+    return is_api or bool(bearer_token(request)) or wants.startswith("text/event-stream")
+
+
+def session_token(request: Request) -> str:
+    """What the cookie holds, blank without one."""
+    return request.cookies.get(_cookie_name(request), "")
+
+
+def set_session(request: Request, response: Response, token: str) -> None:
+    """Give the browser its session; it ends with the browser, or when the server ends it."""
+    response.set_cookie(
+        _cookie_name(request), token, path="/", secure=_is_secure(request), httponly=True, samesite="lax"
+    )
+
+
+def drop_session(request: Request, response: Response) -> None:
+    """Have the browser forget its session."""
+    response.delete_cookie(_cookie_name(request), path="/", secure=_is_secure(request), httponly=True, samesite="lax")
+
+
+def _looked_up(request: Request) -> SignedIn:
+    application: Application = request.app.state.application
+    token = bearer_token(request)
+    if token:
+        return application.api_tokens.by_token(token, origin_of(request))
+    cookie = session_token(request)
+    if not cookie:
+        raise NotSignedIn("nobody is signed in", reason=NOTHING_SHOWN, remedy="sign in")
+    return application.sign_in.by_session(cookie)
+
+
+def _is_secure(request: Request) -> bool:
+    return request.url.scheme == "https"
+
+
+def _cookie_name(request: Request) -> str:
+    # Browsers take the prefix only over TLS (RFC 6265bis 4.1.3.2); without TLS only loopback is served. There, cookies
+    # of all ports are one heap (RFC 6265 8.5): no other program's session, nor a second installation, may be in it.
+    if _is_secure(request):
+        return "__Host-session"
+    return f"dicomfab-session-{request.url.port or 80}"

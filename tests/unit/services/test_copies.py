@@ -1,0 +1,174 @@
+"""Copies from production expire; nothing else does."""
+
+from __future__ import annotations
+
+import datetime
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from dicomfab.archive.archive import Archive
+from dicomfab.model.errors import NotFound
+from dicomfab.model.values import Environment
+from dicomfab.services.copies import ProductionCopies
+from dicomfab.services.importing import ImportService
+from tests.unit.pixels.instances import data_set, picture
+from tests.unit.services.hospital import ADMIN, Hospital
+from tests.unit.services.test_derivation import add
+
+UTC = datetime.UTC
+
+
+def copies(site: Hospital, hours: float = 24.0, later_h: float = 0.0) -> ProductionCopies:
+    moment = datetime.datetime.now(UTC) + datetime.timedelta(hours=later_h)
+    return ProductionCopies(site.local, hours, lambda: moment)
+
+
+def fetched(site: Hospital, environment: str = "prod", study: str = "1.2.840.7.1") -> str:
+    """A study that was got from a server."""
+    server = site.pacs("FROM", environment)
+    kept, site.local = site.local, site.archives["FROM"]
+    try:
+        add(site, study, data_set(picture(), bits=8), server.environment)
+    finally:
+        site.local = kept
+    assert site.transfers.get(ADMIN, study, server).accepted == 1
+    return study
+
+
+def test_a_copy_from_production_is_deleted_when_its_time_is_over(site: Hospital) -> None:
+    study = fetched(site)
+    (path,) = (one.path for one in site.local.instances(study))
+    summary = site.local.study(study).summary
+    assert copies(site).said(summary) == "expires in 24 h"
+    assert copies(site, later_h=18.9).said(summary) == "expires in 5 h"
+    assert copies(site, later_h=23.5).said(summary) == "expires in 30 min"
+    assert copies(site, hours=240).said(summary) == "expires in 10 days"
+    assert copies(site, later_h=25).said(summary) == "expires now"
+    early, late = copies(site, later_h=23.9), copies(site, later_h=24.1)
+    assert (early.need_a_worker(), early.sweep()) == (False, [])
+    assert (late.need_a_worker(), late.sweep()) == (True, [study])
+    assert not path.exists()
+    with pytest.raises(NotFound):
+        site.local.study(study)
+    assert (late.need_a_worker(), late.sweep()) == (False, [])
+
+
+def test_zero_hours_mean_never(site: Hospital) -> None:
+    study, never = fetched(site), copies(site, hours=0, later_h=9e4)
+    assert (never.need_a_worker(), never.sweep()) == (False, [])
+    never.beat()
+    assert never.expires_at(site.local.study(study).summary) is None
+
+
+def test_nothing_of_test_and_nothing_imported_expires(site: Hospital, tmp_path: Path) -> None:
+    of_test, made = fetched(site, "test"), site.make()
+    by_hand = "1.2.840.7.2"
+    ds = data_set(picture(), bits=8)
+    ds.SOPInstanceUID = "1.2.3.50"
+    add(site, by_hand, ds, Environment.PROD)
+    assert copies(site, later_h=9e4).sweep() == []
+    assert all(site.local.instances(one) for one in (of_test, made, by_hand))
+
+
+def test_of_a_study_only_what_production_sent_goes(site: Hospital) -> None:
+    study = fetched(site)
+    ds = data_set(picture(), bits=8)
+    ds.SOPInstanceUID = "1.2.3.51"
+    add(site, study, ds, Environment.PROD)
+    assert copies(site, later_h=25).sweep() == [study]
+    assert site.held("local", study) == {"1.2.3.51"}
+
+
+def test_what_is_imported_afterwards_stays(site: Hospital, tmp_path: Path) -> None:
+    study = fetched(site)
+    (one,) = site.local.instances(study)
+    file = tmp_path / "by-hand.dcm"
+    file.write_bytes(one.path.read_bytes())
+    imported = ImportService(site.local, lambda _uid: False).take(ADMIN, [file])
+    assert imported.studies[study].already == 1
+    assert copies(site, later_h=25).sweep() == []
+    assert site.held("local", study)
+
+
+def test_getting_it_again_begins_anew_and_what_is_here_already_does_not_expire(site: Hospital) -> None:
+    study = fetched(site)
+    before = site.local.study(study).summary.retrieved_at
+    with sqlite3.connect(site.local.root / "index.sqlite3") as index:
+        index.execute("UPDATE instance SET retrieved_at = '2020-01-01T00:00:00+00:00' WHERE retrieved_at IS NOT NULL")
+    index.close()
+    server = site.entry("FROM", site.destinations["FROM"][1], "prod")
+    site.transfers.get(ADMIN, study, server)
+    assert site.local.study(study).summary.retrieved_at >= before
+    made = site.make()
+    site.transfers.send(ADMIN, made, server, confirm_production=True)
+    site.transfers.get(ADMIN, made, server)
+    assert site.local.study(made).summary.retrieved_at == ""
+    assert copies(site, later_h=25).sweep() == [study]
+
+
+def test_what_is_in_use_stays_until_the_next_round(site: Hospital) -> None:
+    study, late = fetched(site), copies(site, later_h=25)
+    other = Archive(site.local.root)  # as another process has it
+    site.stack.callback(other.close)
+    with other.using(study), site.local.using(study):
+        assert late.sweep() == []
+        assert late.need_a_worker()
+    assert late.sweep() == [study]
+    assert not list((site.local.root / "in-use").iterdir())
+
+
+def test_whoever_begins_to_use_it_waits_for_the_deletion(site: Hospital) -> None:
+    study, seen = fetched(site), threading.Event()
+
+    def use() -> None:
+        with site.local.using(study):
+            seen.set()
+
+    with site.local._in_use.alone(study) as is_mine:
+        assert is_mine
+        thread = threading.Thread(target=use)
+        thread.start()
+        assert not seen.is_set()
+    thread.join(30)
+    assert seen.is_set()
+
+
+def test_while_it_is_sent_it_stays(site: Hospital) -> None:
+    study, late, to = fetched(site), copies(site, later_h=25), site.pacs("TO", "prod")
+    swept: list[list[str]] = []
+    store = site.transfers.store
+    site.transfers.store = lambda *given, **more: swept.append(late.sweep()) or store(*given, **more)
+    assert site.transfers.send(ADMIN, study, to, confirm_production=True).accepted == 1
+    assert swept == [[]]
+    assert late.sweep() == [study]
+
+
+def test_a_new_index_still_knows(site: Hospital) -> None:
+    study = fetched(site)
+    before = site.local.study(study).summary.retrieved_at
+    site.local.reindex()
+    assert site.local.study(study).summary.retrieved_at == before
+
+
+def test_an_index_without_the_column_gets_it(site: Hospital) -> None:
+    made = site.make()
+    site.local.close()
+    with sqlite3.connect(site.local.root / "index.sqlite3") as index:
+        index.execute("ALTER TABLE instance DROP COLUMN retrieved_at")
+        index.execute("PRAGMA user_version = 2")
+    index.close()
+    assert site.local.study(made).summary.retrieved_at == ""
+    assert copies(site, later_h=25).sweep() == []
+    study = fetched(site)
+    assert copies(site, later_h=25).sweep() == [study]
+
+
+def test_a_worker_looks_once_a_minute(site: Hospital) -> None:
+    study, late = fetched(site), copies(site, later_h=25)
+    late.beat()
+    assert not site.local.has_study(study)
+    late.local = None  # type: ignore[assignment]  # not asked again so soon
+    late.beat()
