@@ -194,6 +194,9 @@ def run(address: str, words: Sequence[str]) -> int:
             return _shown(response, address)
     except KeyboardInterrupt:
         return _INTERRUPTED  # the server sees that nobody reads any more, and interrupts the command
+    except BrokenPipeError:  # whoever reads our output has enough, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
