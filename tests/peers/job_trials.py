@@ -226,7 +226,13 @@ class Laboratory:
         self.by_title[ae_title] = handlers
         name = ae_title.lower()
         entry = PacsServer(
-            id=name, name=ae_title, host="127.0.0.1", port=running.port, aec=ae_title, environment="test"
+            id=name,
+            name=ae_title,
+            host="127.0.0.1",
+            port=running.port,
+            aec=ae_title,
+            environment="test",
+            allow_real=True,
         )
         return entry, archive
 

@@ -157,7 +157,8 @@ def test_an_index_without_the_column_gets_it(site: Hospital) -> None:
     made = site.make()
     site.local.close()
     with sqlite3.connect(site.local.root / "index.sqlite3") as index:
-        index.execute("ALTER TABLE instance DROP COLUMN retrieved_at")
+        for column in ("retrieved_at", "made_here"):
+            index.execute(f"ALTER TABLE instance DROP COLUMN {column}")
         index.execute("PRAGMA user_version = 2")
     index.close()
     assert site.local.study(made).summary.retrieved_at == ""

@@ -96,6 +96,7 @@ METHODS = {
     "edit": ({"admin"}, lambda s, a: s.edit(a, "t1", {"port": 105})),
     "remove": ({"admin"}, lambda s, a: s.remove(a, "t1")),
     "set_routes": ({"admin"}, lambda s, a: s.set_routes(a, "t1", {"t2": ""})),
+    "changing_sides": ({"admin"}, lambda s, a: s.changing_sides(a, '{"t1": {"environment": "prod"}}', source="x")),
     "import": ({"admin"}, lambda s, a: s.import_json(a, '{"t1": {"port": 105}}', source="x")),
     "export": ({"admin"}, lambda s, a: s.export_json(a)),
     "export one": ({"admin"}, lambda s, a: s.export_json(a, "t1")),
