@@ -175,7 +175,7 @@ def test_the_keyboard_reaches_everything_and_focus_is_seen(page: Page, web: str,
     expect(page.get_by_role("main")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Test all")).to_be_focused()
-    focusable = page.locator("main a[href], main button, main summary").count()
+    focusable = page.locator("main a[href]:visible, main button:visible, main summary:visible").count()
     for _ in range(focusable):
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
         page.keyboard.press("Tab")

@@ -42,7 +42,7 @@ from tests.peers.pynetdicom_peers import acceptor
 from tests.unit.dimse.memory_pacs import CT, MemoryPacs, make_instance
 from tests.unit.dimse.transport.secure_peers import HOST, Authority, Pair
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.full]
 #: With what JSON and Python have to quote.
 OURS = 'O\'R "X" 1'
 TITLES = {"calling": OURS, "source_aec": OURS, "move_ae": 'TO "US"\'', "called": 'N "E" W'}

@@ -101,7 +101,7 @@ def test_orthanc_does_not_know_the_destination(orthanc: programs.Orthanc, instan
     with pytest.raises(StatusFailure) as caught:
         list(move(orthanc.peer, QueryModel.STUDY_ROOT, study(instances), "NOWHERE"))
     assert caught.value.status == 0xC000
-    assert "do not know the move destination" in caught.value.cause
+    assert "does not know the move destination" in caught.value.cause
 
 
 def test_orthanc_gives_the_study(orthanc: programs.Orthanc, instances: list[InstanceFile]) -> None:

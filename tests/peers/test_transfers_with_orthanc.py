@@ -83,5 +83,5 @@ def test_orthanc_without_our_ae_title_says_what_to_do(site: Hospital, ours: Pacs
     with pytest.raises(StatusFailure) as caught:
         site.transfers.move(ADMIN, study, orthanc, ours, "NOSUCHAE")
     assert caught.value.heading == "C-MOVE failed"
-    assert "move AE title" in caught.value.remedy
+    assert "added to DicomModalities of the source's orthanc.json" in caught.value.remedy
     assert not site.archives["OURS"].has_study(study)

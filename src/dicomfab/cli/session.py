@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-from functools import cache
 from typing import TYPE_CHECKING
 
 from dicomfab.app.acting import from_environment
@@ -52,7 +51,6 @@ def is_from_afar() -> bool:
     return from_environment(os.environ) is not None
 
 
-@cache
 def actor() -> Actor:
     """The operating system's user: whoever may read the home may administer it; or for whom a server runs this."""
     if acting_for := from_environment(os.environ):

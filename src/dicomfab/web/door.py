@@ -19,7 +19,7 @@ from dicomfab.app.build import Application
 from dicomfab.app.web_settings import Mode, WebSettings
 from dicomfab.model.account import SignedIn
 from dicomfab.model.errors import DicomFabError
-from dicomfab.web.errors import failure
+from dicomfab.web.errors import noted_failure
 from dicomfab.web.security import SAFE_METHODS
 from dicomfab.web.signed_in import bearer_token, origin_of, who_asks
 
@@ -58,7 +58,8 @@ class DoorMiddleware:
             try:
                 await anyio.to_thread.run_sync(who_asks, request)
             except DicomFabError as error:
-                await failure(request, error)(scope, receive, send)
+                response = await anyio.to_thread.run_sync(noted_failure, request, error)
+                await response(scope, receive, send)
                 return
         stream = _Stream(request, receive, send, most)
         await self._app(scope, stream.receive, stream.send if self._asks else send)

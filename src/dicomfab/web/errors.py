@@ -116,10 +116,15 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def _product_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, DicomFabError)
+def noted_failure(request: Request, error: DicomFabError) -> Response:
+    """A failure of ours; if somebody was refused, the audit log knows."""
     _note_refusal(request, error)
     return failure(request, error)
+
+
+def _product_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, DicomFabError)
+    return noted_failure(request, error)
 
 
 def _note_refusal(request: Request, error: DicomFabError) -> None:

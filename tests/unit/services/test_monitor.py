@@ -41,6 +41,7 @@ def at(hours: float) -> Any:
     return MIDNIGHT + timedelta(hours=hours)
 
 
+@pytest.mark.full
 def test_a_day_of_a_server_that_flaps(ward: Ward) -> None:
     """Twenty-four hours at 60 s, over real sockets, and all that is said of them afterwards."""
     steady, flapping = ward.add("Steady"), ward.add("Flapping")

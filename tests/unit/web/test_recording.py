@@ -53,9 +53,11 @@ def test_a_page_that_is_refused_is_one_entry(application: Application, path: str
 def test_whoever_is_not_signed_in_is_one_entry(application: Application):
     browser = Browser(create_app(application, WebSettings(mode=Mode.LOCAL)))
     assert browser.get("/studies").status_code == 303
+    assert entries(application) == []  # on the way to the page where one signs in
+    assert browser.post("/pacs/alpha/delete").status_code == 303
     (found,) = entries(application)
     assert (str(found.kind), found.actor, found.door, found.address) == ("refusal", "", "web", "127.0.0.1")
-    assert found.detail == {"request": "GET /studies"}
+    assert found.detail == {"request": "POST /pacs/alpha/delete"}
     secret = "dfab_aaaaaaaa_" + "b" * 43
     assert browser.get("/studies", Authorization=f"Bearer {secret}").status_code == 401
     assert [str(one.kind) for one in entries(application)] == ["refusal", "sign-in"]
