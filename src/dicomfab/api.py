@@ -81,9 +81,14 @@ class Lab:
         """The PACS servers of the registry."""
         return self.application.pacs.servers(self.actor)
 
-    def add_server(self, **fields: Any) -> PacsServer:
-        """Add a PACS server; the names are those of :class:`dicomfab.registry.server.PacsServer`."""
-        return self.application.pacs.add(self.actor, fields)
+    def add_server(self, *, confirm_environment: bool = False, **fields: Any) -> PacsServer:
+        """Add a PACS server; the names are those of :class:`dicomfab.registry.server.PacsServer`.
+
+        Args:
+            confirm_environment: yes, a test server may stand where a production server stood.
+            fields: of the server.
+        """
+        return self.application.pacs.add(self.actor, fields, confirm_environment=confirm_environment)
 
     def test_server(self, server: str) -> ConnectionTest:
         """C-ECHO a server, by id or name."""

@@ -52,6 +52,7 @@ EXPECTED_WARNINGS = (
     "Dicom dataset contains attributes not present in standard DICOM IOD - this is a Standard Extended SOP Class",
 )
 
+QUICK = {"invented", "scripts"}
 PATIENTS = {
     "invented": None,
     "minimal": Patient("A^B", "1"),
@@ -82,7 +83,10 @@ def assert_valid(paths: list[Path]) -> None:
     assert together.exit_code == 0
 
 
-@pytest.mark.parametrize("patient", PATIENTS)
+@pytest.mark.parametrize(
+    "patient",
+    [name if name in {"invented", "scripts"} else pytest.param(name, marks=pytest.mark.full) for name in PATIENTS],
+)
 def test_a_study_of_all_kinds(tmp_path: Path, patient: str) -> None:
     recipe = StudyRecipe(small(KINDS), patient=PATIENTS[patient], referring_physician="Großmann^Åsa")
     assert_valid(made(tmp_path, recipe))

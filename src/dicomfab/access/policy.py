@@ -59,23 +59,41 @@ POLICY: dict[tuple[Role, Scope], frozenset[Action]] = {
 }
 
 
+_NOTHING: frozenset[Action] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer, with the sentence that explains it."""
+    """The answer, and what it followed from.
+
+    Args:
+        allowed: whether it may be done.
+        roles: those that were asked for.
+        action: what was asked for.
+        scope: where.
+    """
 
     allowed: bool
-    reason: str
+    roles: frozenset[Role]
+    action: Action
+    scope: Scope
+
+    @property
+    def reason(self) -> str:
+        """The sentence that explains it; made when somebody reads it, which is seldom."""
+        able = sorted(role for role in Role if self.action in POLICY.get((role, self.scope), _NOTHING))
+        if self.allowed:
+            return f"{min(self.roles.intersection(able))} may {self.action} ({self.scope})"
+        held = ", ".join(sorted(self.roles)) or "no role"
+        wanted = ", ".join(able) or "nobody has it"
+        return f"{self.action} ({self.scope}) needs one of: {wanted}; you have {held}"
 
 
 def decide(actor: Actor, action: Action, target: Environment | Scope) -> Decision:
     """Look the request up in the table."""
-    scope = Scope(target)
-    granting = sorted(role for role in actor.roles if action in POLICY.get((role, scope), frozenset()))
-    if granting:
-        return Decision(True, f"{granting[0]} may {action} ({scope})")
-    wanted = sorted(role for role in Role if action in POLICY.get((role, scope), frozenset()))
-    held = ", ".join(sorted(actor.roles)) or "no role"
-    return Decision(False, f"{action} ({scope}) needs one of: {', '.join(wanted) or 'nobody has it'}; you have {held}")
+    scope = target if isinstance(target, Scope) else Scope(target)
+    allowed = any(action in POLICY.get((role, scope), _NOTHING) for role in actor.roles)
+    return Decision(allowed, actor.roles, action, scope)
 
 
 def require(actor: Actor, action: Action, target: Environment | Scope) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dicomfab.model.account import AccountEvent, AccountEventKind, Refusal
 from dicomfab.model.audit import AuditEvent, EventKind, Outcome
 from dicomfab.services.account_rules import OnEvent
 from dicomfab.services.recording import Record
+
+if TYPE_CHECKING:
+    from dicomfab.storage.audit import Transaction
 
 KINDS: Final[Mapping[AccountEventKind, EventKind]] = {
     AccountEventKind.SIGNED_IN: EventKind.SIGN_IN,
@@ -31,8 +34,12 @@ KINDS: Final[Mapping[AccountEventKind, EventKind]] = {
 
 
 def recording(record: Record) -> OnEvent:
-    """Have each account event recorded."""
-    return lambda event: record(entry(event))
+    """Have each account event recorded, in the transaction of what it tells of."""
+
+    def told(event: AccountEvent, within: Transaction | None = None) -> None:
+        record(entry(event), within=within)
+
+    return told
 
 
 def entry(event: AccountEvent) -> AuditEvent:

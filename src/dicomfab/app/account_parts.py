@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dicomfab.app.settings import Settings
+from dicomfab.model.account import Refusal
+from dicomfab.model.actor import Actor
+from dicomfab.model.errors import NotFound
 from dicomfab.services.account_rules import OnEvent, tell_nobody
 from dicomfab.services.passwords import Passwords
 from dicomfab.storage.accounts import AccountRepository
@@ -79,6 +83,24 @@ class AccountParts:
         from dicomfab.services.set_up import SetUpService
 
         return SetUpService(self._repository, self._passwords, self._attempts, now=_now, on_event=self._on_event)
+
+    def present(self, actor: Actor) -> Actor:
+        """Somebody as of now, with those of the roles given that the account still has; without one, unchanged.
+
+        An account that is gone or disabled has none left.
+
+        Raises:
+            DicomFabError: the source of the account has to be asked again, and could not be.
+        """
+        from dicomfab.access.within import within
+
+        if actor.account_id is None:
+            return actor
+        try:
+            now = self._providers.present(self._repository.find(actor.account_id))
+        except NotFound:
+            return replace(actor, roles=frozenset())
+        return replace(actor, roles=frozenset() if isinstance(now, Refusal) else within(actor.roles, now.roles))
 
     @cached_property
     def _attempts(self) -> Attempts:

@@ -16,4 +16,4 @@ def audit_of(database: Database, settings: Settings) -> AuditService:
     """The log in its database, its key and its anchors outside."""
     key = KeyFile(settings.audit_key, make=settings.audit_key_file is None)
     log = AuditLog(database, key, AnchorFile(settings.audit_anchors))
-    return AuditService(log, f"dicomfab@{socket.gethostname()}", database.now)
+    return AuditService(log, f"dicomfab@{socket.gethostname()}", database.now, keep_days=settings.audit_keep_days)

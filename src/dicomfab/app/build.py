@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
-import functools
-import secrets
-from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from dicomfab.app.settings import Settings, load_settings
+from dicomfab.app.work import Work, echo_peer
 
 if TYPE_CHECKING:
     from dicomfab.app.account_parts import AccountParts
-    from dicomfab.archive.archive import Archive
-    from dicomfab.dimse.peer import Peer
-    from dicomfab.dimse.trace import Trace, TraceBook
-    from dicomfab.registry.server import PacsServer
+    from dicomfab.dimse.trace import TraceBook
     from dicomfab.services.accounts import AccountService
     from dicomfab.services.api_tokens import ApiTokenService
-    from dicomfab.services.audit import AuditService
-    from dicomfab.services.changes import ChangeService
-    from dicomfab.services.copies import ProductionCopies
+    from dicomfab.services.dashboard import DashboardService
     from dicomfab.services.doctor.move import MoveDoctor
-    from dicomfab.services.doctor.service import DoctorService
-    from dicomfab.services.identifier_check import IdentifierCheck
-    from dicomfab.services.importing import ImportService
     from dicomfab.services.jobs.compare import CompareJobs
     from dicomfab.services.jobs.query import QueryJobs
     from dicomfab.services.jobs.schedules import ScheduleService
@@ -36,31 +24,15 @@ if TYPE_CHECKING:
     from dicomfab.services.monitor.metrics import Metrics
     from dicomfab.services.monitor.monitor import Monitor
     from dicomfab.services.monitor.service import MonitorService
-    from dicomfab.services.pacs import EchoAnswer, PacsService
-    from dicomfab.services.patients import PatientService
-    from dicomfab.services.provenance import Provenance
-    from dicomfab.services.query import QueryService
-    from dicomfab.services.receiving import ReceivingService
-    from dicomfab.services.recipes import RecipeService
-    from dicomfab.services.search import SearchService
+    from dicomfab.services.routes import RouteService
     from dicomfab.services.set_up import SetUpService
     from dicomfab.services.sign_in import SignInService
-    from dicomfab.services.studies import StudyService
-    from dicomfab.services.sweep import SweepService
-    from dicomfab.services.transfer import TransferService
-    from dicomfab.services.validation import ValidationService
-    from dicomfab.services.verifying import VerifyService
-    from dicomfab.storage.database import Database
-    from dicomfab.storage.fabricated import FabricatedStudies
     from dicomfab.storage.job_queue import JobQueue
     from dicomfab.storage.jobs import JobRepository
     from dicomfab.storage.monitoring import MonitorRepository
-    from dicomfab.storage.registry import RegistryRepository
-
-T = TypeVar("T")
 
 
-class Application:
+class Application(Work):
     """An installation, wired.
 
     Args:
@@ -68,222 +40,20 @@ class Application:
         traces: where every operation with a peer is to be noted, if anywhere.
     """
 
-    def __init__(self, settings: Settings, traces: TraceBook | None = None) -> None:
-        self.settings = settings
-        self._traces = traces
-
-    @cached_property
-    def database(self) -> Database:
-        """The database, not yet opened."""
-        from dicomfab.storage.database import Database
-
-        return Database(self.settings.database)
-
-    @cached_property
-    def audit(self) -> AuditService:
-        """The audit log."""
-        from dicomfab.app.audit_parts import audit_of
-
-        return audit_of(self.database, self.settings)
-
-    @cached_property
-    def registry(self) -> RegistryRepository:
-        """Servers and routes."""
-        from dicomfab.storage.registry import RegistryRepository
-
-        return RegistryRepository(self.database)
-
-    @cached_property
-    def pacs(self) -> PacsService:
-        """Use cases on servers and routes."""
-        from dicomfab.services.pacs import PacsService
-
-        return PacsService(self.registry, self._noted("C-ECHO", _echo), self.audit.record)
-
-    @cached_property
-    def doctor(self) -> DoctorService:
-        """Says why DICOM fails."""
-        from dicomfab.services.doctor.service import DoctorService
-
-        return DoctorService(self.pacs, our_port=self.settings.scp_port, open_trace=self._open_trace)
-
     @cached_property
     def move_doctor(self) -> MoveDoctor:
         """Says why a C-MOVE fails."""
         from dicomfab.app.move_doctor import move_doctor
 
-        may, local = self.provenance.check_move, self.local_archive
-        return move_doctor(self.settings, self._noted, self.registry.load, self.receiving, local, may, self._open_trace)
-
-    def _open_trace(self, title: str) -> Trace | None:
-        return self._traces.open(title) if self._traces is not None else None
+        load, may, local, tell = self.registry.load, self.provenance.check_move, self.local_archive, self.audit.record
+        return move_doctor(self.settings, self._noted, load, self.receiving, local, may, self._open_trace, tell)
 
     @cached_property
-    def local_archive(self) -> Archive:
-        """The local study store, not yet opened."""
-        from dicomfab.archive.archive import Archive
+    def routes(self) -> RouteService:
+        """C-MOVE routes of all servers, and whether they work."""
+        from dicomfab.app.move_doctor import route_service
 
-        return Archive(self.settings.studies)
-
-    @cached_property
-    def studies(self) -> StudyService:
-        """Use cases on local studies."""
-        from dicomfab.services.studies import StudyService
-
-        return StudyService(
-            self.local_archive,
-            now=_now,
-            draw_seed=lambda: secrets.randbelow(2**31),
-            identifiers=self.patients,
-            note_study=self._is_fabricated.note,
-            record=self.audit.record,
-        )
-
-    @cached_property
-    def copies(self) -> ProductionCopies:
-        """Copies of what production holds, which expire."""
-        from dicomfab.services.copies import ProductionCopies
-
-        return ProductionCopies(self.local_archive, self.settings.prod_copy_hours, record=self.audit.record)
-
-    @cached_property
-    def recipes(self) -> RecipeService:
-        """Use cases on recipes."""
-        from dicomfab.services.recipes import RecipeService
-
-        return RecipeService(self.settings.recipes)
-
-    @cached_property
-    def patients(self) -> PatientService:
-        """Use cases on registered patients and on identifiers."""
-        from dicomfab.services.patients import PatientService
-        from dicomfab.storage.patients import PatientRepository
-
-        repository = PatientRepository(self.database, now=_now, draw_seed=_draw_seed)
-        return PatientService(repository, self.local_archive, now=_now, draw_seed=_draw_seed, record=self.audit.record)
-
-    @cached_property
-    def queries(self) -> QueryService:
-        """Queries over many servers."""
-        from dicomfab.dimse.scu.find import find
-        from dicomfab.services.query import QueryService
-
-        return QueryService(self._noted("C-FIND", find), record=self.audit.record)
-
-    @cached_property
-    def searches(self) -> SearchService:
-        """Queries whose results are kept for a while, and saved searches."""
-        from dicomfab.services.search import SearchService
-        from dicomfab.services.search_saved import SavedSearches
-        from dicomfab.storage.searches import SearchStore
-
-        folder = self.settings.queries
-        return SearchService(self.queries, self.pacs, SearchStore(folder / "results"), SavedSearches(folder / "saved"))
-
-    @cached_property
-    def transfers(self) -> TransferService:
-        """Send, move and get."""
-        from dicomfab.dimse.scu.find import find
-        from dicomfab.dimse.scu.get import get
-        from dicomfab.dimse.scu.move import move
-        from dicomfab.dimse.scu.store import store
-        from dicomfab.services.transfer import TransferService
-
-        return TransferService(
-            self.local_archive,
-            find=self._noted("C-FIND", find),
-            store=self._noted("C-STORE", store),
-            move_scu=self._noted("C-MOVE", move),
-            get_scu=self._noted("C-GET", get),
-            provenance=self.provenance,
-            receiving=self.receiving,
-            check_identifiers=self._check_identifiers,
-            record=self.audit.record,
-        )
-
-    @cached_property
-    def provenance(self) -> Provenance:
-        """Judges what may go where."""
-        from dicomfab.dimse.scu.find import find
-        from dicomfab.services.provenance import Provenance
-
-        find_scu = self._noted("C-FIND", find)
-        return Provenance(self.local_archive, find_scu, self._is_fabricated, is_in_lab=self._is_in_lab)
-
-    @cached_property
-    def _check_identifiers(self) -> IdentifierCheck:
-        """Asks destinations outside the lab for fabricated identifiers."""
-        from dicomfab.dimse.scu.find import find
-        from dicomfab.services.identifier_check import IdentifierCheck
-
-        return IdentifierCheck(self.local_archive, self._noted("C-FIND", find), self._is_in_lab, self._is_fabricated)
-
-    def _is_in_lab(self, server: PacsServer) -> bool:
-        """Whether a server is one of the four test servers of this installation, by where it listens."""
-        from dicomfab.registry.server import canonical_host
-        from dicomfab.testpacs.spec import load
-
-        config = load(self.settings.lab)
-        host = canonical_host(config.connect_host)
-        return server.endpoint in {(host, one.dicom_port, one.ae_title) for one in config.servers}
-
-    @cached_property
-    def sweeps(self) -> SweepService:
-        """Fabricated data that servers still hold."""
-        from dicomfab.app.lab_store import lab_archive
-        from dicomfab.dimse.scu.find import find
-        from dicomfab.services.sweep import SweepService
-        from dicomfab.storage.sent import SentStudies
-
-        find_scu = self._noted("C-FIND", find)
-        ledger, in_lab = SentStudies(self.database), functools.partial(lab_archive, self.settings)
-        return SweepService(ledger, self.local_archive, find_scu, in_lab, self.audit.record)
-
-    @cached_property
-    def _is_fabricated(self) -> FabricatedStudies:
-        from dicomfab.storage.fabricated import FabricatedStudies
-
-        return FabricatedStudies(self.database)
-
-    @cached_property
-    def importing(self) -> ImportService:
-        """DICOM files into the local store."""
-        from dicomfab.services.importing import ImportService
-
-        return ImportService(self.local_archive, self._is_fabricated, self.audit.record)
-
-    @cached_property
-    def receiving(self) -> ReceivingService:
-        """Our own Storage SCP."""
-        from dicomfab.services.receiving import ReceivingService
-
-        settings = self.settings
-        return ReceivingService(
-            self.local_archive,
-            self.registry.load,
-            settings.receiver_lock,
-            host=settings.scp_host,
-            port=settings.scp_port,
-            record=self.audit.record,
-        )
-
-    @cached_property
-    def changing(self) -> ChangeService:
-        """Changed copies of local studies."""
-        from dicomfab.services.changes import ChangeService
-
-        return ChangeService(self.local_archive, self.provenance.of_local, self._is_fabricated.note, self.audit.record)
-
-    @cached_property
-    def verifying(self) -> VerifyService:
-        """Compares what two places hold."""
-        from dicomfab.dimse.scu.find import find
-        from dicomfab.dimse.scu.get import get
-        from dicomfab.services.verifying import VerifyService
-
-        folder = self.settings.home / "verifying"
-        scus = self._noted("C-FIND", find), self._noted("C-GET", get)
-        return VerifyService(self.local_archive, *scus, folder, self.audit.record)
+        return route_service(self, lambda: self.move_doctor, self._open_trace)
 
     @cached_property
     def verify_jobs(self) -> VerifyJobs:
@@ -305,20 +75,6 @@ class Application:
         from dicomfab.services.jobs.compare import CompareJobs
 
         return CompareJobs(self.jobs, self.registry.load)
-
-    @cached_property
-    def validation(self) -> ValidationService:
-        """Validity of files and local studies."""
-        from dicomfab.services.validation import ValidationService
-
-        return ValidationService(self.studies)
-
-    @cached_property
-    def store_id(self) -> str:
-        """The identity of the local store: work on it waits for a worker that reaches it."""
-        from dicomfab.app.workers import store_id
-
-        return store_id(self.settings)
 
     @cached_property
     def jobs(self) -> JobService:
@@ -351,6 +107,7 @@ class Application:
             now=self.database.now,
             beat=self._beat,
             record=self.audit.record,
+            present=self._account_parts.present,
         )
 
     def _beat(self) -> bool:
@@ -366,7 +123,8 @@ class Application:
         from dicomfab.services.jobs.schedules import ScheduleService
         from dicomfab.storage.schedules import ScheduleRepository
 
-        return ScheduleService(ScheduleRepository(self.database), self.jobs, self.studies, self.audit.record)
+        repository, present = ScheduleRepository(self.database), self._account_parts.present
+        return ScheduleService(repository, self.jobs, self.studies, self.audit.record, present)
 
     @cached_property
     def monitor(self) -> Monitor:
@@ -378,7 +136,7 @@ class Application:
         return Monitor(
             self._monitoring,
             self.registry.load,
-            _echo,
+            echo_peer,
             webhook=Webhook(settings.monitor_webhook) if settings.monitor_webhook else None,
             down_after=settings.monitor_down_after,
             keep_checks_days=settings.monitor_keep_days,
@@ -390,6 +148,14 @@ class Application:
         from dicomfab.services.monitor.service import MonitorService
 
         return MonitorService(self._monitoring, self.pacs, self.audit.record)
+
+    @cached_property
+    def dashboard(self) -> DashboardService:
+        """What the first page tells."""
+        from dicomfab.services.dashboard import DashboardService
+
+        store = self.settings.studies
+        return DashboardService(self.studies, self.patients, self.jobs, self.monitoring, store)
 
     @cached_property
     def metrics(self) -> Metrics:
@@ -444,26 +210,6 @@ class Application:
         """The first administrator."""
         return self._account_parts.set_up
 
-    def _noted(self, operation: str, function: Callable[..., T]) -> Callable[..., T]:
-        """The function, each of its calls to a peer noted in a trace of its own."""
-        traces = self._traces
-        if traces is None:
-            return function
-
-        def call(peer: Peer, *args: Any, **options: Any) -> T:
-            trace = traces.open(f"{operation} with {peer.label}")
-            return function(dataclasses.replace(peer, trace=trace), *args, **options)
-
-        return call
-
-    def close(self) -> None:
-        """Close what this process opened. Workers that it started go on."""
-        opened = vars(self)
-        if "local_archive" in opened:
-            self.local_archive.close()
-        if "database" in opened:
-            self.database.close()
-
 
 def build(settings: Settings | None = None, *, traces: TraceBook | None = None) -> Application:
     """The application for the settings given, or for those of the process's environment.
@@ -476,19 +222,3 @@ def build(settings: Settings | None = None, *, traces: TraceBook | None = None) 
         InvalidInput: a setting that cannot be used.
     """
     return Application(load_settings() if settings is None else settings, traces)
-
-
-def _now() -> datetime.datetime:
-    """Local time: study dates are those of the wall clock in the hospital."""
-    return datetime.datetime.now().astimezone()
-
-
-def _draw_seed() -> int:
-    return secrets.randbelow(2**31)
-
-
-def _echo(peer: Peer) -> EchoAnswer:
-    """C-ECHO; the network code is loaded when the first one is sent."""
-    from dicomfab.dimse.scu.echo import echo
-
-    return echo(peer)

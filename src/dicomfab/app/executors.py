@@ -9,6 +9,7 @@ from dicomfab.model.job import JobKind
 
 if TYPE_CHECKING:
     from dicomfab.services.jobs.run import Executor
+    from dicomfab.services.jobs.service import JobService
     from dicomfab.services.query import QueryService
     from dicomfab.services.search import SearchService
     from dicomfab.services.studies import StudyService
@@ -32,6 +33,10 @@ class Installation(Protocol):
     @property
     def studies(self) -> StudyService:
         """Makes studies."""
+
+    @property
+    def jobs(self) -> JobService:
+        """Submits what comes after a job."""
 
     @property
     def transfers(self) -> TransferService:
@@ -61,7 +66,7 @@ def executors(application: Installation) -> Mapping[JobKind, Executor]:
 
     retrieve = RetrieveExecutor(application.transfers, application.registry.load, application.database.now)
     return {
-        JobKind.FABRICATE: FabricateExecutor(application.studies),
+        JobKind.FABRICATE: FabricateExecutor(application.studies, application.jobs.send_made),
         JobKind.SEND: SendExecutor(application.transfers, application.registry.load),
         JobKind.MOVE: retrieve,
         JobKind.GET: retrieve,

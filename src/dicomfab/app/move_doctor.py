@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dicomfab.app.lab_page import remove_doctors_study
 from dicomfab.app.settings import Settings
@@ -16,6 +16,11 @@ from dicomfab.registry.registry import Registry
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.doctor.move import MoveDoctor, Tools
 from dicomfab.services.receiving import ReceivingService
+from dicomfab.services.recording import Record
+from dicomfab.services.routes import RouteService
+
+if TYPE_CHECKING:
+    from dicomfab.app.work import Work
 
 
 def move_doctor(
@@ -26,6 +31,7 @@ def move_doctor(
     local: Archive,
     check_move: Callable[[str, PacsServer, PacsServer], object],
     open_trace: Callable[[str], Trace | None],
+    record: Record,
 ) -> MoveDoctor:
     """Says why a C-MOVE fails; see :class:`dicomfab.services.doctor.move_case.Tools`.
 
@@ -37,6 +43,7 @@ def move_doctor(
         local: the local study store.
         check_move: raises if a study may not be moved for what it is made of.
         open_trace: gives a trace for an association by its title, if anybody wants to see them.
+        record: has it recorded what is done.
     """
     tools = Tools(
         noted("C-FIND", find),
@@ -47,5 +54,22 @@ def move_doctor(
         forget=local.delete_study,
         check_move=check_move,
         open_trace=open_trace,
+        record=record,
     )
     return MoveDoctor(tools)
+
+
+def route_service(
+    work: Work, doctor: Callable[[], MoveDoctor], open_trace: Callable[[str], Trace | None]
+) -> RouteService:
+    """The routes of all servers, and what tests them.
+
+    Args:
+        work: the installation.
+        doctor: makes what tests them, when it is first asked for.
+        open_trace: as for :func:`move_doctor`.
+    """
+    from dicomfab.storage.route_tests import RouteTestRepository
+
+    tests = RouteTestRepository(work.database)
+    return RouteService(work.pacs, tests, doctor, open_trace)

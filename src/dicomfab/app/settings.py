@@ -39,6 +39,7 @@ class Settings:
         postgres: ``DICOMFAB_DATABASE``; where registry and ledger are kept if not in a file of the home.
         audit_key_file: ``DICOMFAB_AUDIT_KEY_FILE``; where the key of the audit log's chain is, if not in a file that is
             made in the home. Machines that share a database need the same key.
+        audit_keep_days: ``DICOMFAB_AUDIT_KEEP_DAYS``; how long entries of the audit log are kept. 0: for ever.
         session_idle_minutes: ``DICOMFAB_SESSION_IDLE_MINUTES``; a session is over when it was not used for so long.
         session_hours: ``DICOMFAB_SESSION_HOURS``; a session is over after this, used or not.
         monitor_webhook: ``DICOMFAB_MONITOR_WEBHOOK``; the http(s) address that is told when a server goes down or
@@ -57,6 +58,7 @@ class Settings:
     lease_s: float = 0.0
     postgres: PostgresAddress | None = None
     audit_key_file: Path | None = None
+    audit_keep_days: float = 0.0
     session_idle_minutes: float = DEFAULT_SESSION_IDLE_MINUTES
     session_hours: float = DEFAULT_SESSION_HOURS
     monitor_webhook: str = field(default="", repr=False)  # it may hold a secret
@@ -143,6 +145,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         lease_s=_seconds(env.get("DICOMFAB_LEASE_S", ""), "DICOMFAB_LEASE_S", 0.0),
         postgres=PostgresAddress.parse(raw_database, name="DICOMFAB_DATABASE") if raw_database else None,
         audit_key_file=Path(key_file).expanduser().absolute() if key_file else None,
+        audit_keep_days=_number(env, "DICOMFAB_AUDIT_KEEP_DAYS", 0, least=0, most=36_500),
         session_idle_minutes=_number(
             env, "DICOMFAB_SESSION_IDLE_MINUTES", DEFAULT_SESSION_IDLE_MINUTES, least=1, most=1440
         ),

@@ -60,7 +60,7 @@ class WebSettings:
     @property
     def is_local(self) -> bool:
         """Whether only this computer can reach it."""
-        return _is_loopback(self.host)
+        return is_loopback(self.host)
 
     @property
     def is_secure(self) -> bool:
@@ -259,7 +259,8 @@ def _file(name: str) -> Callable[[str], Path | None]:
     return parse
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a name or address is that of this computer alone."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

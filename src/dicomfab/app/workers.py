@@ -94,6 +94,8 @@ def store_id(settings: Settings) -> str:
 def ensure_worker(application: Installation) -> bool:
     """See to it that a worker is there to do what was submitted; it ends by itself when there is nothing to do.
 
+    One that takes jobs of certain queues only does not count: it would leave all others waiting.
+
     Returns:
         Whether one had to be started.
 
@@ -104,7 +106,7 @@ def ensure_worker(application: Installation) -> bool:
         return False
     with _STARTING:
         _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]
-        if any(one.store_id == application.store_id for one in application.jobs.workers()):
+        if any(one.store_id == application.store_id and not one.queues for one in application.jobs.workers()):
             return False
         child = _started(application.settings)
         _CHILDREN.append(child)

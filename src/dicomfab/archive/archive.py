@@ -18,6 +18,7 @@ from dicomfab.archive.in_use import InUse
 from dicomfab.archive.incoming import Batch, Incoming
 from dicomfab.archive.records import (
     Duplicate,
+    InstanceSummary,
     PatientSummary,
     ReindexReport,
     StorageSummary,
@@ -175,13 +176,29 @@ class Archive:
         state = self._opened()
         return browse.study_instances(state.engine, state.files.instances, study_instance_uid)
 
+    def instance_uids(self, study_instance_uid: str, series_instance_uid: str) -> list[str]:
+        """The SOP Instance UIDs of a series by InstanceNumber; empty if it is not in the archive."""
+        return browse.instance_uids(self._opened().engine, study_instance_uid, series_instance_uid)
+
+    def instance_page(
+        self, study_instance_uid: str, series_instance_uid: str, *, limit: int = 50, offset: int = 0
+    ) -> list[InstanceSummary]:
+        """Some instances of a series by InstanceNumber."""
+        engine = self._opened().engine
+        return browse.instance_page(engine, study_instance_uid, series_instance_uid, limit=limit, offset=offset)
+
+    def find_instance(self, sop_instance_uid: str) -> StoredInstance | None:
+        """An instance by its UID alone, or nothing."""
+        state = self._opened()
+        return browse.find_instance(state.engine, state.files.instances, sop_instance_uid)
+
     def patients(self) -> list[PatientSummary]:
         """All patients with counts, by name."""
         return browse.patients(self._opened().engine)
 
-    def storage(self) -> StorageSummary:
-        """How much there is."""
-        return browse.storage(self._opened().engine)
+    def storage(self, environments: Collection[Environment] | None = None) -> StorageSummary:
+        """How much there is, in all or in the studies of some environments."""
+        return browse.storage(self._opened().engine, environments)
 
     def delete_study(self, study_instance_uid: str) -> int:
         """Delete a study, rows and files. Returns how many instances it had.

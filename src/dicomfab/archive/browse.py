@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Engine, exists, func, select
+from sqlalchemy import ColumnElement, Engine, FromClause, Select, case, exists, func, select, true
 
 from dicomfab.archive import rows
 from dicomfab.archive.attributes import ATTRIBUTES
@@ -25,6 +25,7 @@ from dicomfab.archive.computed import (
 )
 from dicomfab.archive.find import condition
 from dicomfab.archive.records import (
+    InstanceSummary,
     PatientSummary,
     SeriesSummary,
     StorageSummary,
@@ -62,6 +63,18 @@ _SUMMARY: Final = select(
     func.coalesce(STUDY_RETRIEVED_AT, "").label("retrieved_at"),
 ).select_from(study.join(patient))
 
+_SUMMARY_AND_ID: Final = _SUMMARY.add_columns(study.c.id)
+_CONTENT: Final = (
+    select(
+        series.c.study_id,
+        func.count().label("instances"),
+        func.coalesce(func.sum(instance.c.size_bytes), 0).label("size_bytes"),
+    )
+    .select_from(instance.join(series))
+    .group_by(series.c.study_id)
+    .subquery()
+)
+
 _ORDER: Final[dict[StudySort, ColumnElement[Any]]] = {
     StudySort.STORED: study.c.id,
     StudySort.STUDY_DATE: study.c.StudyDate + study.c.StudyTime,
@@ -69,9 +82,10 @@ _ORDER: Final[dict[StudySort, ColumnElement[Any]]] = {
     StudySort.PATIENT_ID: patient.c.PatientID,
     StudySort.ACCESSION_NUMBER: study.c.AccessionNumber,
     StudySort.DESCRIPTION: func.lower(study.c.StudyDescription),
-    StudySort.INSTANCES: STUDY_INSTANCES.value(),
-    StudySort.SIZE: STUDY_BYTES,
+    StudySort.INSTANCES: _CONTENT.c.instances,
+    StudySort.SIZE: _CONTENT.c.size_bytes,
 }
+_BY_CONTENT: Final = (StudySort.INSTANCES, StudySort.SIZE)
 _SEARCHED: Final = (
     patient.c.PatientName
     + "\n"
@@ -81,6 +95,8 @@ _SEARCHED: Final = (
     + "\n"
     + study.c.StudyDescription
 )
+_AT_ONCE: Final = 5000  # SQLite takes some ten thousand values in one statement
+_NOT_ASCII: Final = "*[^\n -~]*"
 
 
 def study_page(
@@ -95,13 +111,21 @@ def study_page(
 ) -> StudyPage:
     """One page of the studies that a filter lets through, and their total."""
     conditions = [study.c.environment.in_([e.value for e in environments]), *_conditions(wanted)]
+    source: FromClause = study.join(patient)
+    if sort in _BY_CONTENT:
+        source = source.join(_CONTENT, _CONTENT.c.study_id == study.c.id)
     order = _ORDER[sort]
     ordered = (order.desc(), study.c.id.desc()) if descending else (order, study.c.id)
-    page = _SUMMARY.where(*conditions).order_by(*ordered).limit(limit).offset(offset)
-    count = select(func.count()).select_from(study.join(patient)).where(*conditions)
+    # First which, then what: SQLite would count the instances of every study before it sorts and cuts off.
+    which = select(study.c.id).select_from(source).where(*conditions).order_by(*ordered)
     with reporting(engine), engine.connect() as connection:
-        total = connection.execute(count).scalar_one()
-        return StudyPage(tuple(_study_summary(row) for row in connection.execute(page)), total)
+        ids = connection.execute(which).scalars().all()
+        shown = ids[offset : offset + limit]
+        found: dict[int, StudySummary] = {}
+        for start in range(0, len(shown), _AT_ONCE):
+            some = _SUMMARY_AND_ID.where(study.c.id.in_(shown[start : start + _AT_ONCE]))
+            found.update((row.id, _study_summary(row)) for row in connection.execute(some))
+        return StudyPage(tuple(found[one] for one in shown), len(ids))
 
 
 def study_detail(engine: Engine, study_instance_uid: str) -> StudyDetail:
@@ -173,6 +197,48 @@ def study_instances(engine: Engine, instances: Path, study_instance_uid: str) ->
         return [rows.stored_instance(row, instances) for row in connection.execute(statement)]
 
 
+def instance_uids(engine: Engine, study_instance_uid: str, series_instance_uid: str) -> list[str]:
+    """The SOP Instance UIDs of a series, in the order of their numbers."""
+    statement = _in_series(select(instance.c.SOPInstanceUID), study_instance_uid, series_instance_uid)
+    with reporting(engine), engine.connect() as connection:
+        return list(connection.execute(statement).scalars())
+
+
+def instance_page(
+    engine: Engine, study_instance_uid: str, series_instance_uid: str, *, limit: int, offset: int
+) -> list[InstanceSummary]:
+    """Some instances of a series, in the order of their numbers."""
+    columns = (
+        instance.c.SOPInstanceUID,
+        instance.c.SOPClassUID,
+        instance.c.InstanceNumber,
+        instance.c.ImageType,
+        instance.c.Rows,
+        instance.c.Columns,
+        instance.c.NumberOfFrames,
+        instance.c.transfer_syntax_uid,
+        instance.c.size_bytes,
+    )
+    statement = _in_series(select(*columns), study_instance_uid, series_instance_uid)
+    with reporting(engine), engine.connect() as connection:
+        return [InstanceSummary(*row) for row in connection.execute(statement.limit(limit).offset(offset))]
+
+
+def _in_series(statement: Select[Any], study_instance_uid: str, series_instance_uid: str) -> Select[Any]:
+    return (
+        statement.select_from(instance.join(series).join(study))
+        .where(study.c.StudyInstanceUID == study_instance_uid, series.c.SeriesInstanceUID == series_instance_uid)
+        .order_by(func.length(instance.c.InstanceNumber), instance.c.InstanceNumber, instance.c.id)
+    )
+
+
+def find_instance(engine: Engine, instances: Path, sop_instance_uid: str) -> StoredInstance | None:
+    """An instance, wherever it is."""
+    with reporting(engine), engine.connect() as connection:
+        row = rows.find_instance(connection, sop_instance_uid)
+    return None if row is None else rows.stored_instance(row, instances)
+
+
 def patients(engine: Engine) -> list[PatientSummary]:
     """All patients with counts, by name."""
     counts = (PATIENT_STUDIES.value(), PATIENT_SERIES.value(), PATIENT_INSTANCES.value())
@@ -189,12 +255,26 @@ def patients(engine: Engine) -> list[PatientSummary]:
         return [PatientSummary(*row) for row in found]
 
 
-def storage(engine: Engine) -> StorageSummary:
-    """Counts over the whole archive."""
-    counts = [select(func.count()).select_from(table).scalar_subquery() for table in (patient, study, series, instance)]
-    size = select(func.coalesce(func.sum(instance.c.size_bytes), 0)).scalar_subquery()
+def storage(engine: Engine, environments: Collection[Environment] | None = None) -> StorageSummary:
+    """Counts over the whole archive, or over the studies of some environments."""
+    joined = study.join(series, series.c.study_id == study.c.id).join(instance, instance.c.series_id == series.c.id)
+    tables: list[Any] = [patient, study, series, instance, instance]
+    wanted: list[Any] = [
+        func.count(),
+        func.count(),
+        func.count(),
+        func.count(),
+        func.coalesce(func.sum(instance.c.size_bytes), 0),
+    ]
+    if environments is not None:
+        tables = [study, study, study.join(series, series.c.study_id == study.c.id), joined, joined]
+        wanted[0] = func.count(func.distinct(study.c.patient_id))
+    asked = [select(what).select_from(table) for what, table in zip(wanted, tables, strict=True)]
+    if environments is not None:
+        asked = [one.where(study.c.environment.in_([str(e) for e in environments])) for one in asked]
+    counts = [one.scalar_subquery() for one in asked]
     with reporting(engine), engine.connect() as connection:
-        row: Any = connection.execute(select(*counts, size)).one()
+        row: Any = connection.execute(select(*counts)).one()
         return StorageSummary(*row)
 
 
@@ -207,15 +287,27 @@ def _conditions(wanted: StudyFilter) -> list[ColumnElement[bool]]:
     }
     found = [condition(_BY_KEYWORD[keyword], pattern) for keyword, pattern in keys.items()]
     conditions = [one for one in found if one is not None]
-    if wanted.modality:
+    if wanted.modality.isalnum():
+        is_one = series.c.Modality == wanted.modality
+        conditions.append(select(series.c.id).where(series.c.study_id == study.c.id, is_one).exists())
+    elif wanted.modality:
         conditions.append(MODALITIES_IN_STUDY.matching(wanted.modality))
-    contains: Callable[..., ColumnElement[Any]] = func.contains_word
-    conditions += [contains(word, _SEARCHED) == 1 for word in wanted.search.casefold().split()]
+    conditions += [_contains(word) for word in wanted.search.casefold().split()]
     return conditions
 
 
+def _contains(word: str) -> ColumnElement[bool]:
+    """Whether a casefolded word occurs. Where all is ASCII, SQLite looks itself: calling Python takes longer."""
+    contains: Callable[..., ColumnElement[Any]] = func.contains_word
+    by_python = contains(word, _SEARCHED) == 1
+    if not word.isascii():
+        return by_python
+    has_other = _SEARCHED.bool_op("GLOB")(_NOT_ASCII)
+    return case((has_other, by_python), else_=_SEARCHED.icontains(word, autoescape=True)) == true()
+
+
 def _study_summary(row: Any) -> StudySummary:
-    fields: list[Any] = [*row]
+    fields: list[Any] = [*row[: len(_SUMMARY.selected_columns)]]
     fields[12] = listed_values(row.modalities)
     fields[16] = Environment(row.environment)
     return StudySummary(*fields)

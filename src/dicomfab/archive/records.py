@@ -151,6 +151,25 @@ class SeriesSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class InstanceSummary:
+    """One line of a list of instances; numbers as the instance writes them, blank where it has none.
+
+    Args:
+        size_bytes: of the data set.
+    """
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    number: str
+    image_type: str
+    rows: str
+    columns: str
+    frames: str
+    transfer_syntax_uid: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class StudyDetail:
     """A study with its series, in the order of their numbers."""
 

@@ -26,7 +26,7 @@ BROKEN: Final = 6
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="The audit log: list, show, export, verify, and purge what no longer has to be kept.",
+    help="The audit log: list, show, export, verify, purge what no longer has to be kept, begin a new key.",
 )
 
 Who = Annotated[str, typer.Option("--actor", help="Only those of users with this in their name.")]
@@ -148,6 +148,9 @@ def verify(
         checked = output.counted(found.entries, "entry", "entries")
         output.print_styled(output.verdict_text(True, f"The audit log is as it was written: {checked} checked"))
         output.print_text(f"  compared with {output.counted(found.anchors, 'anchor')}")
+        for through, is_known in found.given_up:
+            how = "checked with an earlier key" if is_known else "not checked: their key is lost"
+            output.print_text(f"  up to entry {through}: {how}")
         output.print_text(f"  anchor now: {found.last}")
     else:
         broken = found.broken
@@ -176,6 +179,25 @@ def purge(
         output.print_json({"taken_out": taken})
     else:
         output.print_text(f"Took out {output.counted(taken, 'entry', 'entries')}")
+
+
+@app.command()
+def rekey(
+    lost: Annotated[bool, typer.Option("--lost", help="Nobody has the old key any more.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Begin a new key: for when somebody else may have the old one, or it is lost.
+
+    The old key is kept in a file beside the new one, so that its entries can still be checked. Entries whose key is
+    lost cannot; verify says up to where.
+    """
+    output.confirm("Begin a new key of the audit log?", yes=yes, as_json=as_json)
+    first = application().audit.rekey(actor(), is_lost=lost)
+    if as_json:
+        output.print_json({"first_entry": first})
+    else:
+        output.print_text(f"From entry {first} on the audit log is written with a new key: back it up")
 
 
 def _filter(
@@ -208,6 +230,7 @@ def _verification(found: Verification) -> dict[str, object]:
         "first": found.first,
         "anchor": str(found.last) if found.last else None,
         "anchors_compared": found.anchors,
+        "earlier_keys": [{"through": through, "checked": is_known} for through, is_known in found.given_up],
         "broken": broken
         and {
             "entry": broken.seq,

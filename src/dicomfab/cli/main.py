@@ -21,6 +21,7 @@ from dicomfab.model.errors import AccessDenied, ConfirmationRequired, DicomFabEr
 COMMANDS: dict[str, tuple[str, str]] = {
     "study": ("dicomfab.cli.study", "Studies: create, import, list, show, send, export, delete."),
     "recipe": ("dicomfab.cli.recipe", "Recipes: list, show, save, remove, preview, kinds of series."),
+    "order": ("dicomfab.cli.order", "HL7 orders: add, list, show."),
     "patient": ("dicomfab.cli.patient", "Patients to fabricate studies of: list, add, invent, edit, import, export."),
     "validate": ("dicomfab.cli.validate", "Whether DICOM files are valid: dciodvfy, dcentvfy and rules of our own."),
     "query": ("dicomfab.cli.query", "Search studies on many PACS servers at once (C-FIND)."),
@@ -43,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "users": ("dicomfab.cli.users", "Who may sign in: accounts, roles, passwords, second factors, sessions."),
     "token": ("dicomfab.cli.token", "API tokens for programs: create, list, revoke."),
     "access": ("dicomfab.cli.access", "Who may do what: the policy table, and what each web address needs."),
+    "settings": ("dicomfab.cli.settings", "Every setting: what it is for, its value, whether it was given."),
     "audit": ("dicomfab.cli.audit", "The audit log: list, show, export, verify, purge."),
     "worker": ("dicomfab.cli.worker", "Do jobs until stopped."),
     "serve": ("dicomfab.cli.serve", "The web interface."),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
+from dicomfab.app.plain import check_dict, day_dict, event_dict
 from dicomfab.cli import output
 from dicomfab.cli.session import actor, application
 from dicomfab.model.errors import InvalidInput
@@ -64,7 +65,7 @@ def history(
     found = built.monitoring.show(asking, built.pacs.resolve(asking, server).id, days=days)
     last = built.monitoring.checks(asking, found.server.id, limit=checks)
     if as_json:
-        plain = {"days": [_plain_day(day) for day in found.days], "checks": [_plain_check(one) for one in last]}
+        plain = {"days": [day_dict(day) for day in found.days], "checks": [check_dict(one) for one in last]}
         output.print_json(found.as_dict() | plain)
         return
     watched = [day for day in found.days if day.checks]
@@ -87,7 +88,7 @@ def events(
     which = built.pacs.resolve(asking, server).id if server else None
     found = built.monitoring.events(asking, server_id=which, limit=limit)
     if as_json:
-        output.print_json([_plain_event(one) for one in found])
+        output.print_json([event_dict(one) for one in found])
     elif not found:
         output.print_text("No server that is monitored went down.")
     else:
@@ -187,7 +188,7 @@ def metrics(as_json: output.Json = False) -> None:
 def _run_once(*, as_json: bool) -> None:
     checked = application().monitor.once()
     if as_json:
-        output.print_json([{"server": one.server.id, **_plain_check(one.check)} for one in checked])
+        output.print_json([{"server": one.server.id, **check_dict(one.check)} for one in checked])
     else:
         for one in checked:
             output.print_text(_sentence(one))
@@ -258,36 +259,6 @@ def _day_cells(day: DaySum) -> tuple[str, ...]:
 
 def _check_cells(one: Check) -> tuple[Any, ...]:
     return _local(one.at), output.verdict_text(one.ok, "ok" if one.ok else one.heading), _latency(one.latency_ms)
-
-
-def _plain_day(day: DaySum) -> dict[str, Any]:
-    return {
-        "day": day.day.isoformat(),
-        "up_s": round(day.up_s, 3),
-        "down_s": round(day.down_s, 3),
-        "unmonitored_s": round(day.unmonitored_s, 3),
-        "uptime": day.uptime,
-        "checks": day.checks,
-        "failures": day.failures,
-        "latency_min_ms": day.latency_min_ms,
-        "latency_mean_ms": day.latency_mean_ms,
-        "latency_max_ms": day.latency_max_ms,
-    }
-
-
-def _plain_check(one: Check) -> dict[str, Any]:
-    return {"at": one.at.isoformat(), "ok": one.ok, "latency_ms": one.latency_ms, "error": one.heading or None}
-
-
-def _plain_event(one: StateChange) -> dict[str, Any]:
-    return {
-        "event": one.id,
-        "server": one.server_id,
-        "state": str(one.state),
-        "since": one.at.isoformat(),
-        "previous_state_lasted_s": one.lasted_s,
-        "error": one.heading or None,
-    }
 
 
 def _seconds(text: str) -> float:

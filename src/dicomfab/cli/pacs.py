@@ -26,7 +26,11 @@ app = typer.Typer(
 
 Server = Annotated[str, typer.Argument(help="Id or name of a server.")]
 ChangeEnvironment = Annotated[
-    bool, typer.Option("--change-environment", help="Yes, let the environment of an existing server change.")
+    bool,
+    typer.Option(
+        "--change-environment",
+        help="Yes, let the environment of an existing server change, or a test server stand where production stood.",
+    ),
 ]
 
 
@@ -70,6 +74,7 @@ def add(
     allow_synthetic: options.AllowSynthetic = None,
     allow_real: options.AllowReal = None,
     description: options.Description = None,
+    group: options.Group = None,
     aet_find: options.AetFind = None,
     aet_store: options.AetStore = None,
     aet_echo: options.AetEcho = None,
@@ -95,10 +100,12 @@ def add(
     is_default: options.IsDefault = None,
     is_active: options.IsActive = None,
     notes: options.Notes = None,
+    change_environment: ChangeEnvironment = False,
     as_json: output.Json = False,
 ) -> None:
     """Add a server; name, host, port, aec and environment are needed."""
-    server = application().pacs.add(actor(), options.given_fields(locals()))
+    fields = options.given_fields(locals())
+    server = application().pacs.add(actor(), fields, confirm_environment=change_environment)
     _print_server("Added", server, as_json=as_json)
 
 
@@ -113,6 +120,7 @@ def edit(
     allow_synthetic: options.AllowSynthetic = None,
     allow_real: options.AllowReal = None,
     description: options.Description = None,
+    group: options.Group = None,
     aet_find: options.AetFind = None,
     aet_store: options.AetStore = None,
     aet_echo: options.AetEcho = None,

@@ -32,6 +32,7 @@ AllowReal = Annotated[
     ),
 ]
 Description = Annotated[str | None, Option(help="One line about it.")]
+Group = Annotated[str | None, Option(help="Free words to choose servers by, joined by commas.")]
 AetFind = Annotated[str | None, Option(help="Our AE title for C-FIND [new server: DICOMFAB].")]
 AetStore = Annotated[str | None, Option(help="Our AE title for C-STORE; '' disables sending [new server: DICOMFAB].")]
 AetEcho = Annotated[str | None, Option(help="Our AE title for C-ECHO [new server: DICOMFAB].")]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer import Option
 
+from dicomfab.app.plain import patient_dict
 from dicomfab.cli import output
 from dicomfab.cli.files import read_text
 from dicomfab.cli.session import actor, application
@@ -67,7 +68,7 @@ def list_patients(
         actor(), search, sort=PatientSort(sort), descending=descending, limit=limit, offset=offset
     )
     if as_json:
-        output.print_json({"total": found.total, "patients": [_dict(one) for one in found.patients]})
+        output.print_json({"total": found.total, "patients": [patient_dict(one) for one in found.patients]})
     elif not found.total:
         output.print_text(
             "No patient matches." if search else "No patients yet. Invent some: dicomfab patient invent --count 5"
@@ -83,7 +84,7 @@ def show(patient_id: Known, issuer: OfIssuer = None, as_json: output.Json = Fals
     """Show everything known of one patient."""
     service = application().patients
     found = service.resolve_reference(actor(), patient_id, issuer)
-    values = {**_dict(found), "local_studies": service.studies_of(actor(), found)}
+    values = {**patient_dict(found), "local_studies": service.studies_of(actor(), found)}
     if as_json:
         output.print_json(values)
     else:
@@ -154,7 +155,7 @@ def edit(
     found = service.resolve_reference(actor(), known, of_issuer)
     edited = service.edit(actor(), found.number, fields, revision=revision)
     if as_json:
-        output.print_json(_dict(edited))
+        output.print_json(patient_dict(edited))
     else:
         verb = "Changed" if edited.revision != found.revision else "Nothing to change in"
         output.print_text(f"{verb} {_line(edited)}")
@@ -173,7 +174,7 @@ def remove(
     output.confirm(f"Remove patient {_line(found)}?", yes=yes, as_json=as_json)
     removed = service.remove(actor(), found.number)
     if as_json:
-        output.print_json({**_dict(removed.patient), "local_studies": removed.studies})
+        output.print_json({**patient_dict(removed.patient), "local_studies": removed.studies})
     else:
         output.print_text(f"Removed {_line(removed.patient)}")
         if removed.studies:
@@ -210,7 +211,7 @@ def export(search: Search = "", as_json: output.Json = False) -> None:
     """Print patients as CSV that `patient import` reads."""
     service = application().patients
     if as_json:
-        output.print_json([_dict(one) for one in service.page(actor(), search, limit=None).patients])
+        output.print_json([patient_dict(one) for one in service.page(actor(), search, limit=None).patients])
     else:
         sys.stdout.write(service.export_csv(actor(), search))
 
@@ -232,7 +233,7 @@ def _pattern(text: str | None, start: int | None, increment: int | None, prefix:
 
 def _print_registered(made: Registered, *, as_json: bool) -> None:
     if as_json:
-        output.print_json({"patients": [_dict(one) for one in made.patients], "warnings": made.warnings})
+        output.print_json({"patients": [patient_dict(one) for one in made.patients], "warnings": made.warnings})
         return
     for one in made.patients:
         output.print_text(f"Added {_line(one)}")
@@ -250,15 +251,6 @@ def _print_report(report: PatientImport) -> None:
 def _print_warnings(warnings: Iterable[str]) -> None:
     for warning in warnings:
         output.print_text(f"Warning: {warning}.")
-
-
-def _dict(one: StoredPatient) -> dict[str, Any]:
-    return {
-        **one.data.as_dict(),
-        "created_at": one.created_at.isoformat(timespec="seconds"),
-        "changed_at": one.changed_at.isoformat(timespec="seconds"),
-        "revision": one.revision,
-    }
 
 
 def _line(one: StoredPatient) -> str:

@@ -13,7 +13,7 @@ from dicomfab.cli import output
 from dicomfab.cli.carry_out import ATTEMPTS, Detach, Priority, finish
 from dicomfab.cli.exports import export_kind, write_export
 from dicomfab.cli.progress import shown
-from dicomfab.cli.query_text import document, matches_of, print_answer, print_merged, print_summary
+from dicomfab.cli.query_text import document, matches_of, print_answer, print_merged, print_messages, print_summary
 from dicomfab.cli.session import actor, application
 from dicomfab.model.errors import InvalidInput, NotFound
 
@@ -51,6 +51,13 @@ ListFile = Annotated[
 KeptSearch = Annotated[
     str, typer.Option("--search", metavar="ID", help="Show the kept results of a search that a job made; asks nobody.")
 ]
+Messages = Annotated[
+    bool,
+    typer.Option(
+        "--messages",
+        help="Show the DICOM messages with each server too: what was sent and answered. They name patients.",
+    ),
+]
 
 
 @app.command()
@@ -84,6 +91,7 @@ def query(
     forget: Annotated[str, typer.Option(help="Remove the saved search of this name, and search nothing.")] = "",
     list_file: ListFile = "",
     search_id: KeptSearch = "",
+    messages: Messages = False,
     detach: Detach = False,
     priority: Priority = 5,
     _trace: output.Trace = False,
@@ -118,7 +126,7 @@ def query(
         query_list(_servers(built, tuple(pacs or ())), list_file, export, kind, as_json=as_json)
     if search_id:
         kept = built.searches.get(actor(), search_id)
-        _shown(built, search_id, export, kind, merged=merged, as_json=as_json, is_new=False)
+        _shown(built, search_id, export, kind, merged=merged, as_json=as_json, is_new=False, messages=messages)
         sys.exit(exit_code(kept.answers))
     wanted = _wanted(built, saved, given, pacs, limit)
     if save:
@@ -128,7 +136,7 @@ def query(
         options: dict[str, Any] = {"limit": wanted.limit, "priority": priority, "max_attempts": ATTEMPTS[True]}
         job = built.query_jobs.submit(actor(), servers, wanted.filter, **options)
         finish(job, "query", detach=True, as_json=as_json)
-    _search(built, wanted, servers, export, kind, merged=merged, as_json=as_json)
+    _search(built, wanted, servers, export, kind, merged=merged, as_json=as_json, messages=messages)
 
 
 def _search(
@@ -140,12 +148,13 @@ def _search(
     *,
     merged: bool,
     as_json: bool,
+    messages: bool,
 ) -> NoReturn:
     """Ask at once, print what is said, keep nothing, and leave."""
     search_id = built.searches.begin(actor(), servers, wanted.filter, wanted.limit)
     try:
         _ask(built, search_id, wanted, merged=merged, as_json=as_json)
-        _shown(built, search_id, export, kind, merged=merged, as_json=as_json, is_new=True)
+        _shown(built, search_id, export, kind, merged=merged, as_json=as_json, is_new=True, messages=messages)
         answers = built.searches.get(actor(), search_id).answers
     finally:
         built.searches.forget(actor(), search_id)
@@ -200,7 +209,15 @@ def _ask(built: Application, search_id: str, wanted: SavedSearch, *, merged: boo
 
 
 def _shown(
-    built: Application, search_id: str, export: Path | None, kind: str, *, merged: bool, as_json: bool, is_new: bool
+    built: Application,
+    search_id: str,
+    export: Path | None,
+    kind: str,
+    *,
+    merged: bool,
+    as_json: bool,
+    is_new: bool,
+    messages: bool,
 ) -> None:
     """Print what is kept, or what is still to be said of what was printed already, and export it."""
     from dicomfab.services.search import View, filter_of
@@ -208,13 +225,15 @@ def _shown(
     kept = built.searches.get(actor(), search_id)
     wanted = filter_of(kept)
     if as_json:
-        output.print_json(document(built, search_id, kept.answers, merged=merged))
+        output.print_json(document(built, search_id, kept.answers, merged=merged, messages=messages))
     else:
         if not is_new:
             for answer in kept.answers:
                 _print(built, search_id, answer, wanted, int(kept.spec["limit"]), merged=merged)
         if merged:
             print_merged(built, search_id, wanted)
+        if messages:
+            print_messages(built, search_id, kept.answers)
         print_summary(kept.answers, wanted)
     if export is not None:
         write_export(export, built.searches.export(actor(), search_id, kind, View(merged=merged)))

@@ -107,7 +107,19 @@ def _cell(match: Match, column: str) -> str:
     return value.replace("\\", "/")
 
 
-def document(built: Application, search_id: str, answers: Sequence[StoredAnswer], *, merged: bool) -> dict[str, Any]:
+def print_messages(built: Application, search_id: str, answers: Sequence[StoredAnswer]) -> None:
+    """Print what was sent to each server and what it answered."""
+    from dicomfab.services.search_messages import lines
+
+    for answer in answers:
+        log = built.searches.messages(actor(), search_id, answer.server_id)
+        for line in lines(answer.name, log) if log is not None else ():
+            print(output.clean(line.replace("\n", " ")))
+
+
+def document(
+    built: Application, search_id: str, answers: Sequence[StoredAnswer], *, merged: bool, messages: bool = False
+) -> dict[str, Any]:
     """What every server said, as plain values."""
     plain: dict[str, Any] = {
         "servers": [
@@ -123,6 +135,7 @@ def document(built: Application, search_id: str, answers: Sequence[StoredAnswer]
                 "warning": answer.warning,
                 "notes": list(answer.notes),
                 "matches": [match.as_dict() for match in matches_of(built, search_id, answer)],
+                **({"messages": built.searches.messages(actor(), search_id, answer.server_id)} if messages else {}),
             }
             for answer in answers
         ]

@@ -43,13 +43,20 @@ class Files(enum.StrEnum):
     NONE = "none"
     STREAM = "stream"  # only -, the standard input or output of the caller
     NAME = "name"  # only the name of a recipe
+    NUMBER = "number"  # only the number of something that is kept
 
 
 _TLS_FILES: Final = dict.fromkeys(("tls_ca_file", "tls_certificate_file", "tls_key_file"), Files.NONE)
 _LIST: Final = {"list_file": Files.STREAM}
 #: What works from another machine -> its options that can name files. All else works only on the machine itself.
 FROM_AFAR: Final[Mapping[str, Mapping[str, Files]]] = {
-    "study create": {"recipe": Files.NAME, "out": Files.NONE, "truth": Files.NONE, "resume": Files.NONE},
+    "study create": {
+        "recipe": Files.NAME,
+        "order": Files.NUMBER,
+        "out": Files.NONE,
+        "truth": Files.NONE,
+        "resume": Files.NONE,
+    },
     **{f"study {verb}": {} for verb in ("derive", "list", "show", "send", "delete")},
     "recipe list": {},
     "recipe show": {"recipe": Files.NAME},
@@ -58,6 +65,9 @@ FROM_AFAR: Final[Mapping[str, Mapping[str, Files]]] = {
     "recipe schema": {},
     **{f"patient {verb}": {} for verb in ("list", "show", "add", "invent", "edit", "remove", "export")},
     "patient import": {"file": Files.STREAM},
+    "order add": {"file": Files.STREAM},
+    "order list": {},
+    "order show": {},
     "query": {"export": Files.NONE, **_LIST},
     "move": _LIST,
     "get": _LIST,
@@ -78,6 +88,7 @@ FROM_AFAR: Final[Mapping[str, Mapping[str, Files]]] = {
     **{f"monitor {verb}": {} for verb in ("status", "history", "events", "set", "metrics")},
     **{f"audit {verb}": {} for verb in ("list", "show", "verify")},
     "access matrix": {},
+    "settings": {},
 }
 
 
@@ -120,8 +131,11 @@ def _check(path: str, option: str, files: Files, value: object) -> None:
         return
     if (files is Files.STREAM and str(value) == "-") or (files is Files.NAME and _RECIPE_NAME.fullmatch(str(value))):
         return
+    if files is Files.NUMBER and str(value).isascii() and str(value).isdigit():
+        return
     remedies = {
         Files.STREAM: "give - for standard input or output",
+        Files.NUMBER: "keep it first, and give its number",
         Files.NAME: "save it as a recipe first, and give its name",
         Files.NONE: "leave the option out, or run the command on that machine",
     }
@@ -281,10 +295,11 @@ def _standard_input(words: Sequence[str]) -> str:
 
 def _refused(address: str, error: urllib.error.HTTPError) -> DicomFabError:
     try:
-        said = json.loads(error.read(100_000)).get("error", {})
-    except (ValueError, AttributeError, OSError):
-        said = {}
-    what = str(said.get("what") or f"{address} answered with HTTP {error.code}")
+        read = json.loads(error.read(100_000))  # a problem, RFC 9457
+    except (ValueError, OSError):
+        read = None
+    said = read if isinstance(read, dict) else {}
+    what = str(said.get("detail") or f"{address} answered with HTTP {error.code}")
     cause, remedy = str(said.get("cause", "")), str(said.get("remedy", ""))
     if error.code in {401, 403}:
         return AccessDenied(

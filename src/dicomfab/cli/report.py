@@ -9,13 +9,14 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from dicomfab.app.plain import job_dict as job_dict
 from dicomfab.cli import output
 from dicomfab.cli.progress import counters_text
 from dicomfab.model.errors import Recorded
 from dicomfab.model.job import Job, JobKind, JobState
 
 if TYPE_CHECKING:
-    from dicomfab.services.jobs.service import JobService
+    pass
 
 EXIT_CODES: Final = {JobState.SUCCEEDED: 0, JobState.UNVERIFIED: 7, JobState.CANCELLED: 130}
 #: The same for a verdict alone.
@@ -81,40 +82,6 @@ def exit_code(job: Job) -> int:
     if job.state in EXIT_CODES:
         return EXIT_CODES[job.state]
     return Recorded(job.error).exit_code if job.error else 1
-
-
-def job_dict(job: Job, service: JobService | None = None) -> dict[str, Any]:
-    """A job as plain values."""
-    counts = job.counts
-    plain: dict[str, Any] = {
-        "id": job.id,
-        "kind": str(job.kind),
-        "title": job.title,
-        "state": str(job.state),
-        "asked_to": str(job.wish),
-        "owner": job.owner,
-        "environment": job.environment,
-        "queue": job.queue,
-        "priority": job.priority,
-        "items": counts.total,
-        "done": counts.done,
-        "failed": counts.failed,
-        "held": counts.held,
-        "resent": counts.resent,
-        "size_bytes": counts.size_bytes,
-        "stage": job.stage,
-        "attempts": job.attempts,
-        "created_at": job.created_at.isoformat(),
-        "started_at": job.started_at.isoformat() if job.started_at else None,
-        "ended_at": job.ended_at.isoformat() if job.ended_at else None,
-        "error": dict(job.error) or None,
-        **({"search": job.request["search"]} if job.kind is JobKind.QUERY else {}),
-        **job.report,
-    }
-    if service is not None:
-        now = service.now()
-        plain |= {"items_per_s": job.rate(now), "seconds_left": job.seconds_left(now)}
-    return plain
 
 
 def _print(report: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from dicomfab.app.plain import schedule_dict
 from dicomfab.cli import output, report
 from dicomfab.cli.carry_out import Priority
 from dicomfab.cli.session import actor, application
@@ -186,7 +187,7 @@ def list_(as_json: output.Json = False) -> None:
 
     found = application().schedules.every(actor())
     if as_json:
-        output.print_json([_plain(one) for one in found])
+        output.print_json([schedule_dict(one) for one in found])
         return
     if not found:
         output.print_text("No schedules yet. Add one: dicomfab schedule add")
@@ -243,7 +244,7 @@ def run(schedule: Number, as_json: output.Json = False) -> None:
 
 def _finish(schedule: Schedule, *, as_json: bool) -> None:
     if as_json:
-        output.print_json(_plain(schedule))
+        output.print_json(schedule_dict(schedule))
     else:
         output.print_text(f"Schedule {schedule.id}: {schedule.title}, {_next(schedule)}")
 
@@ -264,22 +265,3 @@ def _cells(one: Schedule) -> tuple[str, ...]:
     due = _next(one).removeprefix("next at ")
     last = "" if one.last_job is None else str(one.last_job)
     return str(one.id), one.cron, one.time_zone, due, last, one.owner, one.title
-
-
-def _plain(one: Schedule) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "title": one.title,
-        "kind": str(one.kind),
-        "parameters": dict(one.parameters),
-        "cron": one.cron,
-        "time_zone": one.time_zone,
-        "owner": one.owner,
-        "environment": one.environment,
-        "is_enabled": one.is_enabled,
-        "created_at": one.created_at.isoformat(),
-        "next_at": one.next_at.isoformat() if one.is_enabled else None,
-        "last_at": one.last_at.isoformat() if one.last_at else None,
-        "last_job": one.last_job,
-        "error": dict(one.error) or None,
-    }

@@ -11,6 +11,7 @@ from dicomfab.cli import output
 from dicomfab.cli.carry_out import ATTEMPTS, Detach, Priority, finish
 from dicomfab.cli.progress import shown
 from dicomfab.cli.session import actor, application
+from dicomfab.cli.study_attributes import attributes, diff, export_zip
 from dicomfab.cli.study_create import create
 from dicomfab.cli.study_derive import derive
 from dicomfab.cli.study_import import import_files
@@ -29,6 +30,8 @@ Study = Annotated[str, typer.Argument(help="Study Instance UID, accession number
 app.command()(create)
 app.command()(derive)
 app.command("import")(import_files)
+app.command()(attributes)
+app.command()(diff)
 
 
 @app.command("list")
@@ -102,10 +105,16 @@ def send(
 @app.command()
 def export(
     study: Study,
-    out: Annotated[Path, typer.Option(help="A new or empty folder.")],
+    out: Annotated[Path, typer.Option(help="A new or empty folder, or with --zip a new file.")],
+    as_zip: Annotated[
+        bool, typer.Option("--zip", help="One zip with a DICOMDIR at its root, for viewers and CDs.")
+    ] = False,
     as_json: output.Json = False,
 ) -> None:
-    """Copy the files of a local study into a folder."""
+    """Copy the files of a local study into a folder, or into a zip with a DICOMDIR."""
+    if as_zip:
+        export_zip(study, out, as_json=as_json)
+        return
     service = application().studies
     study_uid = service.resolve_reference(actor(), study)
     with shown("export", quiet=as_json) as view:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dicomfab.fabricate.recipe import ResolvedStudy, StudyRecipe
     from dicomfab.model.study import Patient
     from dicomfab.services.studies import Fabricated
+    from dicomfab.storage.orders import StoredOrder
 
 
 def create(
@@ -28,6 +29,12 @@ def create(
         list[str] | None,
         typer.Option("--kind", help="A kind, or KIND:COUNT (see: dicomfab recipe kinds); again for more in one study."),
     ] = None,
+    order: Annotated[
+        str, typer.Option(help="Make what an order asks for: its number (see: dicomfab order list), or an HL7 file.")
+    ] = "",
+    order_is_test: Annotated[
+        bool, typer.Option("--test-order", help="With a file: no real person is in it. Else it counts as production.")
+    ] = False,
     count: Annotated[int, typer.Option(min=1, help="How many studies.")] = 1,
     patient: Annotated[str, typer.Option(help="Patient ID of a registered patient (see: dicomfab patient list).")] = "",
     patient_name: Annotated[str, typer.Option(help="FAMILY^GIVEN; invented if not given.")] = "",
@@ -73,7 +80,11 @@ def create(
     if resume:
         _resume(out, workers, as_json=as_json)
         return
-    wanted = _recipe(recipe, kind, slices)
+    wanted = _recipe(recipe, kind, slices) if not order or recipe or kind else None
+    behind = _order(order, is_test=order_is_test, count=count) if order else None
+    if behind is not None:
+        wanted = _as_ordered(behind, wanted, slices)
+    assert wanted is not None
     given: dict[str, Any] = {
         "patient": _registered(patient)
         or patient_given(patient_name, patient_id, birth_date.replace("-", ""), sex.upper()),
@@ -88,6 +99,8 @@ def create(
     }
     wanted = dataclasses.replace(wanted, **{name: value for name, value in given.items() if value is not None})
     studies = application().studies.resolve_several(actor(), wanted, count)
+    if behind is not None:
+        studies = iter(_noted(behind, list(studies)))
     if detach:
         _leave_to_worker(list(studies), out, truth, priority, as_json=as_json)
     made: list[Fabricated] = []
@@ -101,6 +114,41 @@ def create(
         _write_truth(truth, [one.resolved for one in made])
     if as_json:
         output.print_json(_made_dict(made[0]) if count == 1 else {"studies": [_made_dict(one) for one in made]})
+
+
+def _order(reference: str, *, is_test: bool, count: int) -> StoredOrder:
+    from dicomfab.cli.order import order_to_make
+
+    if count > 1:
+        raise InvalidInput(
+            f"count: {count} studies of one order",
+            field="count",
+            value=count,
+            cause="an order asks for one study, with identifiers of its own",
+            remedy="leave --count out",
+        )
+    return order_to_make(reference, is_test=is_test)
+
+
+def _as_ordered(behind: StoredOrder, wanted: StudyRecipe | None, slices: int | None) -> StudyRecipe:
+    """What an order asks for; of the series that options name, if they name some."""
+    from dicomfab.fabricate.recipe import SeriesRecipe, with_slices
+    from dicomfab.services.order_study import proposal, recipe_values
+
+    found = proposal(behind.order, behind.environment)
+    if wanted is not None:
+        return dataclasses.replace(wanted, **recipe_values(found.values))
+    asked = found.recipe()
+    series = (SeriesRecipe.parse(one) if isinstance(one, str) else one for one in asked.series)
+    return dataclasses.replace(asked, series=tuple(with_slices(one, slices) for one in series))
+
+
+def _noted(behind: StoredOrder, studies: list[ResolvedStudy]) -> list[ResolvedStudy]:
+    from dicomfab.storage.orders import MadeStudy
+
+    made = tuple(MadeStudy(one.study_instance_uid) for one in studies)
+    application().orders.note_studies(actor(), behind.number, made)
+    return studies
 
 
 def _refuse_with_detach(**given: bool) -> None:

@@ -26,6 +26,9 @@ def sweep(
     pacs: Annotated[str, typer.Argument(help="Id or name of the server.")],
     delete: Annotated[bool, typer.Option("--delete", help="Delete; without it nothing is changed.")] = False,
     yes_production: YesProduction = False,
+    orthanc: Annotated[
+        str, typer.Option(metavar="URL", help="It is an Orthanc: delete by its REST interface, http://HOST:8042.")
+    ] = "",
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a list for the server's administrator: .csv or .json.")
     ] = None,
@@ -35,16 +38,16 @@ def sweep(
     """Show what of our fabricated data a server still holds; with --delete, delete it and ask again what remains.
 
     Only studies are asked for that were fabricated here and that a job sent or moved to the server. A study is deleted
-    if every instance of it there is known as ours, on the lab's servers and on those whose DICOMweb address offers
-    DELETE. Exit code 1: something remains.
+    if every instance of it there is known as ours: on the lab's servers, on those whose DICOMweb address offers DELETE,
+    and on an Orthanc. Exit code 1: something remains.
     """
     built, asking = application(), actor()
     kind = _kind(out)
     server = built.pacs.resolve(asking, pacs)
     if delete:
-        done = built.sweeps.delete(asking, server, confirm_production=yes_production)
+        done = built.sweeps.delete(asking, server, confirm_production=yes_production, orthanc=orthanc)
     else:
-        done = built.sweeps.look(asking, server)
+        done = built.sweeps.look(asking, server, orthanc=orthanc)
     if out is not None:
         out.write_text(_list(done, kind), "utf-8")
     if as_json:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dicomfab.app.plain import token_dict
 from dicomfab.cli import output
 from dicomfab.cli.session import actor, application
 from dicomfab.cli.users import ROLES_HELP, Name, Source, moment
@@ -31,7 +32,7 @@ def create(
     owner = built.accounts.named(asking, name, source=source)
     text, made = built.api_tokens.create(asking, owner.id, roles, label=label, days=days)
     if as_json:
-        output.print_json({"token": text, **_plain(made, owner.name)})
+        output.print_json({"token": text, **token_dict(made, owner.name)})
         return
     output.print_text(text)
     output.print_text(f"Token {made.id} of {owner.name} until {moment(made.expires_at)}. It is not shown again.")
@@ -49,7 +50,7 @@ def list_(
     tokens = built.api_tokens
     found = tokens.of(asking, built.accounts.named(asking, name, source=source).id) if name else tokens.every(asking)
     if as_json:
-        output.print_json([_plain(one, owners.get(one.account_id, "")) for one in found])
+        output.print_json([token_dict(one, owners.get(one.account_id, "")) for one in found])
     elif not found:
         output.print_text("No tokens")
     else:
@@ -85,17 +86,3 @@ def _state(one: ApiToken) -> str:
     if one.revoked_at is not None:
         return "revoked"
     return "expired" if one.expires_at <= datetime.now(UTC) else "valid"
-
-
-def _plain(one: ApiToken, owner: str) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "owner": owner,
-        "roles": sorted(one.roles),
-        "label": one.label,
-        "state": _state(one),
-        "created_at": one.created_at.isoformat(),
-        "expires_at": one.expires_at.isoformat(),
-        "used_at": one.used_at.isoformat() if one.used_at else None,
-        "revoked_at": one.revoked_at.isoformat() if one.revoked_at else None,
-    }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from dicomfab.app.plain import account_dict
 from dicomfab.cli import output
 from dicomfab.cli.secret_input import PasswordFile, read_password
 from dicomfab.cli.session import actor, application
@@ -159,22 +160,6 @@ def end_sessions(name: Name, source: Source = "", as_json: output.Json = False) 
         output.print_json({"ended": ended})
     else:
         output.print_text(f"Ended {output.counted(ended, 'session')}")
-
-
-def account_dict(one: Account) -> dict[str, Any]:
-    """An account as plain values."""
-    return {
-        "id": one.id,
-        "name": one.name,
-        "display_name": one.display_name,
-        "source": one.source,
-        "subject": one.subject,
-        "roles": sorted(one.roles),
-        "is_active": one.is_active,
-        "has_totp": one.has_totp,
-        "created_at": one.created_at.isoformat(),
-        "last_sign_in_at": one.last_sign_in_at.isoformat() if one.last_sign_in_at else None,
-    }
 
 
 def moment(at: datetime | None) -> str:

@@ -88,9 +88,11 @@ class Trace:
 
     Args:
         with_patient_data: also keep the peer's comments, which may name patients.
+        also: is told the same.
     """
 
-    def __init__(self, *, with_patient_data: bool = False) -> None:
+    def __init__(self, *, with_patient_data: bool = False, also: Trace | None = None) -> None:
+        self._also = also
         self.entries: list[Entry] = []
         #: Entries that were left out of the middle because there were too many.
         self.omitted = 0
@@ -205,6 +207,8 @@ class Trace:
         return details
 
     def _add(self, direction: str, what: str, details: Mapping[str, Any]) -> None:
+        if self._also is not None:
+            self._also._add(direction, what, details)
         now = time.monotonic()
         self._start = now if self._start is None else self._start
         if len(self.entries) >= MAX_ENTRIES:
@@ -220,13 +224,14 @@ class TraceBook:
         self._lock = threading.Lock()
         self._traces: list[tuple[str, Trace]] = []
 
-    def open(self, title: str) -> Trace:
+    def open(self, title: str, also: Trace | None = None) -> Trace:
         """A new trace.
 
         Args:
             title: what it is about.
+            also: is told the same.
         """
-        trace = Trace()
+        trace = Trace(also=also)
         with self._lock:
             self._traces.append((title, trace))
         return trace

@@ -15,7 +15,9 @@ from dicomfab.fabricate import checks, people
 from dicomfab.fabricate.kinds import KINDS, Kind
 from dicomfab.fabricate.seeds import SEED_LIMIT, Draw, derive, uid
 from dicomfab.model.errors import InvalidInput
+from dicomfab.model.order import RequestAttributes
 from dicomfab.model.study import Patient
+from dicomfab.model.values import is_uid
 from dicomfab.pixels.syntaxes import EXPLICIT_LITTLE
 from dicomfab.pixels.writable import Writable, writable
 
@@ -23,6 +25,7 @@ from dicomfab.pixels.writable import Writable, writable
 RENDERER_VERSION: Final = "4"
 MAX_SERIES: Final = 200
 STYLES: Final = ("image", "card")
+_CODES: Final = ("requested_procedure_code", "protocol_code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class StudyRecipe:
         style: of the entries that name none.
         accession_pattern: where accession numbers come from, see :mod:`dicomfab.fabricate.patterns`; never one twice.
         patient_id_pattern: the same for the ID of a patient who has none.
+        order: what the instances say about the order that the study was made from.
     """
 
     series: tuple[SeriesRecipe | str, ...]
@@ -96,6 +100,7 @@ class StudyRecipe:
     style: str | None = None
     accession_pattern: str | None = None
     patient_id_pattern: str | None = None
+    order: RequestAttributes | None = None
 
 
 def with_slices(series: SeriesRecipe, slices: int | None) -> SeriesRecipe:
@@ -149,6 +154,7 @@ class ResolvedStudy:
     study_description: str
     referring_physician: str
     study_id: str
+    order: RequestAttributes | None = None
 
     @property
     def recipe_hash(self) -> str:
@@ -167,8 +173,9 @@ class ResolvedStudy:
 
     @property
     def study_instance_uid(self) -> str:
-        """StudyInstanceUID (0020,000D)."""
-        return self.uid("study")
+        """StudyInstanceUID (0020,000D); that of the order if it has one, which is never made anew."""
+        given = self.order.study_instance_uid if self.order else ""
+        return given or self.uid("study")
 
     @property
     def character_set(self) -> str:
@@ -178,6 +185,7 @@ class ResolvedStudy:
             (patient.name, patient.patient_id, patient.issuer, self.accession_number, self.study_description)
             + (self.referring_physician, self.study_id)
             + tuple(series.description for series in self.series)
+            + (() if self.order is None else dataclasses.astuple(self.order))
         )
 
     def uid(self, *names: object) -> str:
@@ -186,13 +194,17 @@ class ResolvedStudy:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them; :meth:`from_dict` takes them back."""
-        return {**dataclasses.asdict(self), "series": [dataclasses.asdict(one) for one in self.series]}
+        plain = {**dataclasses.asdict(self), "series": [dataclasses.asdict(one) for one in self.series]}
+        if self.order is None:
+            del plain["order"]
+        return plain
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ResolvedStudy:
         """Take back what :meth:`as_dict` gave."""
         series = tuple(ResolvedSeries(**one) for one in values["series"])
-        return cls(**{**values, "series": series, "patient": Patient(**values["patient"])})
+        order = RequestAttributes(**values["order"]) if "order" in values else None
+        return cls(**{**values, "series": series, "patient": Patient(**values["patient"]), "order": order})
 
 
 @lru_cache(maxsize=64)
@@ -239,7 +251,44 @@ def resolve(recipe: StudyRecipe, *, now: dt.datetime, draw_seed: Callable[[], in
         ),
         referring_physician=_physician(recipe.referring_physician),
         study_id=_short(recipe.study_id, "study_id", f"{draw.below(10**6):06d}"),
+        order=None if recipe.order is None else _order(recipe.order),
     )
+
+
+def _order(order: RequestAttributes) -> RequestAttributes:
+    if order.study_instance_uid and not is_uid(order.study_instance_uid):
+        raise InvalidInput(
+            f"study_instance_uid: {order.study_instance_uid!r} is no UID",
+            field="study_instance_uid",
+            value=order.study_instance_uid,
+            cause="a UID has digits and dots, 64 at most",
+            remedy="correct it, or leave it out to have one made",
+        )
+    short = ("requested_procedure_id", "scheduled_step_id")
+    checked = {
+        name: checks.text(value, field=name, limit=16 if name in short else 64)
+        for name, value in dataclasses.asdict(order).items()
+        if not name.endswith("_code")
+    }
+    return dataclasses.replace(order, **checked, **{name: _code(getattr(order, name), name) for name in _CODES})
+
+
+def _code(value: str, field: str) -> str:
+    """A coded entry, ``value^scheme^meaning`` (PS3.3 table 8.8-1), or none."""
+    if not value:
+        return ""
+    parts = [
+        checks.text(part, field=field, limit=limit) for part, limit in zip(value.split("^"), (16, 16, 64), strict=False)
+    ]
+    if value.count("^") != 2 or not all(parts):
+        raise InvalidInput(
+            f"{field}: {value!r} is no code",
+            field=field,
+            value=value,
+            cause="a code is written value^scheme^meaning",
+            remedy="correct it, such as 24628-0^LN^CT Chest, or leave it out",
+        )
+    return "^".join(parts)
 
 
 def _given(value: str | None, check: Callable[[str], str], otherwise: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any, Final
 
@@ -113,6 +113,20 @@ class RecipeFile(BaseModel):
         return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100))
 
 
+class RecipeRefused(InvalidInput):
+    """A recipe in which some values cannot be used; it says the first.
+
+    Args:
+        problems: all of them, each with its line and field.
+    """
+
+    def __init__(self, problems: Sequence[InvalidInput]) -> None:
+        first = problems[0]
+        super().__init__(first.what, field=first.field, value=first.value, cause=first.cause, remedy=first.remedy)
+        said = {(one.field, one.source): one for one in reversed(problems)}
+        self.problems: tuple[InvalidInput, ...] = tuple(reversed(said.values()))
+
+
 def read(text: str, *, source: str) -> RecipeFile:
     """Read a recipe.
 
@@ -142,16 +156,36 @@ def read(text: str, *, source: str) -> RecipeFile:
     try:
         return RecipeFile.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = [part for part in first["loc"] if part not in ("SeriesEntry", "str")]
-        name = ".".join(str(part) for part in path)
-        raise InvalidInput(
-            f"{source}, line {_line(tree, path)}: {name or 'recipe'}: {_said(first)}",
-            field=str(path[-1]) if path else "recipe",
-            value=first.get("input"),
-            cause=f"names that can be used here: {', '.join(_names(path))}",
-            remedy="correct the recipe; its schema: dicomfab recipe schema",
-        ) from None
+        found = [_problem(source, tree, one) for one in _innermost(error.errors())]
+        raise RecipeRefused(found) from None
+
+
+def _innermost(errors: Sequence[Any]) -> list[Any]:
+    """Without those that only follow from another within them, as that of a list from that of its entry."""
+    paths = [_path(one) for one in errors]
+    return [one for one, path in zip(errors, paths, strict=True) if not any(_is_within(p, path) for p in paths)]
+
+
+def _is_within(inner: Sequence[int | str], outer: Sequence[int | str]) -> bool:
+    return len(inner) > len(outer) and list(inner[: len(outer)]) == list(outer)
+
+
+def _path(error: Any) -> list[int | str]:
+    return [part for part in error["loc"] if part not in ("SeriesEntry", "str")]
+
+
+def _problem(source: str, tree: yaml.Node | None, error: Any) -> InvalidInput:
+    path = _path(error)
+    name = ".".join(str(part) for part in path)
+    line = f"line {_line(tree, path)}"
+    return InvalidInput(
+        f"{source}, {line}: {name or 'recipe'}: {_said(error)}",
+        field=str(path[-1]) if path else "recipe",
+        value=error.get("input"),
+        source=line,
+        cause=f"names that can be used here: {', '.join(_names(path))}",
+        remedy="correct the recipe; its schema: dicomfab recipe schema",
+    )
 
 
 def json_schema() -> dict[str, Any]:

@@ -185,7 +185,7 @@ class AccountEventKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccountEvent:
-    """One thing to be written into the audit trail, after it has happened.
+    """One thing to be written into the audit trail, with the change that it tells of.
 
     Args:
         kind: what.

@@ -43,6 +43,7 @@ class EventKind(enum.StrEnum):
     STOP = "application-stop"
     AUDIT_READ = "audit-read"
     AUDIT_PURGE = "audit-purge"
+    KEY_CHANGE = "audit-key-change"
     CHAIN_BREAK = "chain-break"
 
 

@@ -191,7 +191,7 @@ class NewJob:
     Args:
         kind: what to do.
         title: for people, without a patient's name.
-        owner, roles, door: of the actor as whom it runs.
+        owner, roles, door, account_id: of the actor as whom it runs.
         environment: ``prod`` if either end is in production: who may see it.
         queue: ``pacs:<id>`` of the server whose associations it uses, or ``local``.
         request: parameters of the kind, as JSON values.
@@ -215,6 +215,7 @@ class NewJob:
     max_attempts: int = 1
     not_before: datetime | None = None
     schedule: int | None = None
+    account_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +225,7 @@ class Job:
     Args:
         id: number of the job in this installation.
         kind, title, owner, roles, door, environment, queue, request, store_id, priority, max_attempts, not_before,
-            schedule: as of :class:`NewJob`.
+            schedule, account_id: as of :class:`NewJob`.
         state: where it stands.
         wish: what it has been asked to do at its next item.
         created_at, started_at, ended_at: with time zone; when it was begun for the last time.
@@ -267,6 +268,7 @@ class Job:
     error: Mapping[str, Any]
     report: Mapping[str, Any]
     version: int
+    account_id: int | None = None
 
     def rate(self, now: datetime) -> float | None:
         """Items per second since it was begun for the last time; ``None`` before there is something to tell."""
@@ -292,6 +294,7 @@ class WorkerInfo:
         process_id: there.
         store_id: of the local store that it can reach.
         started_at, seen_at: with time zone.
+        queues: the only ones that it takes jobs from; of all if none are named.
     """
 
     name: str
@@ -300,3 +303,4 @@ class WorkerInfo:
     store_id: str
     started_at: datetime
     seen_at: datetime
+    queues: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ class NewSchedule:
         parameters: what each of them is made from, as JSON values; see :mod:`dicomfab.services.jobs.schedules`.
         cron: five fields: minute, hour, day of month, month, day of week.
         time_zone: IANA name of the zone whose clock the expression means.
-        owner, roles, door: of the actor as whom its jobs run.
+        owner, roles, door, account_id: of the actor as whom its jobs run.
         environment: ``prod`` if either end is in production: who may see it.
         store_id: of the local store that its jobs need; empty if they need none.
         next_at: when the next job is due, with time zone.
@@ -37,6 +37,7 @@ class NewSchedule:
     environment: str
     store_id: str
     next_at: datetime
+    account_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class Schedule:
 
     Args:
         id: its number in this installation.
-        title, kind, parameters, cron, time_zone, owner, roles, door, environment, store_id: as of
+        title, kind, parameters, cron, time_zone, owner, roles, door, account_id, environment, store_id: as of
             :class:`NewSchedule`.
         is_enabled: whether it makes jobs at present.
         created_at: with time zone.
@@ -73,3 +74,4 @@ class Schedule:
     last_at: datetime | None
     last_job: int | None
     error: Mapping[str, Any]
+    account_id: int | None = None

@@ -43,6 +43,7 @@ TLS_PROFILES = ("bcp-195", "modified-bcp-195", "non-downgrading-bcp-195")
 MOVE_ROUTING = "move_routing"
 MAX_TIMEOUT_S = 3600.0
 MAX_PATH_CHARS = 1000
+MAX_GROUP_CHARS = 200
 MAX_ASSOCIATIONS = 100
 MAX_RATE_PER_MINUTE = 100_000
 # Below, peers spend their time on headers; above, none gains by it.
@@ -51,6 +52,8 @@ MAX_LABEL_CHARS = 63  # RFC 1035 2.3.4
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+# Embeddings, overrides and isolates of writing direction: with them a name turns around what stands beside it.
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def suggestion(word: object, known: Iterable[str]) -> str:
@@ -86,11 +89,19 @@ def text(*, max_chars: int, required: bool = False, lines: bool = False) -> Chec
         if len(stripped) > max_chars:
             raise _invalid(field, value, f"has {len(stripped)} characters; at most {max_chars} fit")
         body = stripped.translate({10: None, 13: None, 9: None}) if lines else stripped
-        if any(unicodedata.category(c) in _UNPRINTABLE for c in body):
+        if any(unicodedata.category(c) in _UNPRINTABLE or c in _TURNING for c in body):
             raise _invalid(field, value, "contains a character that cannot be shown", remedy="remove it")
         return stripped
 
     return check
+
+
+def labels(value: object, field: str) -> str:
+    """Free words to choose servers by, joined by commas, each once whatever its case; or blank."""
+    check = text(max_chars=MAX_GROUP_CHARS)
+    words = [" ".join(part.split()) for part in str(check(value, field)).split(",")]
+    first = {word.casefold(): word for word in reversed(words) if word}
+    return str(check(", ".join(reversed(first.values())), field))
 
 
 def host(value: object, field: str) -> str:

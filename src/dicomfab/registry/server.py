@@ -38,6 +38,7 @@ class PacsServer:
         allow_real: the same for everything that is not proven to be fabricated; if not given, a test server says no
             and a production server yes.
         description: one line for lists.
+        group: free words to choose servers by, such as a site or a project, joined by commas; or blank.
         aet_find: our calling AE title for C-FIND.
         aet_store: our calling AE title for C-STORE; blank means that sending is disabled.
         aet_echo: our calling AE title for C-ECHO.
@@ -103,6 +104,7 @@ class PacsServer:
     notes: str = ""
     allow_synthetic: bool | None = None
     allow_real: bool | None = None
+    group: str = ""
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -111,6 +113,11 @@ class PacsServer:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, self.environment is at_home)
         _check_key_pair(self)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Each word of ``group`` by itself."""
+        return tuple(self.group.split(", ")) if self.group else ()
 
     @property
     def is_production(self) -> bool:
@@ -201,6 +208,7 @@ _CHECKS: dict[str, fields.Check] = {
     "notes": fields.text(max_chars=10_000, lines=True),
     "allow_synthetic": fields.flag_or_default,
     "allow_real": fields.flag_or_default,
+    "group": fields.labels,
 }
 
 

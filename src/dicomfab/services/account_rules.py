@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Callable, Iterable
-from typing import Final, TypeAlias
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, Protocol
 
 from dicomfab.access.policy import Action, Scope, require
 from dicomfab.model.account import AccountEvent
 from dicomfab.model.actor import Actor, Role
 from dicomfab.model.errors import AccessDenied, InvalidInput
 
-OnEvent: TypeAlias = Callable[[AccountEvent], None]
-"""Told of each thing that has happened, for the audit trail."""
+if TYPE_CHECKING:
+    from dicomfab.storage.audit import Transaction
 
 LONGEST_NAME: Final = 64
 _LONGEST_SUBJECT: Final = 255
 
 
-def tell_nobody(_event: AccountEvent) -> None:
+class OnEvent(Protocol):
+    """Told of each thing that happens, for the audit trail."""
+
+    def __call__(self, event: AccountEvent, /, within: Transaction | None = None) -> None:
+        """Note an event.
+
+        Args:
+            event: what happens.
+            within: the transaction of the change, which is undone if the event cannot be noted.
+
+        Raises:
+            LocalFailure: it cannot be noted, so it may not happen.
+        """
+
+
+def tell_nobody(_event: AccountEvent, within: Transaction | None = None) -> None:
     """For an installation without an audit trail."""
 
 

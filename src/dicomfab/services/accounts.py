@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from dicomfab.model.account import LOCAL, Account, AccountEvent, AccountEventKind, Identity, Origin, Refusal
 from dicomfab.model.actor import Actor
@@ -23,7 +24,10 @@ from dicomfab.services.account_rules import (
 from dicomfab.services.attempts import Attempts
 from dicomfab.services.passwords import Passwords, check_password
 from dicomfab.services.totp import TotpOffer, new_offer, step_of
-from dicomfab.storage.accounts import AccountRepository, only_local
+from dicomfab.storage.accounts import AccountRepository, Note, only_local
+
+if TYPE_CHECKING:
+    from dicomfab.storage.audit import Transaction
 
 
 class AccountService:
@@ -34,7 +38,7 @@ class AccountService:
         passwords: hashes and checks them.
         attempts: counts wrong passwords and codes.
         now: the moment, with time zone.
-        on_event: told what has happened.
+        on_event: told what happens, in the transaction that does it.
     """
 
     def __init__(
@@ -111,9 +115,8 @@ class AccountService:
         may_manage(actor)
         identity = new_local(name, roles, display_name)
         check_password(password, identity.name, identity.display_name)
-        made = self._accounts.add(identity, self._passwords.hash(password))
-        self._tell(AccountEventKind.ADDED, actor, made, roles=names_of(made.roles))
-        return made
+        note = self._noting(AccountEventKind.ADDED, actor, roles=names_of(identity.roles))
+        return self._accounts.add(identity, self._passwords.hash(password), note)
 
     def set_roles(self, actor: Actor, account_id: int, roles: Iterable[str]) -> Account:
         """Give a local account other roles than it has; its sessions end.
@@ -130,11 +133,10 @@ class AccountService:
         only_local(before)
         if wanted == before.roles:
             return before
-        after = self._accounts.set_roles(account_id, wanted)
-        self._tell(
-            AccountEventKind.ROLES_CHANGED, actor, after, before=names_of(before.roles), after=names_of(after.roles)
+        roles_ = {"before": names_of(before.roles), "after": names_of(wanted)}
+        return self._accounts.set_roles(
+            account_id, wanted, self._noting(AccountEventKind.ROLES_CHANGED, actor, **roles_)
         )
-        return after
 
     def rename(self, actor: Actor, account_id: int, display_name: str) -> Account:
         """Name a local account for people; the sign-in name stays.
@@ -148,9 +150,7 @@ class AccountService:
         may_see(actor, account_id)
         only_local(self._accounts.find(account_id))
         wanted = text_for_people(display_name, "display_name", 200)
-        after = self._accounts.set_display_name(account_id, wanted)
-        self._tell(AccountEventKind.RENAMED, actor, after)
-        return after
+        return self._accounts.set_display_name(account_id, wanted, self._noting(AccountEventKind.RENAMED, actor))
 
     def disable(self, actor: Actor, account_id: int) -> Account:
         """Let nobody use an account; its sessions end and its tokens are revoked for good.
@@ -183,9 +183,7 @@ class AccountService:
             AccessDenied, NotFound, Conflict: as :meth:`disable`.
         """
         may_manage(actor)
-        removed = self._accounts.remove(account_id)
-        self._tell(AccountEventKind.REMOVED, actor, removed)
-        return removed
+        return self._accounts.remove(account_id, self._noting(AccountEventKind.REMOVED, actor))
 
     def set_password(self, actor: Actor, account_id: int, password: str) -> Account:
         """Give somebody else's local account a password; its sessions end.
@@ -262,10 +260,10 @@ class AccountService:
                 cause="it was mistyped or is too old, or the clock of the telephone or of this server is wrong",
                 remedy="type the six digits that the app shows now",
             )
-        after = self._accounts.confirm_totp(account_id, offered, step) if step is not None else None
+        note = self._noting(AccountEventKind.TOTP_ON, actor)
+        after = self._accounts.confirm_totp(account_id, offered, step, note) if step is not None else None
         if after is None:
             raise Conflict("no second factor was offered to this account", remedy="ask for one first")
-        self._tell(AccountEventKind.TOTP_ON, actor, after)
         return after
 
     def remove_totp(self, actor: Actor, account_id: int) -> Account:
@@ -303,11 +301,8 @@ class AccountService:
         return self._drop_totp(actor, account.id)
 
     def _set_active(self, actor: Actor, account_id: int, is_active: bool) -> Account:
-        before = self._accounts.find(account_id)
-        after = self._accounts.set_active(account_id, is_active)
-        if after.version != before.version:
-            self._tell(AccountEventKind.ENABLED if is_active else AccountEventKind.DISABLED, actor, after)
-        return after
+        kind = AccountEventKind.ENABLED if is_active else AccountEventKind.DISABLED
+        return self._accounts.set_active(account_id, is_active, self._noting(kind, actor))
 
     def _own(self, actor: Actor) -> Account:
         if actor.account_id is None or actor.token_id:
@@ -321,20 +316,20 @@ class AccountService:
     def _keep_password(self, actor: Actor, account: Account, password: str) -> Account:
         only_local(account)
         check_password(password, account.name, account.display_name)
-        after = self._accounts.set_password(account.id, self._passwords.hash(password))
-        self._tell(AccountEventKind.PASSWORD_CHANGED, actor, after)
-        return after
+        note = self._noting(AccountEventKind.PASSWORD_CHANGED, actor)
+        return self._accounts.set_password(account.id, self._passwords.hash(password), note)
 
     def _drop_totp(self, actor: Actor, account_id: int) -> Account:
-        after = self._accounts.remove_totp(account_id)
-        self._tell(AccountEventKind.TOTP_OFF, actor, after)
-        return after
+        return self._accounts.remove_totp(account_id, self._noting(AccountEventKind.TOTP_OFF, actor))
 
-    def _tell(self, kind: AccountEventKind, actor: Actor, account: Account, **detail: str) -> None:
-        told = AccountEvent(
-            kind, actor.name, account.name, account.source, detail=detail, address=actor.address, door=actor.door
-        )
-        self._on_event(told)
+    def _noting(self, kind: AccountEventKind, actor: Actor, **detail: str) -> Note:
+        def note(within: Transaction, account: Account) -> None:
+            event = AccountEvent(
+                kind, actor.name, account.name, account.source, detail=detail, address=actor.address, door=actor.door
+            )
+            self._on_event(event, within)
+
+        return note
 
     def _tell_refused(self, actor: Actor, account: Account, refusal: Refusal, origin: Origin) -> None:
         kind = AccountEventKind.REFUSED

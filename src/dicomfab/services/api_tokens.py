@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dicomfab.access.within import within
 from dicomfab.model.account import Account, AccountEvent, AccountEventKind, ApiToken, Origin, Refusal, SignedIn
@@ -26,7 +26,10 @@ from dicomfab.services.account_rules import (
 )
 from dicomfab.services.sign_in_provider import Providers
 from dicomfab.storage.accounts import AccountRepository
-from dicomfab.storage.api_tokens import ApiTokenRepository, no_such_token
+from dicomfab.storage.api_tokens import ApiTokenRepository, Note, no_such_token
+
+if TYPE_CHECKING:
+    from dicomfab.storage.audit import Transaction
 
 LONGEST_DAYS: Final = 90
 _FORM: Final = re.compile(r"dfl_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
@@ -40,7 +43,7 @@ class ApiTokenService:
         accounts, tokens: where they are kept.
         providers: the sources of accounts.
         now: the moment, with time zone.
-        on_event: told what has happened.
+        on_event: told what happens, in the transaction that does it.
     """
 
     def __init__(
@@ -101,9 +104,8 @@ class ApiTokenService:
             roles=wanted,
             expires_at=self._now() + timedelta(days=days),
             check=lambda owner: _check_roles(wanted, owner),
+            note=self._noting(AccountEventKind.TOKEN_MADE, actor),
         )
-        detail = {"token": made.id, "roles": names_of(made.roles), "expires": made.expires_at.isoformat()}
-        self._tell(AccountEventKind.TOKEN_MADE, actor, self._accounts.find(account_id), detail)
         return f"dfl_{token_id}_{secret}", made
 
     def of(self, actor: Actor, account_id: int) -> list[ApiToken]:
@@ -137,9 +139,7 @@ class ApiTokenService:
             may_manage(actor)
             raise no_such_token(token_id)
         may_see(actor, found[0].id)
-        revoked = self._tokens.revoke(token_id)
-        self._tell(AccountEventKind.TOKEN_REVOKED, actor, found[0], {"token": token_id})
-        return revoked
+        return self._tokens.revoke(token_id, self._noting(AccountEventKind.TOKEN_REVOKED, actor))
 
     def by_token(self, text: str, origin: Origin) -> SignedIn:
         """Who asks, by what follows ``Authorization: Bearer``.
@@ -177,11 +177,17 @@ class ApiTokenService:
             remedy="make a new one",
         )
 
-    def _tell(self, kind: AccountEventKind, actor: Actor, owner: Account, detail: dict[str, str]) -> None:
-        told = AccountEvent(
-            kind, actor.name, owner.name, owner.source, detail=detail, address=actor.address, door=actor.door
-        )
-        self._on_event(told)
+    def _noting(self, kind: AccountEventKind, actor: Actor) -> Note:
+        def note(within: Transaction, owner: Account, token: ApiToken) -> None:
+            detail = {"token": token.id}
+            if kind is AccountEventKind.TOKEN_MADE:
+                detail |= {"roles": names_of(token.roles), "expires": token.expires_at.isoformat()}
+            event = AccountEvent(
+                kind, actor.name, owner.name, owner.source, detail=detail, address=actor.address, door=actor.door
+            )
+            self._on_event(event, within)
+
+        return note
 
 
 def _check_roles(wanted: frozenset[Role], owner: Account) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree.ElementTree import tostring
 
 from dicomfab.access.policy import Action, Scope, require
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind, Outcome
-from dicomfab.model.errors import AccessDenied, InvalidInput
+from dicomfab.model.errors import AccessDenied, DicomFabError, InvalidInput
 from dicomfab.services.audit_message import element
 from dicomfab.services.search_export import guarded
 from dicomfab.storage.audit import AuditFilter, AuditLog, Entry, Page
@@ -23,6 +26,8 @@ from dicomfab.storage.audit_chain import Verification
 
 if TYPE_CHECKING:
     from dicomfab.storage.audit import Transaction
+
+log = logging.getLogger(__name__)
 
 #: Kind of export -> media type.
 EXPORTS: Final = {
@@ -53,6 +58,7 @@ COLUMNS: Final = (
     "process",
 )
 _PIECE: Final = 1 << 16
+_DAY_S: Final = 86_400.0
 
 
 class AuditService:
@@ -62,12 +68,15 @@ class AuditService:
         log: where the entries are.
         source_id: names this installation in audit messages (AuditSourceID, PS3.15 A.5.2).
         now: the moment, with time zone.
+        keep_days: entries that are older are taken out by what runs for long; 0: never.
     """
 
-    def __init__(self, log: AuditLog, source_id: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, log: AuditLog, source_id: str, now: Callable[[], datetime], *, keep_days: float = 0) -> None:
         self._log = log
         self._source_id = source_id
         self._now = now
+        self._keep_days = keep_days
+        self._retain_at = 0.0
 
     def record(self, *events: AuditEvent, within: Transaction | None = None) -> None:
         """Add events to the log. Whoever does something has it recorded, so nobody has to be allowed to.
@@ -112,8 +121,27 @@ class AuditService:
             self.stopped(actor, what)
 
     def beat(self) -> None:
-        """For what runs for long: note an anchor every hour in which something was recorded."""
+        """For what runs for long: note an anchor each hour in which something was recorded, and apply retention."""
         self._log.anchor_if_due()
+        if not self._keep_days or time.monotonic() < self._retain_at:
+            return
+        self._retain_at = time.monotonic() + _DAY_S
+        try:
+            self.retain()
+        except DicomFabError as error:
+            log.error("nothing was taken out of the audit log by retention: %s", error.what)
+
+    def retain(self) -> int:
+        """Take out what is older than it is kept; nothing if all is kept. Returns how many entries.
+
+        Raises:
+            Conflict: as :meth:`purge`.
+        """
+        if not self._keep_days:
+            return 0
+        before = self.now() - timedelta(days=self._keep_days)
+        detail = {"before": before.isoformat(timespec="seconds"), "why": f"kept for {self._keep_days:g} days"}
+        return self._purged(before, AuditEvent(kind=EventKind.AUDIT_PURGE, door="job", detail=detail))
 
     def page(self, actor: Actor, wanted: AuditFilter, *, limit: int = 50, before: int | None = None) -> Page:
         """Some entries, the newest first; that they were read is recorded.
@@ -204,7 +232,35 @@ class AuditService:
         """
         self._admit(actor, "purge", {"before": before.isoformat(timespec="seconds")})
         detail = {"before": before.isoformat(timespec="seconds")}
-        taken = self._log.purge(before, AuditEvent.by(actor, EventKind.AUDIT_PURGE, detail=detail))
+        return self._purged(before, AuditEvent.by(actor, EventKind.AUDIT_PURGE, detail=detail))
+
+    def rekey(self, actor: Actor, *, is_lost: bool = False) -> int:
+        """Begin a new key: for when somebody may have the old one, or nobody has it any more.
+
+        Args:
+            actor: who does it.
+            is_lost: that the old one is lost, so that its last entry cannot be made.
+
+        Returns:
+            The number of the first entry of the new key.
+
+        Raises:
+            AccessDenied: as :meth:`page`.
+            Conflict, LocalFailure: nothing was changed; see :meth:`AuditLog.rekey`.
+        """
+        self._require(actor, "rekey")
+        closing, opening = (
+            AuditEvent.by(actor, EventKind.KEY_CHANGE, subject=f"{which} key", detail={"change": change})
+            for which, change in (("old", "its last entry"), ("new", "its first entry"))
+        )
+        if is_lost:
+            opening = replace(opening, reason="the old key is lost")
+        first = self._log.rekey(closing, opening, is_lost=is_lost)
+        self._log.anchor()
+        return first
+
+    def _purged(self, before: datetime, event: AuditEvent) -> int:
+        taken = self._log.purge(before, event)
         if taken:
             self._log.anchor()
         return taken

@@ -59,6 +59,7 @@ EVENTS: Final[dict[EventKind, tuple[Code, str, Code | None]]] = {
     EventKind.STOP: (Code("110100", "Application Activity"), "E", Code("110121", "Application Stop")),
     EventKind.AUDIT_READ: (Code("110101", "Audit Log Used"), "R", None),
     EventKind.AUDIT_PURGE: (Code("110113", "Security Alert"), "E", Code("110129", "Security Configuration")),
+    EventKind.KEY_CHANGE: (Code("110113", "Security Alert"), "E", Code("110129", "Security Configuration")),
     EventKind.CHAIN_BREAK: (
         Code("110113", "Security Alert"),
         "E",
@@ -216,7 +217,7 @@ def _studies(root: Element, event: AuditEvent) -> None:
 
 def _alert(root: Element, event: AuditEvent) -> None:
     is_network = event.kind in (EventKind.REGISTRY_CHANGE, EventKind.ROUTE_CHANGE)
-    is_log = event.kind in (EventKind.AUDIT_PURGE, EventKind.CHAIN_BREAK)
+    is_log = event.kind in (EventKind.AUDIT_PURGE, EventKind.KEY_CHANGE, EventKind.CHAIN_BREAK)
     if is_network:
         subject = _object(root, event.subject, ("2", "5"), _NODE)
     else:

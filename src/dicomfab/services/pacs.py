@@ -18,6 +18,7 @@ from dicomfab.registry.fields import Capability
 from dicomfab.registry.registry import Registry, free_id, not_found
 from dicomfab.registry.seed_json import ImportReport
 from dicomfab.registry.server import ConnectionTest, PacsServer, server_from
+from dicomfab.registry.sides import in_place_of_production
 from dicomfab.services.peers import peer_for
 from dicomfab.services.recording import Record, nobody
 from dicomfab.services.registry_events import noting
@@ -126,15 +127,31 @@ class PacsService:
         """The default server, if there is one and the actor may see it."""
         return next((s for s in self.servers(actor) if s.is_default), None)
 
-    def add(self, actor: Actor, fields: Mapping[str, object]) -> PacsServer:
+    def favourites(self, actor: Actor) -> frozenset[str]:
+        """Ids of the servers that the actor marked and may see."""
+        return self._repository.favourites(actor.name) & {s.id for s in self.servers(actor)}
+
+    def set_favourite(self, actor: Actor, server_id: str, *, is_on: bool) -> PacsServer:
+        """Mark a server for the actor alone, or take the mark away.
+
+        Raises:
+            NotFound, AccessDenied: as :meth:`get`.
+        """
+        server = self.get(actor, server_id)
+        self._repository.set_favourite(actor.name, server.id, is_on=is_on)
+        return server
+
+    def add(self, actor: Actor, fields: Mapping[str, object], *, confirm_environment: bool = False) -> PacsServer:
         """Add a server; without an ``id`` it gets one from its name.
 
         Args:
             actor: who asks.
             fields: names and values of :class:`PacsServer`; what is absent gets its default.
+            confirm_environment: yes, a test server may stand where a production server stood.
 
         Raises:
             AccessDenied, InvalidInput, Conflict: nothing was added.
+            ConfirmationRequired: a production server stood there, and ``confirm_environment`` is not set.
         """
         require(actor, Action.CONFIGURE, Scope.SYSTEM)
         added: list[PacsServer] = []
@@ -144,7 +161,7 @@ class PacsService:
             added.append(server_from(fields, server_id=server_id))  # type: ignore[arg-type]
             return registry.add(added[0])
 
-        self._repository.change(compute, noting(self._record, actor))
+        self._repository.change(compute, noting(self._record, actor), confirm_environment=confirm_environment)
         return added[0]
 
     def edit(
@@ -154,17 +171,22 @@ class PacsService:
 
         Raises:
             AccessDenied, NotFound, InvalidInput, Conflict: nothing was changed.
-            ConfirmationRequired: the environment would change and ``confirm_environment`` is not set.
+            ConfirmationRequired: the environment would change, or a test server would stand where a production server
+                stood, and ``confirm_environment`` is not set.
         """
         require(actor, Action.CONFIGURE, Scope.SYSTEM)
         after = self._repository.change(
             lambda registry: registry.edit(server_id, changes, confirm_environment=confirm_environment),
             noting(self._record, actor),
+            confirm_environment=confirm_environment,
         )
         return after.get(server_id)
 
     def changing_sides(self, actor: Actor, text: str, *, source: str) -> tuple[PacsServer, ...]:
-        """The servers, as they are, whose environment an import of JSON would change; nothing is changed by asking.
+        """The servers whose sides an import of JSON would change; nothing is changed by asking.
+
+        Those whose environment would change, as they are; and those that would be test servers where production stood,
+        as they would be.
 
         Raises:
             AccessDenied, InvalidInput, Conflict: as :meth:`import_json`.
@@ -172,7 +194,10 @@ class PacsService:
         require(actor, Action.CONFIGURE, Scope.SYSTEM)
         before = self._repository.load()
         after, _ = seed_json.import_servers(before, text, source=source, confirm_environment=True)
-        return tuple(s for s in before.servers if after.get(s.id).environment is not s.environment)
+        changing = tuple(s for s in before.servers if after.get(s.id).environment is not s.environment)
+        taking = in_place_of_production(before, after, self._repository.former_production())
+        ids = {server.id for server in changing}
+        return (*changing, *(server for server in taking if server.id not in ids))
 
     def remove(self, actor: Actor, server_id: str) -> PacsServer:
         """Remove a server with every route from and to it, and return it as it was.
@@ -249,7 +274,7 @@ class PacsService:
             reports.append(report)
             return after
 
-        self._repository.change(compute, noting(self._record, actor))
+        self._repository.change(compute, noting(self._record, actor), confirm_environment=confirm_environment)
         return reports[0]
 
     def export_json(self, actor: Actor, server_id: str | None = None) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import enum
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from pydicom import Dataset
 from pydicom.charset import python_encoding
@@ -21,6 +21,7 @@ from dicomfab.dimse.status import Category, category
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import (
     AccessDenied,
+    AnswerIncomplete,
     AssociationAborted,
     AssociationRejected,
     ConnectionFailed,
@@ -41,6 +42,7 @@ from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import Cancelled, never
 from dicomfab.services.recording import Record, asking_as, listing, nobody, refused
 from dicomfab.services.search_match import Match, Reader
+from dicomfab.services.search_messages import MessageLog
 from dicomfab.services.study_filter import StudyFilter
 
 DEFAULT_LIMIT = 500
@@ -102,6 +104,8 @@ class ServerAnswer:
         found: how many matches are kept.
         warning: the server's final status was a warning: what it said.
         notes: what else is to be known about the answer.
+        messages: what was sent and answered, as :mod:`dicomfab.services.search_messages` has it; ``None``
+            if nobody was asked.
     """
 
     server: Asked
@@ -112,6 +116,7 @@ class ServerAnswer:
     found: int = 0
     warning: str = ""
     notes: tuple[str, ...] = ()
+    messages: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def state(self) -> AnswerState:
@@ -238,20 +243,24 @@ class QueryService:
         start = time.perf_counter()
         growing = _Asking(server, search, limit, keep)
         error: DicomFabError | None = None
+        log = MessageLog()
         try:
-            peer = peer_for(server, Capability.FIND)
+            peer = replace(peer_for(server, Capability.FIND), trace=log)
             # One more than kept, so that "there are more" is known and not guessed.
             options = {"limit": limit + 1, "cancelled": cancelled, "report": growing.report}
             identifier = search.identifier(server.fallback_charset)
+            log.asked(identifier, growing.reader)
             find = asking_as(self.record, actor, server, self.find)
             for match in find(peer, search.model, identifier, **options):
+                log.matched(match, growing.reader)
                 growing.take(match)
         except DicomFabError as problem:
             error = problem
         growing.hand_on()
         if error is None and cancelled():
             error = _stopped(server).error
-        return replace(growing.answer(), error=error, seconds=time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        return replace(growing.answer(), error=error, seconds=seconds, messages=log.as_dict())
 
     def series(self, actor: Actor, server: PacsServer, study_instance_uid: str) -> list[Match]:
         """The series of one study, by number.
@@ -451,30 +460,24 @@ def instances_held(
     return frozenset(held)
 
 
-def sop_classes_held(find: Find, server: PacsServer, study_instance_uid: str) -> frozenset[str]:
-    """The SOP classes of a study, where the server says so (SOPClassesInStudy is an optional key); else empty."""
-    identifier = Dataset()
-    identifier.QueryRetrieveLevel = str(Level.STUDY)
-    identifier.StudyInstanceUID = study_instance_uid
-    identifier.SOPClassesInStudy = ""
-    classes: set[str] = set()
-    for match in find(peer_for(server, Capability.FIND), QueryModel.STUDY_ROOT, identifier):
-        value = match.get("SOPClassesInStudy")
-        several = isinstance(value, Iterable) and not isinstance(value, str)
-        classes.update(map(str, value) if several else [str(value)] if value else [])
-    return frozenset(classes)
-
-
 def series_of(find: Find, server: PacsServer, study_instance_uid: str) -> list[str]:
     """The Series Instance UIDs of one study on one server.
 
     Raises:
+        AnswerIncomplete: a series was listed without its UID, which is required (PS3.4 C.6.2.1.3).
         Conflict, PeerError: as :func:`instances_held`.
     """
     study = uid(study_instance_uid, field="study_instance_uid")
     identifier = StudyFilter(level="series", study_instance_uid=study).identifier()
     found = find(peer_for(server, Capability.FIND), QueryModel.STUDY_ROOT, identifier)
-    return [str(series.SeriesInstanceUID) for series in found]
+    series = [str(one.get("SeriesInstanceUID") or "").strip() for one in found]
+    if not all(series):
+        raise AnswerIncomplete(
+            f"{server.name} listed a series without its Series Instance UID.",
+            cause="its answer lacks a key that the standard requires",
+            remedy="tell its administrator; until then this study is not listed or moved series by series",
+        )
+    return series
 
 
 def _literal(reference: str, field_name: str) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from dicomfab.access.policy import Action, visible
+from dicomfab.access.policy import Action, require, visible
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind
-from dicomfab.model.errors import AccessDenied, DicomFabError, NotFound
+from dicomfab.model.errors import AccessDenied, DicomFabError, Interrupted, NotFound
+from dicomfab.model.values import Environment
 from dicomfab.registry.server import PacsServer
 from dicomfab.services import search_export, search_keys
 from dicomfab.services.pacs import PacsService
@@ -38,6 +39,8 @@ class View:
         descending: from the largest.
         merged: the same study on several servers is one row.
         page: counted from 1.
+        size: rows of a page.
+        skip: rows that are left out before the first page.
     """
 
     server: str = ""
@@ -46,6 +49,8 @@ class View:
     descending: bool = False
     merged: bool = False
     page: int = 1
+    size: int = PAGE_SIZE
+    skip: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class Page:
     @property
     def pages(self) -> int:
         """How many pages there are, one at least."""
-        return max(1, -(-self.total // PAGE_SIZE))
+        return max(1, -(-self.total // self.view.size))
 
 
 @dataclass(slots=True)
@@ -141,8 +146,10 @@ class SearchService:
             LocalFailure: the results cannot be kept.
         """
         search = self.get(actor, search_id)
-        if self.store.claim(search_id):
-            yield from self._ask(actor, search, self.targets(actor, [a.server_id for a in search.answers]), cancelled)
+        with self.store.asking(search_id):
+            if self.store.claim(search_id):
+                servers = self.targets(actor, [answer.server_id for answer in search.answers])
+                yield from self._ask(actor, search, servers, cancelled)
 
     def ask_again(
         self, actor: Actor, search_id: str, servers: Sequence[Asked], *, cancelled: Cancelled = never
@@ -156,8 +163,9 @@ class SearchService:
         """
         search = self.get(actor, search_id)
         places = {answer.server_id: answer.place for answer in search.answers}
-        self.store.reopen(search, [places[server.id] for server in servers])
-        yield from self._ask(actor, search, servers, cancelled)
+        with self.store.asking(search_id):
+            self.store.reopen(search, [places[server.id] for server in servers])
+            yield from self._ask(actor, search, servers, cancelled)
 
     def _ask(
         self, actor: Actor, search: StoredSearch, servers: Sequence[Asked], cancelled: Cancelled
@@ -172,7 +180,7 @@ class SearchService:
         try:
             found = self.queries.search(actor, servers, wanted, limit=limit, cancelled=cancelled, keep=keep)
             for answer in found:
-                self.store.answered(search.id, _stored(answer, places[answer.server.id]))
+                self.store.answered(search.id, _stored(answer, places[answer.server.id]), answer.messages)
                 yield answer
         finally:
             self.store.finish(search)
@@ -190,9 +198,17 @@ class SearchService:
         # A daemon, as those that ask the servers: a program that is told to end does not wait for the slowest.
         threading.Thread(target=work, name="search", daemon=True).start()
 
-    def failure(self, search_id: str) -> DicomFabError | None:
-        """Why a search that was started here could not be made or kept, if so."""
-        return self._failures.get(search_id)
+    def failure(self, search: StoredSearch) -> DicomFabError | None:
+        """Why a search could not be made or kept, or was broken off, if so."""
+        if search.id in self._failures:
+            return self._failures[search.id]
+        if not self.store.is_abandoned(search):
+            return None
+        return Interrupted(
+            "the search was broken off: not all servers have answered.",
+            cause="the program that asked them was ended, for example because it was started anew",
+            remedy="search again",
+        )
 
     def get(self, actor: Actor, search_id: str) -> StoredSearch:
         """A search and how far it is.
@@ -217,11 +233,11 @@ class SearchService:
         """
         search = self.get(actor, search_id)
         wanted = _wanted(actor, search, view)
-        offset = (max(1, view.page) - 1) * PAGE_SIZE
+        offset = (max(1, view.page) - 1) * view.size + view.skip
         if view.merged:
-            total, merged = self.store.merged(search, wanted, PAGE_SIZE, offset)
+            total, merged = self.store.merged(search, wanted, view.size, offset)
             return Page(search, view, total, merged=tuple(map(_Reading(search).merged, merged)))
-        total, rows = self.store.page(search, wanted, PAGE_SIZE, offset)
+        total, rows = self.store.page(search, wanted, view.size, offset)
         return Page(search, view, total, rows=tuple(map(_Reading(search).found, rows)))
 
     def rows(self, actor: Actor, search_id: str, view: View | None = None) -> Iterator[Found]:
@@ -234,7 +250,15 @@ class SearchService:
         search = self.get(actor, search_id)
         yield from map(_Reading(search).merged, self.store.all_merged(search, _wanted(actor, search, view or View())))
 
-    def export(self, actor: Actor, search_id: str, kind: str, view: View | None = None) -> Iterator[bytes]:
+    def export(
+        self,
+        actor: Actor,
+        search_id: str,
+        kind: str,
+        view: View | None = None,
+        *,
+        only: frozenset[tuple[str, str]] | None = None,
+    ) -> Iterator[bytes]:
         """The results of a view as a file, piece by piece.
 
         Args:
@@ -242,6 +266,7 @@ class SearchService:
             search_id: whose results.
             kind: ``csv``, ``json`` or ``xlsx``.
             view: which of them, merged or not; all pages of it.
+            only: server ids and keys of those that are wanted; all if not given.
 
         Raises:
             InvalidInput: another kind.
@@ -253,15 +278,56 @@ class SearchService:
         what = f"results of a search as {kind}"
         self.queries.record(AuditEvent.by(actor, EventKind.EXPORT, subject=what, detail={"search": search_id}))
         if view.merged:
-            table = search_export.merged_table(search, self.merged(actor, search_id, view))
-        else:
-            table = search_export.table(search, self.rows(actor, search_id, view))
-        return write(table)
+            merged = self.merged(actor, search_id, view)
+            return write(
+                search_export.merged_table(search, (m for m in merged if any(_is_of(f, only) for f in m.found)))
+            )
+        rows = self.rows(actor, search_id, view)
+        return write(search_export.table(search, (row for row in rows if _is_of(row, only))))
+
+    def held(self, actor: Actor, search_id: str, keys: Sequence[str]) -> dict[str, list[Found]]:
+        """What the servers that answered have of these studies, by key; no server is asked.
+
+        Raises:
+            NotFound: no such search of this actor, or not any more.
+        """
+        search = self.get(actor, search_id)
+        found: dict[str, list[Found]] = {}
+        for row in self.store.of_keys(search, _wanted(actor, search, View()), keys):
+            found.setdefault(row.key, []).append(_Reading(search).found(row))
+        return found
+
+    def messages(self, actor: Actor, search_id: str, server_id: str) -> Mapping[str, Any] | None:
+        """What was sent to one server and what it answered; ``None`` if it was not asked, or not yet.
+
+        Returns:
+            For :func:`dicomfab.services.search_messages.steps`.
+
+        Raises:
+            NotFound: no such search of this actor, or not any more, or it did not ask this server.
+            AccessDenied: the actor may not query the server's environment any more.
+        """
+        search = self.get(actor, search_id)
+        answer = next((one for one in search.answers if one.server_id == server_id), None)
+        if answer is None:
+            raise NotFound(
+                f"this search did not ask a server {server_id[:64]!r}.",
+                cause="the address is mistyped",
+                remedy="open the messages from the answers of the search",
+            )
+        if not answer.environment:  # a server that the searcher may not see
+            return None
+        require(actor, Action.QUERY, Environment(answer.environment))
+        return self.store.messages(search_id, answer.place)
 
     def forget(self, actor: Actor, search_id: str) -> None:
         """Remove the results of a search."""
         self.get(actor, search_id)
         self.store.remove(search_id)
+
+
+def _is_of(row: Found, only: frozenset[tuple[str, str]] | None) -> bool:
+    return only is None or (row.answer.server_id, row.match.key) in only
 
 
 def filter_of(search: StoredSearch) -> StudyFilter:

@@ -7,11 +7,11 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from pydicom import DataElement, Dataset
 from pydicom.charset import decode_bytes, default_encoding
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 
 from dicomfab.model.query import Level
@@ -21,10 +21,14 @@ from dicomfab.services.study_filter import UNIQUE, StudyFilter
 _SPECIFIC_CHARACTER_SET: Final = 0x00080005
 _ASCII_VRS: Final = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"})
 _ONE_VALUE: Final = frozenset({"LT", "ST", "UT", "UR"})
+_BYTES_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _RESET: Final = {0x0D, 0x0A, 0x09, 0x0C, 0x5C}
 _RESET_IN_NAMES: Final = {*_RESET, 0x5E, 0x3D}
 _REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 _QUIET: Final = threading.Lock()  # filters of warnings belong to the process
+_MOST_ATTRIBUTES: Final = 200
+_DEEPEST: Final = 5
+_LONGEST_SHOWN: Final = 300
 _NUMBER: Final = re.compile(r"[0-9]{1,12}")
 
 
@@ -156,6 +160,32 @@ class Reader:
         self.misread += "misread" in self._odd
         return Match(self.server_id, self.level, values)
 
+    def attributes(self, identifier: Dataset) -> list[dict[str, Any]]:
+        """Every attribute of an identifier as plain values, bounded: tag, keyword, vr, value, depth."""
+        found: list[dict[str, Any]] = []
+        self._gather(identifier, 0, self._encodings(identifier), found)
+        self._odd.clear()
+        return found
+
+    def _gather(self, dataset: Dataset, depth: int, encodings: Sequence[str], found: list[dict[str, Any]]) -> None:
+        for tag in sorted(dataset.keys()):
+            if len(found) >= _MOST_ATTRIBUTES:
+                return
+            element: Any = dataset.get_item(tag)
+            vr, name = _representation(element, tag), keyword_for_tag(tag)
+            row = {"tag": f"({tag >> 16:04X},{tag & 0xFFFF:04X})", "keyword": name, "depth": depth}
+            if vr in _BYTES_VRS:
+                found.append({**row, "vr": vr, "value": f"{len(element.value or b'')} bytes"})
+                continue
+            if vr != "SQ":
+                found.append({**row, "vr": vr, "value": _cut(self._element_text(dataset, tag, encodings))})
+                continue
+            items = list(dataset[tag].value or ())
+            found.append({**row, "vr": vr, "value": f"{len(items)} item{'' if len(items) == 1 else 's'}"})
+            if depth < _DEEPEST:
+                for item in items:
+                    self._gather(item, depth + 1, encodings, found)
+
     def notes(self) -> tuple[str, ...]:
         """What is to be known about the texts read, in words that name no patient."""
         found = []
@@ -186,10 +216,13 @@ class Reader:
         if inner:
             items = [self._value(item, inner, encodings) for item in match[tag].value or ()]
             return "\\".join(item for item in items if item is not None) if items else None
+        return self._element_text(match, tag, encodings)
+
+    def _element_text(self, match: Dataset, tag: int, encodings: Sequence[str]) -> str:
         element: object = match.get_item(tag)
         if not isinstance(element, RawDataElement):
             return _plain(element)
-        vr = element.VR if element.VR not in (None, "UN") else dictionary_VR(tag).split()[0]
+        vr = _representation(element, tag)
         raw = bytes(element.value or b"")
         if vr in TEXT_VRS:
             return _trimmed(self._decoded(raw, vr, encodings), vr)
@@ -213,6 +246,17 @@ class Reader:
         if _REPLACED in text:
             self._odd.add("misread")
         return text
+
+
+def _representation(element: RawDataElement | DataElement, tag: int) -> str:
+    """As the element says; else as the dictionary does, which knows no private ones."""
+    if element.VR is not None and element.VR != "UN":
+        return str(element.VR)
+    return dictionary_VR(tag).split()[0] if keyword_for_tag(tag) else "UN"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]} ... ({len(text)} characters)"
 
 
 def _switching(raw: bytes, encodings: Sequence[str], reset: set[int]) -> str:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dicomfab.access.policy import Action, require, visible
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import InvalidInput, LocalFailure, NotFound
+from dicomfab.model.errors import Conflict, InvalidInput, LocalFailure, NotFound
 from dicomfab.model.values import Environment
 from dicomfab.services.study_filter import StudyFilter
+
+if TYPE_CHECKING:
+    from dicomfab.registry.registry import Registry
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
@@ -35,18 +39,23 @@ class SavedSearch:
 
 @dataclass(frozen=True, slots=True)
 class SavedSearches:
-    """The saved searches of an installation: everybody who may query anything sees and changes them.
+    """The saved searches of an installation: whoever may query all their environments sees and changes them.
+
+    What is searched for may name a patient. So a search belongs where its servers do; one of all servers, where the
+    person who saved it may query.
 
     Args:
         folder: a file each, readable by its owner only; made when the first is saved.
+        registry: servers; without it none is known, and a server that is not known counts as production.
     """
 
     folder: Path
+    registry: Callable[[], Registry] | None = None
 
     def every(self, actor: Actor) -> tuple[SavedSearch, ...]:
-        """All of them, by name."""
+        """All that the actor may see, by name."""
         _require(actor)
-        return tuple(_read(path) for path in sorted(self.folder.glob("*.json")))
+        return tuple(_read(path) for path in sorted(self.folder.glob("*.json")) if _is_seen(actor, path))
 
     def load(self, actor: Actor, name: str) -> SavedSearch:
         """One of them.
@@ -57,8 +66,8 @@ class SavedSearches:
         """
         _require(actor)
         path = self.folder / f"{name}.json"
-        if not _NAME.fullmatch(name) or not path.is_file():
-            known = ", ".join(path.stem for path in sorted(self.folder.glob("*.json")))
+        if not _NAME.fullmatch(name) or not path.is_file() or not _is_seen(actor, path):
+            known = ", ".join(path.stem for path in sorted(self.folder.glob("*.json")) if _is_seen(actor, path))
             raise NotFound(
                 f"there is no saved search {name!r}.",
                 cause=f"the saved ones are: {known}" if known else "none was saved yet",
@@ -71,6 +80,7 @@ class SavedSearches:
 
         Raises:
             InvalidInput: the name or a field cannot be used.
+            Conflict: the name is that of a search which the actor does not see.
             LocalFailure: it cannot be written.
         """
         _require(actor)
@@ -83,13 +93,25 @@ class SavedSearches:
                 remedy="choose one such as ct-of-today",
             )
         search.filter.identifier()
-        plain = {"servers": list(search.servers), "filter": asdict(search.filter), "limit": search.limit}
+        taken = self.folder / f"{search.name}.json"
+        if taken.exists() and not _is_seen(actor, taken):
+            raise Conflict(
+                f"the name {search.name!r} is taken",
+                cause="somebody saved a search of other servers under it, which you do not see",
+                remedy="choose another name",
+            )
+        plain = {
+            "servers": list(search.servers),
+            "filter": asdict(search.filter),
+            "limit": search.limit,
+            "environments": sorted(self._environments(actor, search.servers)),
+        }
         part = self.folder / f".{search.name}.{os.getpid()}.part"
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             part.touch(mode=0o600)
             part.write_text(json.dumps(plain, indent=2, ensure_ascii=False), "utf-8")
-            part.replace(self.folder / f"{search.name}.json")
+            part.replace(taken)
         except OSError as error:
             part.unlink(missing_ok=True)
             raise LocalFailure(
@@ -107,10 +129,33 @@ class SavedSearches:
         self.load(actor, name)
         (self.folder / f"{name}.json").unlink(missing_ok=True)
 
+    def _environments(self, actor: Actor, labels: tuple[str, ...]) -> frozenset[Environment]:
+        if not labels:
+            return visible(actor, Action.QUERY)
+        registry = self.registry() if self.registry is not None else None
+        return frozenset(_environment(registry, label) for label in labels)
+
 
 def _require(actor: Actor) -> None:
     if not visible(actor, Action.QUERY):
         require(actor, Action.QUERY, Environment.TEST)
+
+
+def _environment(registry: Registry | None, label: str) -> Environment:
+    try:
+        return Environment.PROD if registry is None else registry.find(label).environment
+    except NotFound:
+        return Environment.PROD
+
+
+def _is_seen(actor: Actor, path: Path) -> bool:
+    """Whether the actor may query everywhere that a search belongs; one that does not say belongs everywhere."""
+    seen = visible(actor, Action.QUERY)
+    try:
+        wanted = json.loads(path.read_text("utf-8"))["environments"]
+        return {Environment(one) for one in wanted} <= seen
+    except (OSError, ValueError, KeyError, TypeError):
+        return seen == frozenset(Environment)
 
 
 def _read(path: Path) -> SavedSearch:

@@ -8,7 +8,7 @@ import base64
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dicomfab.model.account import Account, AccountEvent, AccountEventKind, Origin, Refusal
 from dicomfab.model.actor import Actor, Role
@@ -18,6 +18,9 @@ from dicomfab.services.accounts import new_local
 from dicomfab.services.attempts import Attempts
 from dicomfab.services.passwords import Passwords, check_password
 from dicomfab.storage.accounts import AccountRepository
+
+if TYPE_CHECKING:
+    from dicomfab.storage.audit import Transaction
 
 LASTS: Final = timedelta(hours=1)
 
@@ -30,7 +33,7 @@ class SetUpService:
         passwords: hashes them.
         attempts: counts wrong codes.
         now: the moment, with time zone.
-        on_event: told what has happened.
+        on_event: told what happens, in the transaction that does it.
     """
 
     def __init__(
@@ -66,9 +69,10 @@ class SetUpService:
         """
         may_manage(actor)
         letters = base64.b32encode(secrets.token_bytes(10)).decode()
-        if not self._accounts.offer_set_up(_hash(letters), self._now() + LASTS):
+        event = AccountEvent(AccountEventKind.SET_UP_OFFERED, actor.name, door=actor.door)
+        expires_at = self._now() + LASTS
+        if not self._accounts.offer_set_up(_hash(letters), expires_at, lambda within: self._on_event(event, within)):
             return None
-        self._on_event(AccountEvent(AccountEventKind.SET_UP_OFFERED, actor.name, door=actor.door))
         return "-".join(letters[i : i + 4] for i in range(0, 16, 4))
 
     def make_first_admin(
@@ -96,7 +100,11 @@ class SetUpService:
         except TooManyAttempts:
             self._tell(AccountEventKind.REFUSED, identity.name, origin, Refusal.TOO_MANY)
             raise
-        made = self._accounts.add_first(identity, self._passwords.hash(password), _hash(code))
+
+        def note(within: Transaction, first: Account) -> None:
+            self._tell(AccountEventKind.ADDED, first.name, origin, None, within)
+
+        made = self._accounts.add_first(identity, self._passwords.hash(password), _hash(code), note)
         if made is None:
             self._tell(AccountEventKind.REFUSED, identity.name, origin, Refusal.SET_UP_CODE)
             raise NotSignedIn(
@@ -106,12 +114,18 @@ class SetUpService:
                 remedy="start the server again: it prints a new one as long as there is no administrator",
             )
         self._attempts.succeed(attempt)
-        self._tell(AccountEventKind.ADDED, made.name, origin, None)
         return made
 
-    def _tell(self, kind: AccountEventKind, name: str, origin: Origin, refusal: Refusal | None) -> None:
+    def _tell(
+        self,
+        kind: AccountEventKind,
+        name: str,
+        origin: Origin,
+        refusal: Refusal | None,
+        within: Transaction | None = None,
+    ) -> None:
         detail = {"set-up": "first administrator"}
-        self._on_event(AccountEvent(kind, "", name, refusal=refusal, address=origin.address, detail=detail))
+        self._on_event(AccountEvent(kind, "", name, refusal=refusal, address=origin.address, detail=detail), within)
 
 
 def _hash(code: str) -> str:

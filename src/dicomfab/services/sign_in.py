@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dicomfab.model.account import LOCAL, Account, AccountEvent, AccountEventKind, Origin, Refusal, Session, SignedIn
 from dicomfab.model.actor import Actor
@@ -16,8 +16,10 @@ from dicomfab.services.attempts import Attempts
 from dicomfab.services.sign_in_provider import Providers
 from dicomfab.services.totp import step_of
 from dicomfab.storage.accounts import AccountRepository
-from dicomfab.storage.sessions import SessionRepository
-from dicomfab.storage.sign_in_failures import Attempt
+from dicomfab.storage.sessions import NoteEnded, SessionRepository
+
+if TYPE_CHECKING:
+    from dicomfab.storage.audit import Transaction
 
 _SEEN_EVERY: Final = timedelta(minutes=1)
 
@@ -44,7 +46,7 @@ class SignInService:
         providers: the sources of accounts.
         now: the moment, with time zone.
         limits: how long a session lasts.
-        on_event: told what has happened.
+        on_event: told what happens, in the transaction that does it.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class SignInService:
             raise
         begun = proven if isinstance(proven, Refusal) else self._begin(proven, origin)
         if not isinstance(begun, Refusal):
-            self._succeed(attempt, begun[1], origin)
+            self._attempts.succeed(attempt)
             return begun
         if begun is Refusal.CODE_MISSING:
             self._attempts.take_back(attempt)
@@ -145,10 +147,11 @@ class SignInService:
     def sign_out(self, token: str, origin: Origin) -> None:
         """End the session of a token; there need not be one."""
         found = self._sessions.find(sha256(token))
-        if found is not None and self._sessions.end(sha256(token)):
-            account = found[0]
-            kind = AccountEventKind.SIGNED_OUT
-            self._on_event(AccountEvent(kind, account.name, account.name, account.source, address=origin.address))
+        if found is None:
+            return
+        account, kind = found[0], AccountEventKind.SIGNED_OUT
+        event = AccountEvent(kind, account.name, account.name, account.source, address=origin.address)
+        self._sessions.end(sha256(token), lambda within, _ended: self._on_event(event, within))
 
     def sessions(self, actor: Actor, account_id: int) -> list[Session]:
         """The sessions of one's own account, or of any for those who manage users; the newest first.
@@ -169,8 +172,7 @@ class SignInService:
         """
         may_see(actor, account_id)
         account = self._accounts.find(account_id)
-        self._sessions.end_one(account_id, session_id)
-        self._tell_ended(actor, account, 1)
+        self._sessions.end_one(account_id, session_id, self._noting_ended(actor, account))
 
     def end_sessions(self, actor: Actor, account_id: int) -> int:
         """End all sessions of an account; returns how many there were.
@@ -180,9 +182,7 @@ class SignInService:
         """
         may_see(actor, account_id)
         account = self._accounts.find(account_id)
-        ended = self._sessions.end_all(account_id)
-        self._tell_ended(actor, account, ended)
-        return ended
+        return self._sessions.end_all(account_id, self._noting_ended(actor, account))
 
     def _prove(self, name: str, password: str, code: str, source: str) -> Account | Refusal:
         provider = self._providers.get(source)
@@ -209,13 +209,14 @@ class SignInService:
     def _begin(self, proven: Account, origin: Origin) -> tuple[str, SignedIn] | Refusal:
         token = secrets.token_urlsafe(32)
         limits = self._limits
-        begun = self._sessions.begin(proven, sha256(token), origin, idle=limits.idle, lasts=limits.lasts)
-        return Refusal.CHANGED if begun is None else (token, _signed_in(*begun))
 
-    def _succeed(self, attempt: Attempt, who: SignedIn, origin: Origin) -> None:
-        self._attempts.succeed(attempt)
-        kind, account = AccountEventKind.SIGNED_IN, who.account
-        self._on_event(AccountEvent(kind, account.name, account.name, account.source, address=origin.address))
+        def note(within: Transaction, account: Account) -> None:
+            kind = AccountEventKind.SIGNED_IN
+            event = AccountEvent(kind, account.name, account.name, account.source, address=origin.address)
+            self._on_event(event, within)
+
+        begun = self._sessions.begin(proven, sha256(token), origin, idle=limits.idle, lasts=limits.lasts, note=note)
+        return Refusal.CHANGED if begun is None else (token, _signed_in(*begun))
 
     def _over(self, session: Session) -> Refusal | None:
         now = self._now()
@@ -227,12 +228,15 @@ class SignInService:
         kind = AccountEventKind.REFUSED
         self._on_event(AccountEvent(kind, "", printable(name[:200]), source, refusal=refusal, address=origin.address))
 
-    def _tell_ended(self, actor: Actor, account: Account, ended: int) -> None:
-        kind, detail = AccountEventKind.SESSIONS_ENDED, {"sessions": str(ended)}
-        told = AccountEvent(
-            kind, actor.name, account.name, account.source, detail=detail, address=actor.address, door=actor.door
-        )
-        self._on_event(told)
+    def _noting_ended(self, actor: Actor, account: Account) -> NoteEnded:
+        def note(within: Transaction, ended: int) -> None:
+            kind, detail = AccountEventKind.SESSIONS_ENDED, {"sessions": str(ended)}
+            event = AccountEvent(
+                kind, actor.name, account.name, account.source, detail=detail, address=actor.address, door=actor.door
+            )
+            self._on_event(event, within)
+
+        return note
 
 
 def _signed_in(account: Account, session: Session) -> SignedIn:

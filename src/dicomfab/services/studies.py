@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -164,6 +164,11 @@ class StudyService:
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         return tuple(previews(resolved))
 
+    def _know(self, resolved: ResolvedStudy) -> None:
+        """Have the ledger know a study by its UID; not by an order's, which a real study may have as well."""
+        if resolved.study_instance_uid == resolved.uid("study"):
+            self.note_study(resolved.study_instance_uid)
+
     def create(
         self,
         actor: Actor,
@@ -184,7 +189,7 @@ class StudyService:
 
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         start, total, size, done = time.perf_counter(), count(resolved), 0, 0
-        self.note_study(resolved.study_instance_uid)
+        self._know(resolved)
         with recorded(self.record, _fabrication(actor, resolved)) as noted, self.local.batch() as batch:
             noted.add(detail={"instances": str(total)})
             for instance in fabricate(resolved, workers=workers):
@@ -216,7 +221,7 @@ class StudyService:
             Interrupted: it was cancelled; the folder is marked as incomplete, see :meth:`resume_files`.
         """
         require(actor, Action.FABRICATE, Scope.SYSTEM)
-        self.note_study(resolved.study_instance_uid)
+        self._know(resolved)
         with recorded(self.record, _fabrication(actor, resolved, directory)):
             return _written(resolved, directory, on_progress, cancelled, workers, resume=False)
 
@@ -252,8 +257,12 @@ class StudyService:
         descending: bool = True,
         limit: int = 100,
         offset: int = 0,
+        environments: Iterable[Environment] = tuple(Environment),
     ) -> StudyPage:
-        """One page of the studies that the actor may see; the newest first unless told otherwise."""
+        """One page of the studies that the actor may see; the newest first unless told otherwise.
+
+        Only those from some environments if these are named.
+        """
         from dicomfab.archive.records import StudyFilter, StudySort
 
         return self.local.studies(
@@ -262,7 +271,7 @@ class StudyService:
             descending=descending,
             limit=limit,
             offset=offset,
-            environments=visible(actor, Action.VIEW),
+            environments=visible(actor, Action.VIEW, environments),
         )
 
     def show(self, actor: Actor, study_instance_uid: str) -> StudyDetail:

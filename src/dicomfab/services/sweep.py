@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import http.client
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -20,10 +20,11 @@ from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind, Outcome
 from dicomfab.model.errors import ConfirmationRequired, NotFound
 from dicomfab.registry.server import PacsServer
+from dicomfab.services.orthanc_delete import delete_from_orthanc, rest_root
 from dicomfab.services.progress import OnProgress, Progress, ignore
 from dicomfab.services.provenance import marks_held
 from dicomfab.services.query import Find, instances_held
-from dicomfab.services.recording import Record, nobody, node, recorded
+from dicomfab.services.recording import Record, listing, nobody, node
 from dicomfab.storage.sent import SentStudies
 
 _TIMEOUT_S: Final = 30.0
@@ -34,6 +35,7 @@ class Way(enum.StrEnum):
 
     LAB = "lab"  # one of this installation's test servers
     DICOMWEB = "dicomweb"  # DELETE below the DICOMweb address; many servers offer it, the standard does not
+    ORTHANC = "orthanc"  # Orthanc's own REST interface, instance by instance
     LIST = "list"  # not at all from here: its administrator gets a list
 
 
@@ -93,6 +95,7 @@ class SweepService:
         local: the local store.
         find: the C-FIND SCU.
         lab_archive: the archive of a server, if it is one of the lab's of this installation.
+        record: has every study that is asked for recorded, and every one before it is deleted.
     """
 
     sent: SentStudies
@@ -101,8 +104,10 @@ class SweepService:
     lab_archive: Callable[[PacsServer], Archive | None]
     record: Record = nobody
 
-    def look(self, actor: Actor, server: PacsServer, *, on_progress: OnProgress = ignore) -> Sweep:
+    def look(self, actor: Actor, server: PacsServer, *, orthanc: str = "", on_progress: OnProgress = ignore) -> Sweep:
         """Ask a server for each fabricated study that a job sent to it; nothing is changed.
+
+        ``orthanc`` is the address of its REST interface, if it is an Orthanc that can be reached there.
 
         Raises:
             AccessDenied: DELETE is not allowed in the server's environment.
@@ -110,16 +115,23 @@ class SweepService:
             PeerError: it could not be asked.
         """
         require(actor, Action.DELETE, server.environment)
+        way = Way.ORTHANC if orthanc and rest_root(orthanc) else self._way(server)
         studies, found = self.sent.to(server.id), []
         for done, study in enumerate(studies, 1):
-            if held := instances_held(self.find, server, study):
+            if held := self._held(actor, server, study):
                 ours = held & self._known(study)
                 found.append(Held(study, tuple(sorted(ours)), len(held) - len(ours)))
             on_progress(Progress("asking", done, len(studies)))
-        return Sweep(server.id, server.name, str(server.environment), self._way(server), len(studies), tuple(found))
+        return Sweep(server.id, server.name, str(server.environment), way, len(studies), tuple(found))
 
     def delete(
-        self, actor: Actor, server: PacsServer, *, confirm_production: bool = False, on_progress: OnProgress = ignore
+        self,
+        actor: Actor,
+        server: PacsServer,
+        *,
+        confirm_production: bool = False,
+        orthanc: str = "",
+        on_progress: OnProgress = ignore,
     ) -> Sweep:
         """Look, delete what can be deleted from here, and ask again.
 
@@ -134,14 +146,16 @@ class SweepService:
                 cause="deleting from production wants an explicit yes each time",
                 remedy="look at what would go, then say so: --yes-production",
             )
-        seen = self.look(actor, server, on_progress=on_progress)
-        ended = tuple(self._ended(actor, server, seen.way, study) for study in seen.found)
-        remaining = tuple(
-            one.study_instance_uid for one in ended if instances_held(self.find, server, one.study_instance_uid)
-        )
+        seen = self.look(actor, server, orthanc=orthanc, on_progress=on_progress)
+        ended = tuple(self._ended(actor, server, seen.way, study, orthanc) for study in seen.found)
+        remaining = tuple(one.study_instance_uid for one in ended if self._held(actor, server, one.study_instance_uid))
         return Sweep(seen.server_id, seen.server, seen.environment, seen.way, seen.asked, ended, remaining)
 
-    def _ended(self, actor: Actor, server: PacsServer, way: Way, held: Held) -> Held:
+    def _held(self, actor: Actor, server: PacsServer, study_instance_uid: str) -> frozenset[str]:
+        with listing(self.record, actor, server, study_instance_uid):
+            return instances_held(self.find, server, study_instance_uid)
+
+    def _ended(self, actor: Actor, server: PacsServer, way: Way, held: Held, orthanc: str) -> Held:
         event = AuditEvent.by(
             actor,
             EventKind.DELETION,
@@ -150,15 +164,19 @@ class SweepService:
             study_uids=(held.study_instance_uid,),
             detail={"instances": str(len(held.ours)), "way": str(way)},
         )
-        with recorded(self.record, event) as noted:
-            outcome = self._outcome(server, way, held)
-            if outcome != DELETED:
-                noted.add(outcome=Outcome.SERIOUS, reason=outcome)
+        if not held.others and way is not Way.LIST:  # else nothing is tried
+            self.record(event)
+        outcome = self._outcome(server, way, held, orthanc)
+        if outcome != DELETED:
+            self.record(replace(event, outcome=Outcome.SERIOUS, reason=outcome))
         return Held(held.study_instance_uid, held.ours, held.others, outcome)
 
-    def _outcome(self, server: PacsServer, way: Way, held: Held) -> str:
+    def _outcome(self, server: PacsServer, way: Way, held: Held, orthanc: str) -> str:
         if held.others:
             return f"left: {held.others} of its instances there are not known as ours"
+        if way is Way.ORTHANC:
+            failed = delete_from_orthanc(rest_root(orthanc), held.ours)
+            return f"left: {failed}" if failed else DELETED
         if way is Way.DICOMWEB:
             return _delete_by_web(server.dicomweb_root, held.study_instance_uid)
         archive = self.lab_archive(server)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
+
+from pydicom import Dataset
 
 from dicomfab.access.policy import Action, require
 from dicomfab.archive.archive import Archive
@@ -25,14 +27,14 @@ from dicomfab.model.errors import (
     PeerError,
     StatusFailure,
 )
-from dicomfab.model.query import QueryModel
+from dicomfab.model.query import Level, QueryModel
 from dicomfab.model.values import Environment
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import Progress
 from dicomfab.services.provenance import Provenance
-from dicomfab.services.query import Find, instances_held, sop_classes_held
+from dicomfab.services.query import Find, instances_held
 from dicomfab.services.receiving import Arrival, ReceivingService, lacks_get
 from dicomfab.services.recording import Record, Transfer, nobody, of_study, transferring
 from dicomfab.services.transfer_reports import (
@@ -57,6 +59,7 @@ __all__ = [
     "TransferService",
     "Watch",
     "may_write",
+    "sop_classes_held",
 ]
 
 #: See the functions of the same names in :mod:`dicomfab.dimse.scu`.
@@ -420,6 +423,20 @@ def may_write(actor: Actor, destination: PacsServer, confirmed: bool) -> None:
             cause="writing to production wants an explicit yes each time",
             remedy="if you mean it, say so: --yes-production on the command line, the server's name on the page",
         )
+
+
+def sop_classes_held(find: Find, server: PacsServer, study_instance_uid: str) -> frozenset[str]:
+    """The SOP classes of a study, where the server says so (SOPClassesInStudy is an optional key); else empty."""
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = str(Level.STUDY)
+    identifier.StudyInstanceUID = study_instance_uid
+    identifier.SOPClassesInStudy = ""
+    classes: set[str] = set()
+    for match in find(peer_for(server, Capability.FIND), QueryModel.STUDY_ROOT, identifier):
+        value = match.get("SOPClassesInStudy")
+        several = isinstance(value, Iterable) and not isinstance(value, str)
+        classes.update(map(str, value) if several else [str(value)] if value else [])
+    return frozenset(classes)
 
 
 def _follow(

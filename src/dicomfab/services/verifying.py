@@ -35,10 +35,9 @@ from dicomfab.registry.server import PacsServer
 from dicomfab.services.comparing import Difference, differences, pixel_digest
 from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, never
-from dicomfab.services.query import Find, sop_classes_held
+from dicomfab.services.query import Find, series_of
 from dicomfab.services.recording import Record, listing, nobody, transferring
-from dicomfab.services.study_filter import StudyFilter
-from dicomfab.services.transfer import Get, TransferReport
+from dicomfab.services.transfer import Get, TransferReport, sop_classes_held
 from dicomfab.services.verification import Verdict, VerdictKind
 
 OPERATION: Final = "verify"
@@ -231,16 +230,15 @@ class VerifyService:
     def _listed_by(self, server: PacsServer, study_instance_uid: str) -> dict[str, str]:
         peer, held = peer_for(server, Capability.FIND), {}
         study = uid(study_instance_uid, field="study_instance_uid")
-        series_of = StudyFilter(level="series", study_instance_uid=study).identifier()
-        for series in list(self.find(peer, QueryModel.STUDY_ROOT, series_of)):
+        for series in series_of(self.find, server, study):
             identifier = Dataset()
             identifier.QueryRetrieveLevel = str(Level.IMAGE)
             identifier.StudyInstanceUID = study
-            identifier.SeriesInstanceUID = series.SeriesInstanceUID
+            identifier.SeriesInstanceUID = series
             identifier.SOPInstanceUID = ""
             for match in self.find(peer, QueryModel.STUDY_ROOT, identifier):
                 if match.get("SOPInstanceUID"):
-                    held[str(match.SOPInstanceUID)] = str(series.SeriesInstanceUID)
+                    held[str(match.SOPInstanceUID)] = series
         return held
 
     def _compared(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, Row, and_, delete, insert, select, true, update
 
@@ -18,6 +18,13 @@ from dicomfab.storage.tables import account, api_token, session, set_up_code
 
 SUBJECT: Final = "accounts"
 """The row of the table ``revision`` for which changes of accounts wait."""
+
+Note: TypeAlias = Callable[[Connection, Account], None]
+"""Given the account as a change leaves it, within the transaction of the change; what it raises undoes the change."""
+
+
+def unnoted(_connection: Connection, _account: Account) -> None:
+    """For changes of which nobody has to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +91,16 @@ class AccountRepository:
         with self._database.read() as connection:
             return _has_other_admin(connection, 0)
 
-    def add(self, identity: Identity, password_hash: str) -> Account:
+    def add(self, identity: Identity, password_hash: str, note: Note = unnoted) -> Account:
         """Keep a new account.
 
         Raises:
             Conflict: its source knows one by this subject already.
         """
         with self._database.changing(SUBJECT) as connection:
-            return _add(connection, identity, self._now(), password_hash)
+            return _add(connection, identity, self._now(), password_hash, note)
 
-    def add_first(self, identity: Identity, password_hash: str, code_hash: str) -> Account | None:
+    def add_first(self, identity: Identity, password_hash: str, code_hash: str, note: Note = unnoted) -> Account | None:
         """Keep the first administrator, and use up the set-up code, in one transaction.
 
         Returns:
@@ -108,18 +115,21 @@ class AccountRepository:
             valid = and_(set_up_code.c.code_hash == code_hash, set_up_code.c.expires_at > now)
             if _has_other_admin(connection, 0) or connection.execute(delete(set_up_code).where(valid)).rowcount != 1:
                 return None
-            return _add(connection, identity, now, password_hash)
+            return _add(connection, identity, now, password_hash, note)
 
-    def offer_set_up(self, code_hash: str, expires_at: datetime) -> bool:
+    def offer_set_up(
+        self, code_hash: str, expires_at: datetime, note: Callable[[Connection], None] = lambda _: None
+    ) -> bool:
         """Keep a set-up code in place of the one before; false, and nothing, if there is an administrator."""
         with self._database.changing(SUBJECT) as connection:
             connection.execute(delete(set_up_code))
             if _has_other_admin(connection, 0):
                 return False
             connection.execute(insert(set_up_code).values(code_hash=code_hash, expires_at=expires_at))
+            note(connection)
             return True
 
-    def set_roles(self, account_id: int, roles: Iterable[Role]) -> Account:
+    def set_roles(self, account_id: int, roles: Iterable[Role], note: Note = unnoted) -> Account:
         """Give an account other roles; its sessions end.
 
         Raises:
@@ -131,9 +141,9 @@ class AccountRepository:
             if Role.ADMIN not in wanted:
                 _keep_an_admin(connection, before)
             end_sessions(connection, account_id)
-            return _set(connection, before, {"roles": _plain(wanted)})
+            return _set(connection, before, {"roles": _plain(wanted)}, note)
 
-    def set_active(self, account_id: int, is_active: bool) -> Account:
+    def set_active(self, account_id: int, is_active: bool, note: Note = unnoted) -> Account:
         """Let an account be used, or not. When it may not be, its sessions end and its tokens are revoked for good.
 
         Raises:
@@ -148,9 +158,9 @@ class AccountRepository:
                 end_sessions(connection, account_id)
                 valid = and_(api_token.c.account_id == account_id, api_token.c.revoked_at.is_(None))
                 connection.execute(update(api_token).where(valid).values(revoked_at=self._now()))
-            return _set(connection, before, {"is_active": is_active})
+            return _set(connection, before, {"is_active": is_active}, note)
 
-    def remove(self, account_id: int) -> Account:
+    def remove(self, account_id: int, note: Note = unnoted) -> Account:
         """Forget an account with its sessions and tokens.
 
         Returns:
@@ -163,18 +173,19 @@ class AccountRepository:
         with self._change(account_id) as (connection, before):
             _keep_an_admin(connection, before)
             connection.execute(delete(account).where(account.c.id == account_id))
+            note(connection, before)
             return before
 
-    def set_display_name(self, account_id: int, display_name: str) -> Account:
+    def set_display_name(self, account_id: int, display_name: str, note: Note = unnoted) -> Account:
         """Name an account for people.
 
         Raises:
             NotFound: there is no such account.
         """
         with self._change(account_id) as (connection, before):
-            return _set(connection, before, {"display_name": display_name}, proof_changes=False)
+            return _set(connection, before, {"display_name": display_name}, note, proof_changes=False)
 
-    def set_password(self, account_id: int, password_hash: str) -> Account:
+    def set_password(self, account_id: int, password_hash: str, note: Note = unnoted) -> Account:
         """Give an account another password; its sessions end.
 
         Raises:
@@ -184,7 +195,7 @@ class AccountRepository:
         with self._change(account_id) as (connection, before):
             only_local(before)
             end_sessions(connection, account_id)
-            return _set(connection, before, {"password_hash": password_hash})
+            return _set(connection, before, {"password_hash": password_hash}, note)
 
     def strengthen(self, account_id: int, old_hash: str, new_hash: str) -> None:
         """Put a better hash of the same password in the place of an old one, unless it was changed meanwhile."""
@@ -203,21 +214,21 @@ class AccountRepository:
             only_local(before)
             return _set(connection, before, {"totp_offered": secret}, proof_changes=False)
 
-    def confirm_totp(self, account_id: int, secret: str, step: int) -> Account | None:
+    def confirm_totp(self, account_id: int, secret: str, step: int, note: Note = unnoted) -> Account | None:
         """Ask for the second factor from now on; ``None`` if the secret is not the one offered last."""
         with self._change(account_id) as (connection, before):
             if _secrets(_row(connection, account_id)).totp_offered != secret:
                 return None
-            return _set(connection, before, {"totp_secret": secret, "totp_offered": "", "totp_step": step})
+            return _set(connection, before, {"totp_secret": secret, "totp_offered": "", "totp_step": step}, note)
 
-    def remove_totp(self, account_id: int) -> Account:
+    def remove_totp(self, account_id: int, note: Note = unnoted) -> Account:
         """Ask for no second factor any more.
 
         Raises:
             NotFound: there is no such account.
         """
         with self._change(account_id) as (connection, before):
-            return _set(connection, before, {"totp_secret": "", "totp_offered": ""})
+            return _set(connection, before, {"totp_secret": "", "totp_offered": ""}, note)
 
     def use_totp_step(self, account_id: int, step: int) -> bool:
         """Note that the code of a time step was used; false if it, or a later one, was used before."""
@@ -325,7 +336,9 @@ def _secrets(row: Row[Any]) -> Secrets:
     return Secrets(row.password_hash, row.totp_secret, row.totp_offered, row.totp_step)
 
 
-def _add(connection: Connection, identity: Identity, now: datetime, password_hash: str) -> Account:
+def _add(
+    connection: Connection, identity: Identity, now: datetime, password_hash: str, note: Note = unnoted
+) -> Account:
     if _by_subject(connection, identity.source, identity.subject) is not None:
         raise Conflict(
             f"there is an account {identity.name} already",
@@ -348,14 +361,23 @@ def _add(connection: Connection, identity: Identity, now: datetime, password_has
         "version": 1,
     }
     made: int = connection.execute(insert(account).values(values).returning(account.c.id)).scalar_one()
-    return found(connection, made)
+    note(connection, added := found(connection, made))
+    return added
 
 
-def _set(connection: Connection, before: Account, values: Mapping[str, Any], *, proof_changes: bool = True) -> Account:
+def _set(
+    connection: Connection,
+    before: Account,
+    values: Mapping[str, Any],
+    note: Note = unnoted,
+    *,
+    proof_changes: bool = True,
+) -> Account:
     """Change columns of an account, and its version unless what was proven before still holds."""
     version = {"version": before.version + 1} if proof_changes else {}
     connection.execute(update(account).where(account.c.id == before.id).values({**values, **version}))
-    return found(connection, before.id)
+    note(connection, after := found(connection, before.id))
+    return after
 
 
 def _keep_an_admin(connection: Connection, leaving: Account) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 
@@ -14,6 +14,9 @@ from dicomfab.model.errors import Conflict, NotFound
 from dicomfab.storage.accounts import SUBJECT, account_of, found
 from dicomfab.storage.database import Database
 from dicomfab.storage.tables import account, api_token
+
+Note: TypeAlias = Callable[[Connection, Account, ApiToken], None]
+"""Given the owner and the token, within the transaction of the change; what it raises undoes the change."""
 
 _COLUMNS: Final = [column.label(f"token_{column.name}") for column in api_token.c]
 _BY_ID: Final = (
@@ -45,6 +48,7 @@ class ApiTokenRepository:
         roles: Iterable[Role],
         expires_at: datetime,
         check: Callable[[Account], None],
+        note: Note = lambda *_: None,
     ) -> ApiToken:
         """Keep a new token.
 
@@ -56,6 +60,7 @@ class ApiTokenRepository:
             roles: those that it may use of its owner's.
             expires_at: with time zone.
             check: raises unless the owner, as it is now, may have such a token.
+            note: see :data:`Note`.
 
         Raises:
             NotFound: there is no such account.
@@ -76,7 +81,8 @@ class ApiTokenRepository:
                 raise Conflict(f"the account {owner.name} is disabled", remedy="enable it first")
             check(owner)
             connection.execute(insert(api_token).values(values))
-            return _token(_row(connection, token_id))
+            note(connection, owner, made := _token(_row(connection, token_id)))
+            return made
 
     def find(self, token_id: str) -> tuple[Account, ApiToken, str] | None:
         """A token, expired or revoked or not, with its owner and its hash; ``None`` if there is none."""
@@ -97,7 +103,7 @@ class ApiTokenRepository:
         with self._database.write(synced=False) as connection:
             connection.execute(update(api_token).where(api_token.c.id == token_id).values(used_at=self._now()))
 
-    def revoke(self, token_id: str) -> ApiToken:
+    def revoke(self, token_id: str, note: Note = lambda *_: None) -> ApiToken:
         """Make a token worthless, for good.
 
         Raises:
@@ -106,7 +112,9 @@ class ApiTokenRepository:
         valid = and_(api_token.c.id == token_id, api_token.c.revoked_at.is_(None))
         with self._database.write() as connection:
             connection.execute(update(api_token).where(valid).values(revoked_at=self._now()))
-            return _token(_row(connection, token_id))
+            row = _row(connection, token_id)
+            note(connection, account_of(row), revoked := _token(row))
+            return revoked
 
 
 def no_such_token(token_id: str) -> NotFound:

@@ -9,13 +9,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Dialect, Row, Select, bindparam, delete, func, insert, select, update
-from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select
+from sqlalchemy import exc as sql_errors
 
 from dicomfab.model.audit import FREQUENT, MAX_NAME, AuditEvent, EventKind, Outcome, canonical, harmless
 from dicomfab.model.errors import Conflict, LocalFailure, NotFound
@@ -24,12 +23,14 @@ from dicomfab.storage.audit_chain import (
     START,
     Break,
     BreakKind,
+    Keys,
     Verification,
     check,
     entry_mac,
     segment_seal,
 )
-from dicomfab.storage.audit_key import KeyFile
+from dicomfab.storage.audit_key import KeyFile, mark_of
+from dicomfab.storage.audit_statements import IN_TURN, KEY_SUBJECT, statements_of
 from dicomfab.storage.database import Database
 from dicomfab.storage.tables import audit_entry, audit_segment, revision
 
@@ -43,8 +44,6 @@ _LOOK_EVERY_S: Final = 60.0
 _BATCH: Final = 2000
 
 # Put together once: that costs more than executing it.
-_IN_TURN: Final = update(revision).where(revision.c.subject == "audit").values(number=revision.c.number + 1)
-_NEWEST: Final = select(audit_entry.c.seq, audit_entry.c.mac).order_by(audit_entry.c.seq.desc()).limit(1)
 _NEWEST_SEGMENT: Final = select(audit_segment).order_by(audit_segment.c.through_seq.desc()).limit(1)
 _AFTER: Final = (
     select(audit_entry)
@@ -136,6 +135,7 @@ class AuditLog:
         self._now = now or database.now
         self._host = harmless(socket.gethostname(), MAX_NAME)
         self._key: bytes | None = None
+        self._added: Anchor | None = None
         self._look_at = 0.0
         self._looking = threading.Lock()
 
@@ -170,16 +170,25 @@ class AuditLog:
         """
         _wait_for_turn(connection)
         newest = _newest(connection)
-        key = self._key_for(connection)
+        # A new key begins with an entry: where nobody else has added one, the key is the same.
+        key = self._key if self._key is not None and newest == self._added else self._key_for(connection)
         now, place = self._now().astimezone(UTC), {"host": self._host, "process": os.getpid()}
-        statements = _statements(connection.dialect)
+        statements = statements_of(connection.dialect)
         rows = []
         for event in events:
             at = event.at or now
             body = canonical({**event.as_dict(), "at": at.isoformat(timespec="microseconds"), **place})
             newest = Anchor(newest.seq + 1, entry_mac(key, newest.mac, newest.seq + 1, body))
             rows.append(statements.row(newest, event, at, body))
-        connection.exec_driver_sql(statements.add, rows[0] if len(rows) == 1 else rows)
+        try:
+            connection.exec_driver_sql(statements.add, rows[0] if len(rows) == 1 else rows)
+        except sql_errors.IntegrityError as error:
+            raise LocalFailure(
+                "the audit log takes no entry; what was to be recorded was not done",
+                cause=f"the database refuses it: {error.orig}",
+                remedy="dicomfab audit verify; somebody may have changed the table or its triggers",
+            ) from error
+        self._added = newest
         return newest
 
     def check(self) -> None:
@@ -189,7 +198,7 @@ class AuditLog:
             LocalFailure: they cannot.
         """
         with self._database.write(synced=False) as connection:
-            connection.exec_driver_sql(_statements(connection.dialect).in_turn)
+            connection.exec_driver_sql(statements_of(connection.dialect).in_turn)
             self._key_for(connection)
 
     def anchor(self) -> Anchor | None:
@@ -201,7 +210,7 @@ class AuditLog:
         # An entry that a power cut can still take must not be named. To write something else with a sync first puts
         # everything before it on the disk as well.
         with self._database.write() as connection:
-            connection.execute(_IN_TURN)
+            connection.execute(IN_TURN)
             newest = _newest(connection)
         if newest == START:
             return None
@@ -267,10 +276,11 @@ class AuditLog:
             start, segment_break = self._start()
             if segment_break is not None:
                 return Verification(0, start.seq + 1, None, 0, segment_break)
-            found = check(self._known_key(), start, self._stored(start.seq, _LAST_POSSIBLE), anchors)
+            found = check(self._keys(), start, self._stored(start.seq, _LAST_POSSIBLE), anchors)
             # Retention may have taken out entries in the meantime; then the check begins anew behind them.
             if found.broken is None or found.broken.kind is not BreakKind.REMOVED or self._start()[0] == start:
-                return found
+                earlier = [one for one in self._key_file.earlier() if one.through > start.seq]
+                return replace(found, given_up=tuple((one.through, one.key is not None) for one in earlier))
 
     def purge(self, before: datetime, event: AuditEvent) -> int:
         """Take out the oldest entries, up to the first one that is not older; the rest is chained to the last of them.
@@ -292,7 +302,7 @@ class AuditLog:
             end = first - 1 if first is not None else _newest(connection).seq
         if end <= start.seq:
             return 0
-        found = check(self._known_key(), start, self._stored(start.seq, end), [])
+        found = check(self._keys(), start, self._stored(start.seq, end), [])
         broken = segment_break or found.broken
         if broken is not None or found.last is None:
             raise Conflict(
@@ -331,27 +341,70 @@ class AuditLog:
         if segment is None:
             return START, None
         end = Anchor(segment.through_seq, segment.mac)
-        if segment_seal(self._known_key(), end, segment.closed_at) == segment.seal:
-            return end, None
+        keys = [self._known_key(), *(one.key for one in self._key_file.earlier() if one.through >= end.seq)]
+        if any(key is None or segment_seal(key, end, segment.closed_at) == segment.seal for key in keys):
+            return end, None  # with a key that is lost nobody can tell
         words = f"entries up to {end.seq} were taken out, but not by retention: the seal of the segment is wrong"
         return end, Break(end.seq, end.seq, BreakKind.SEGMENT, words, segment.closed_at)
 
-    def _known_key(self) -> bytes:
-        if self._key is None:
+    def rekey(self, closing: AuditEvent, opening: AuditEvent, *, is_lost: bool) -> int:
+        """Begin a new key; entries that were made with the old one stay checked with it, unless it is lost.
+
+        Args:
+            closing: the last entry of the old key; not written if that is lost.
+            opening: the first entry of the new key.
+            is_lost: that nobody has the old key any more.
+
+        Returns:
+            The number of the first entry of the new key.
+
+        Raises:
+            Conflict: it is said to be lost, and is there.
+            LocalFailure: the files cannot be written; or the old key is not there. Nothing was changed.
+        """
+        try:
             with self._database.write() as connection:
                 _wait_for_turn(connection)
-                return self._key_for(connection)
-        return self._key
+                old = None
+                if not is_lost:
+                    self.append_in(connection, closing)
+                    old = self._key
+                elif self._key_file.read() is not None:
+                    raise Conflict(
+                        f"the key of the audit log is there: {self._key_file.path}", remedy="leave out --lost"
+                    )
+                new = self._key = self._key_file.draft(_newest(connection).seq, old)
+                connection.execute(delete(revision).where(revision.c.subject == KEY_SUBJECT))
+                connection.execute(insert(revision).values(subject=KEY_SUBJECT, number=mark_of(new)))
+                first = self.append_in(connection, opening)
+        except BaseException:
+            self._key = None
+            raise
+        # Should this fail, whoever needs the key next does it.
+        self._key_file.adopt(mark_of(new))
+        return first.seq
+
+    def _keys(self) -> Keys:
+        current, earlier = self._known_key(), self._key_file.earlier()
+        return lambda seq: next((one.key for one in earlier if seq <= one.through), current)
+
+    def _known_key(self) -> bytes:
+        with self._database.write() as connection:
+            _wait_for_turn(connection)
+            return self._key_for(connection)
 
     def _key_for(self, connection: Connection) -> bytes:
         """The key, made when the log is empty; the caller is alone with the log."""
-        if self._key is None:
+        wanted = connection.exec_driver_sql(statements_of(connection.dialect).mark).scalar()
+        if self._key is None or (wanted is not None and mark_of(self._key) != wanted):
             key = self._key_file.read()
+            if wanted is not None and (key is None or mark_of(key) != wanted):
+                key = self._key_file.adopt(wanted)
             if key is None and _newest(connection) != START:
                 raise LocalFailure(
                     f"the key of the audit log, {self._key_file.path}, is gone, and entries were made with it",
-                    cause="the file was deleted, or the database is shared and this machine has no copy of the key",
-                    remedy="put a copy of the key there, or name it with DICOMFAB_AUDIT_KEY_FILE",
+                    cause="the file was deleted or is another one, or this machine has no copy of the key of all",
+                    remedy="put a copy of the key there; if nobody has one any more: dicomfab audit rekey --lost",
                 )
             self._key = key or self._key_file.create()
         return self._key
@@ -371,29 +424,8 @@ class AuditLog:
             self._looking.release()
 
 
-class _Statements:
-    """What adding an entry says to the driver: SQLAlchemy's own way of saying it would be half the cost."""
-
-    def __init__(self, dialect: Dialect) -> None:
-        self.newest = str(_NEWEST.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-        self.in_turn = str(_IN_TURN.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-        add = insert(audit_entry).compile(dialect=dialect)
-        self.add = str(add)
-        self._order = add.positiontup if isinstance(add, SQLCompiler) else None
-        self._moment = audit_entry.c.at.type.dialect_impl(dialect).bind_processor(dialect)
-
-    def row(self, place: Anchor, event: AuditEvent, at: datetime, body: str) -> Any:
-        values = _row(place, event, self._moment(at) if self._moment else at, body)
-        return values if self._order is None else tuple(values[name] for name in self._order)
-
-
-@cache
-def _statements(dialect: Dialect) -> _Statements:
-    return _Statements(dialect)
-
-
 def _newest(connection: Connection) -> Anchor:
-    row = connection.exec_driver_sql(_statements(connection.dialect).newest).first()
+    row = connection.exec_driver_sql(statements_of(connection.dialect).newest).first()
     if row is None:
         row = connection.execute(_NEWEST_SEGMENT).first()
     return START if row is None else Anchor(row[0], row[1])
@@ -402,20 +434,7 @@ def _newest(connection: Connection) -> Anchor:
 def _wait_for_turn(connection: Connection) -> None:
     """From here on no other process can add an entry. SQLite lets one write at a time, from the first statement on."""
     if connection.dialect.name != "sqlite":
-        connection.exec_driver_sql(_statements(connection.dialect).in_turn)
-
-
-def _row(place: Anchor, event: AuditEvent, at: object, body: str) -> dict[str, object]:
-    return {
-        "seq": place.seq,
-        "at": at,
-        "kind": str(event.kind),
-        "outcome": str(event.outcome),
-        "actor": event.actor,
-        "environment": event.environment,
-        "body": body,
-        "mac": place.mac,
-    }
+        connection.exec_driver_sql(statements_of(connection.dialect).in_turn)
 
 
 def _entry(row: Row[Any]) -> Entry:

@@ -12,10 +12,10 @@ import hmac
 import json
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from dicomfab.storage.audit_anchors import Anchor
 
@@ -23,6 +23,9 @@ _MAC: Final = re.compile(r"[0-9a-f]{64}")
 START: Final = Anchor(0, "0" * 64)
 _ENTRY: Final = b"dicomfab audit entry 1\0"
 _SEGMENT: Final = b"dicomfab audit segment 1\0"
+
+Keys: TypeAlias = Callable[[int], bytes | None]
+"""Number of an entry -> the key that it was made with; ``None`` if that is lost."""
 
 
 class StoredEntry(Protocol):
@@ -91,6 +94,8 @@ class Verification:
         last: the last good entry, to be noted as an anchor; ``None`` if there is none.
         anchors: how many anchors were compared.
         broken: the first break; ``None`` if all is well.
+        given_up: keys that were given up: the last entry of each, and whether its entries could be checked. Of those
+            whose key is lost only numbers and anchors were.
     """
 
     entries: int
@@ -98,6 +103,7 @@ class Verification:
     last: Anchor | None
     anchors: int
     broken: Break | None = None
+    given_up: tuple[tuple[int, bool], ...] = ()
 
 
 def entry_mac(key: bytes, previous: str, seq: int, body: str) -> str:
@@ -120,11 +126,11 @@ def segment_seal(key: bytes, end: Anchor, closed_at: datetime) -> str:
     return hmac.new(key, message, hashlib.sha256).hexdigest()
 
 
-def check(key: bytes, start: Anchor, rows: Iterable[StoredEntry], anchors: Sequence[Anchor]) -> Verification:
+def check(keys: Keys, start: Anchor, rows: Iterable[StoredEntry], anchors: Sequence[Anchor]) -> Verification:
     """Follow the chain to its end or to its first break; one row at a time is held.
 
     Args:
-        key: the secret.
+        keys: the secrets.
         start: where the chain begins: :data:`START`, or the end of what retention took out.
         rows: the entries after it, in order.
         anchors: in order; those of entries that retention took out are left alone.
@@ -144,7 +150,7 @@ def check(key: bytes, start: Anchor, rows: Iterable[StoredEntry], anchors: Seque
     previous, at, stream = start, None, iter(rows)
     broken = anchored(start, None)
     while broken is None and (row := next(stream, None)) is not None:
-        broken = _follow(key, previous, row, stream, at)
+        broken = _follow(keys, previous, row, stream, at)
         if broken is None:
             previous, at = Anchor(row.seq, row.mac), row.at
             broken = anchored(previous, at)
@@ -156,16 +162,19 @@ def check(key: bytes, start: Anchor, rows: Iterable[StoredEntry], anchors: Seque
 
 
 def _follow(
-    key: bytes, previous: Anchor, row: StoredEntry, rest: Iterator[StoredEntry], at: datetime | None
+    keys: Keys, previous: Anchor, row: StoredEntry, rest: Iterator[StoredEntry], at: datetime | None
 ) -> Break | None:
     """Whether a row is the next one, and as it was written."""
     if row.seq != previous.seq + 1:
         missing = f"entry {previous.seq + 1}" if row.seq == previous.seq + 2 else f"{previous.seq + 1} to {row.seq - 1}"
         words = f"{missing} removed: {'nothing' if at is None else f'entry {previous.seq}'} stands before it"
         return Break(previous.seq + 1, row.seq - 1, BreakKind.REMOVED, words, at)
+    key = keys(row.seq)
+    if key is None:
+        return None
     right = entry_mac(key, previous.mac, row.seq, row.body)
     if row.mac != right:
-        return _explain(key, right, row, next(rest, None), is_first=at is None)
+        return _explain(keys, right, row, next(rest, None), is_first=at is None)
     edited = _edited_columns(row)
     if edited:
         words = f"entry {row.seq}: its text is as it was written, but not its column {', '.join(edited)}"
@@ -173,12 +182,12 @@ def _follow(
     return None
 
 
-def _explain(key: bytes, right: str, row: StoredEntry, after: StoredEntry | None, *, is_first: bool) -> Break:
+def _explain(keys: Keys, right: str, row: StoredEntry, after: StoredEntry | None, *, is_first: bool) -> Break:
     """What was done to an entry whose MAC is wrong: the next one was chained to the right MAC."""
     follows = after is not None and after.seq == row.seq + 1
-    if after is not None and follows and _fits(key, row.mac, after):
+    if after is not None and follows and _fits(keys, row.mac, after):
         kind, words = BreakKind.EDITED, "its text was changed after it was written; its MAC and the next entry were not"
-    elif after is not None and follows and _fits(key, right, after):
+    elif after is not None and follows and _fits(keys, right, after):
         kind, words = BreakKind.MAC_EDITED, "its MAC was overwritten; its text is as it was written"
     elif after is None:
         kind, words = BreakKind.EDITED, "it is the last one, and its text or its MAC was changed, or it is forged"
@@ -189,8 +198,11 @@ def _explain(key: bytes, right: str, row: StoredEntry, after: StoredEntry | None
     return Break(row.seq, row.seq, kind, f"entry {row.seq}: {words}", row.at)
 
 
-def _fits(key: bytes, previous: str, row: StoredEntry) -> bool:
-    return _MAC.fullmatch(previous) is not None and entry_mac(key, previous, row.seq, row.body) == row.mac
+def _fits(keys: Keys, previous: str, row: StoredEntry) -> bool:
+    key = keys(row.seq)
+    if key is None or _MAC.fullmatch(previous) is None:
+        return False
+    return entry_mac(key, previous, row.seq, row.body) == row.mac
 
 
 def _edited_columns(row: StoredEntry) -> list[str]:

@@ -274,7 +274,7 @@ class JobQueue:
     def see(self, info: WorkerInfo) -> None:
         """Note that a worker is alive."""
         with changing(self._database, synced=False) as connection:
-            values = asdict(info)
+            values = asdict(info) | {"queues": list(info.queues)}
             changed = connection.execute(update(worker).where(worker.c.name == info.name).values(values)).rowcount
             if not changed:
                 connection.execute(insert(worker).values(values))
@@ -288,7 +288,7 @@ class JobQueue:
         """The workers that were alive after a moment."""
         with self._database.read() as connection:
             rows = connection.execute(select(worker).where(worker.c.seen_at >= seen_since).order_by(worker.c.name))
-            return [WorkerInfo(**row._mapping) for row in rows]
+            return [WorkerInfo(**{**row._mapping, "queues": tuple(row.queues)}) for row in rows]
 
 
 def _take_back(connection: Connection, now: datetime) -> None:

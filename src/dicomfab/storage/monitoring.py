@@ -171,6 +171,13 @@ class MonitorRepository:
             ).all()
         return [Check(r.at, r.ok, r.latency_ms, {"heading": r.heading} if r.heading else {}) for r in rows]
 
+    def checks_since(self, server_id: str, first: datetime) -> list[Check]:
+        """The checks of a server from a moment on, the oldest first; of errors nothing is given."""
+        columns = monitor_check.c.at, monitor_check.c.ok, monitor_check.c.latency_ms
+        query = select(*columns).where(monitor_check.c.server_id == server_id, monitor_check.c.at >= first)
+        with self._database.read() as connection:
+            return [Check(*row) for row in connection.execute(query.order_by(monitor_check.c.at))]
+
     def events(self, server_ids: Collection[str], limit: int) -> list[StateChange]:
         """The last events of some servers, the newest first."""
         query = select(monitor_event).where(monitor_event.c.server_id.in_(server_ids))

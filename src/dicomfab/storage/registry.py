@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from dicomfab.registry.registry import Registry
 from dicomfab.registry.server import FIELD_NAMES, ConnectionTest, MoveRoute, PacsServer
+from dicomfab.registry.sides import Endpoint, check_sides, remembered
 from dicomfab.storage.database import Database
-from dicomfab.storage.tables import connection_test, move_route, pacs_server
+from dicomfab.storage.tables import connection_test, favourite_server, former_production, move_route, pacs_server
 
 _SUBJECT = "registry"
 Note: TypeAlias = Callable[[Connection, Registry, Registry], None]
@@ -31,23 +32,41 @@ class RegistryRepository:
         with self._database.read() as connection:
             return _load(connection)
 
-    def change(self, compute: Callable[[Registry], Registry], note: Note = lambda *_: None) -> Registry:
+    def change(
+        self,
+        compute: Callable[[Registry], Registry],
+        note: Note = lambda *_: None,
+        *,
+        confirm_environment: bool = True,
+    ) -> Registry:
         """Read, compute and write back in one transaction, so that edits made at the same time all count.
 
         Args:
             compute: from the registry as it is to the one to keep; what it raises changes nothing.
             note: given the registry before and after, within the transaction; what it raises changes nothing.
+            confirm_environment: yes, a test server may stand where a production server stands or stood.
 
         Returns:
             The registry as it is now.
+
+        Raises:
+            ConfirmationRequired: it would, and that was not confirmed; nothing was changed.
         """
         with self._database.changing(_SUBJECT) as connection:
             before = _load(connection)
-            after = compute(before)
+            after, former = compute(before), _former(connection)
+            if not confirm_environment:
+                check_sides(before, after, former)
+            _remember(connection, former, remembered(before, after, former))
             _store_servers(connection, before, after)
             _store_routes(connection, before, after)
             note(connection, before, after)
             return after
+
+    def former_production(self) -> dict[Endpoint, str]:
+        """Where production servers stood that are entered there no more, each with its name."""
+        with self._database.read() as connection:
+            return _former(connection)
 
     def connection_tests(self) -> dict[str, ConnectionTest]:
         """The last connection test of each server that was ever tested, by its id."""
@@ -81,11 +100,40 @@ class RegistryRepository:
             )
             return True
 
+    def favourites(self, actor: str) -> frozenset[str]:
+        """Ids of the servers that somebody marked, by his sign-in name."""
+        chosen = select(favourite_server.c.server_id).where(favourite_server.c.actor == actor)
+        with self._database.read() as connection:
+            return frozenset(connection.execute(chosen).scalars())
+
+    def set_favourite(self, actor: str, server_id: str, *, is_on: bool) -> None:
+        """Mark a server for somebody, or take the mark away; marking what is gone changes nothing."""
+        row = (favourite_server.c.actor == actor) & (favourite_server.c.server_id == server_id)
+        with self._database.changing(_SUBJECT) as connection:
+            connection.execute(delete(favourite_server).where(row))
+            is_there = connection.execute(select(pacs_server.c.id).where(pacs_server.c.id == server_id)).one_or_none()
+            if is_on and is_there is not None:
+                connection.execute(insert(favourite_server).values(actor=actor, server_id=server_id))
+
 
 def _load(connection: Connection) -> Registry:
     servers = tuple(_server(row) for row in connection.execute(select(pacs_server)))
     routes = tuple(MoveRoute(**row._mapping) for row in connection.execute(select(move_route)))
     return Registry(servers, routes)
+
+
+def _former(connection: Connection) -> dict[Endpoint, str]:
+    rows = connection.execute(select(former_production))
+    return {(row.host, row.port, row.aec): row.name for row in rows}
+
+
+def _remember(connection: Connection, old: Mapping[Endpoint, str], new: Mapping[Endpoint, str]) -> None:
+    table = former_production.c
+    for host, port, aec in old.keys() - new.keys():
+        gone = (table.host == host) & (table.port == port) & (table.aec == aec)
+        connection.execute(delete(former_production).where(gone))
+    for end in new.keys() - old.keys():
+        connection.execute(insert(former_production).values((*end, new[end])))
 
 
 def _server(row: Row[Any]) -> PacsServer:

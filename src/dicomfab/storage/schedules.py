@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, select, true, update
 
@@ -15,6 +15,9 @@ from dicomfab.model.schedule import NewSchedule, Schedule
 from dicomfab.storage.database import Database
 from dicomfab.storage.job_rows import add_job, changing, fitting
 from dicomfab.storage.tables import schedule
+
+Note: TypeAlias = Callable[[Connection, int | None], None]
+"""Given the job that was made, if one was, within the transaction that makes it; what it raises undoes that."""
 
 
 class ScheduleRepository:
@@ -75,7 +78,9 @@ class ScheduleRepository:
             count = connection.execute(select(func.count()).select_from(schedule).where(_mine(store_id))).scalar_one()
             return count > 0
 
-    def fire(self, due: Schedule, next_at: datetime, job: NewJob, items: Iterable[NewItem]) -> int | None:
+    def fire(
+        self, due: Schedule, next_at: datetime, job: NewJob, items: Iterable[NewItem], note: Note = lambda *_: None
+    ) -> int | None:
         """Submit the job of a due schedule and set its next time, in one transaction.
 
         Args:
@@ -83,6 +88,7 @@ class ScheduleRepository:
             next_at: when it is due again, with time zone.
             job: to be submitted.
             items: of the job.
+            note: see :data:`Note`.
 
         Returns:
             The number of the job; ``None`` if another worker was first, or the schedule was changed: nothing was done.
@@ -93,9 +99,10 @@ class ScheduleRepository:
                 return None
             made = add_job(connection, job, items, now)
             _note(connection, due.id, {"last_job": made, "error": {}})
+            note(connection, made)
             return made
 
-    def miss(self, due: Schedule, next_at: datetime, error: Mapping[str, Any]) -> bool:
+    def miss(self, due: Schedule, next_at: datetime, error: Mapping[str, Any], note: Note = lambda *_: None) -> bool:
         """Note why a due schedule could not make its job, and set its next time.
 
         Returns:
@@ -105,9 +112,10 @@ class ScheduleRepository:
             if not _set_next(connection, due, next_at):
                 return False
             _note(connection, due.id, {"error": dict(error)})
+            note(connection, None)
             return True
 
-    def make_now(self, schedule_id: int, job: NewJob, items: Iterable[NewItem]) -> int:
+    def make_now(self, schedule_id: int, job: NewJob, items: Iterable[NewItem], note: Note = lambda *_: None) -> int:
         """Submit a job of a schedule out of turn; its next time stays as it is. Returns the number of the job.
 
         Raises:
@@ -117,6 +125,7 @@ class ScheduleRepository:
             _found(connection, schedule_id)
             made = add_job(connection, job, items, self._now())
             _note(connection, schedule_id, {"last_job": made, "error": {}})
+            note(connection, made)
             return made
 
     def enable(self, schedule_id: int, next_at: datetime | None) -> Schedule:

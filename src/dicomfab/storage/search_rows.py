@@ -179,6 +179,16 @@ class Rows:
             by_key[row.key].append(row)
         return total, [MergedMatch(key, tuple(found), self._differing(found)) for key, found in by_key.items()]
 
+    def of_keys(self, connection: Connection, wanted: Wanted, keys: Sequence[str]) -> list[StoredMatch]:
+        """The rows of these keys, on every server that the reader may see."""
+        match = self._match.c
+        rows = select(self._match).where(match.environment.in_(sorted(wanted.environments))).order_by(match.id)
+        found: list[StoredMatch] = []
+        for start in range(0, len(keys), FETCHED):
+            asked = rows.where(match.key.in_(keys[start : start + FETCHED]))
+            found += map(_stored_match, connection.execute(asked))
+        return found
+
     def all(self, connection: Connection, wanted: Wanted) -> Iterator[StoredMatch]:
         """All rows, without holding them in memory."""
         query = select(self._match).where(*self._conditions(connection, wanted)).order_by(*self._order(wanted))

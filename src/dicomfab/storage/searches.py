@@ -6,6 +6,7 @@ Every row says which environment it came from; whoever reads names the environme
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import re
 import secrets
@@ -30,6 +31,7 @@ from sqlalchemy import (
     Table,
     Text,
     create_engine,
+    delete,
     event,
     insert,
     select,
@@ -125,6 +127,12 @@ _answer = Table(
     Column("truncated", Integer, nullable=False),
     Column("seconds", Float, nullable=False),
 )
+_messages = Table(
+    "messages",
+    _meta,
+    Column("place", Integer, primary_key=True),
+    Column("log", Text, nullable=False),
+)
 
 
 def new_id() -> str:
@@ -174,6 +182,30 @@ class SearchStore:
                 engine.dispose()
         return search_id
 
+    @contextlib.contextmanager
+    def asking(self, search_id: str) -> Iterator[None]:
+        """Show other processes, for as long as it lasts, that somebody is asking; it ends with the process."""
+        with self._beside(search_id).open("ab") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            yield
+
+    def is_abandoned(self, search: StoredSearch) -> bool:
+        """Whether a search was begun and nobody is asking any more: the process that did was ended."""
+        if search.state != "running":
+            return False
+        try:
+            with self._beside(search.id).open("rb") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return True
+        except BlockingIOError:
+            return False
+        return self.find(search.id).state == "running"  # it may have ended in the meantime
+
+    def _beside(self, search_id: str) -> Path:
+        # A file of its own: closing a second handle of the database would give up the locks of SQLite on it.
+        return self._path(search_id).with_suffix(".asking")
+
     def claim(self, search_id: str) -> bool:
         """Begin to ask; false if somebody has begun before."""
         with self._writer(search_id) as connection:
@@ -189,6 +221,7 @@ class SearchStore:
                     where = _answer.c.place == answer.place
                     waiting = StoredAnswer(answer.place, answer.server_id, answer.name, answer.environment)
                     connection.execute(update(_answer).where(where).values(**_answer_row(waiting)))
+                    connection.execute(delete(_messages).where(_messages.c.place == answer.place))
             connection.execute(update(_search).values(state="running"))
 
     def finish(self, search: StoredSearch) -> None:
@@ -204,11 +237,22 @@ class SearchStore:
         with self._writer(search.id) as connection:
             Rows(search.columns, search.numeric).add(connection, place, environment, rows)
 
-    def answered(self, search_id: str, answer: StoredAnswer) -> None:
-        """Note what a server said."""
+    def answered(self, search_id: str, answer: StoredAnswer, messages: Mapping[str, Any] | None = None) -> None:
+        """Note what a server said, and the messages in which it was asked and said it."""
         with self._writer(search_id) as connection:
             where = _answer.c.place == answer.place
             connection.execute(update(_answer).where(where).values(**_answer_row(answer)))
+            connection.execute(delete(_messages).where(_messages.c.place == answer.place))
+            if messages is not None:
+                row = {"place": answer.place, "log": json.dumps(messages, default=str)}
+                connection.execute(insert(_messages), row)
+
+    def messages(self, search_id: str, place: int) -> Mapping[str, Any] | None:
+        """The messages with a server; ``None`` if none are kept."""
+        with self._reader(search_id) as connection:
+            log = connection.execute(select(_messages.c.log).where(_messages.c.place == place)).scalar()
+        found: Mapping[str, Any] | None = None if log is None else json.loads(log)
+        return found
 
     def find(self, search_id: str) -> StoredSearch:
         """The search with this id.
@@ -237,6 +281,11 @@ class SearchStore:
         with self._reader(search.id) as connection:
             return _rows(search, wanted).merged(connection, wanted, limit, offset)
 
+    def of_keys(self, search: StoredSearch, wanted: Wanted, keys: Sequence[str]) -> list[StoredMatch]:
+        """The matches of these keys, of every server that has them."""
+        with self._reader(search.id) as connection:
+            return _rows(search, wanted).of_keys(connection, wanted, keys)
+
     def rows(self, search: StoredSearch, wanted: Wanted) -> Iterator[StoredMatch]:
         """All matches, without holding them in memory."""
         with self._reader(search.id) as connection:
@@ -257,6 +306,7 @@ class SearchStore:
         path = self._path(search_id)
         for suffix in ("", "-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
+        path.with_suffix(".asking").unlink(missing_ok=True)
 
     def purge(self, older_than_s: float = KEPT_S) -> int:
         """Remove what is older; returns how many searches."""

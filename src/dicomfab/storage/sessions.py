@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Row, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, update
 
 from dicomfab.model.account import Account, Origin, Session
 from dicomfab.model.errors import NotFound
-from dicomfab.storage.accounts import SUBJECT, account_of, end_sessions
+from dicomfab.storage.accounts import SUBJECT, Note, account_of, end_sessions, unnoted
 from dicomfab.storage.database import Database
 from dicomfab.storage.tables import account, session
+
+NoteEnded: TypeAlias = Callable[[Connection, int], None]
+"""Given how many sessions are ended, within the transaction that ends them; what it raises undoes that."""
 
 # Put together once: a request costs less then. The columns of the session bear names of their own beside the account's.
 _BY_TOKEN: Final = (
@@ -35,7 +38,14 @@ class SessionRepository:
         self._now = now
 
     def begin(
-        self, proven: Account, token_hash: str, origin: Origin, *, idle: timedelta, lasts: timedelta
+        self,
+        proven: Account,
+        token_hash: str,
+        origin: Origin,
+        *,
+        idle: timedelta,
+        lasts: timedelta,
+        note: Note = unnoted,
     ) -> tuple[Account, Session] | None:
         """Keep a new session, and when its account signed in; sessions that are over are forgotten.
 
@@ -45,6 +55,7 @@ class SessionRepository:
             origin: where it comes from.
             idle: after which a session that is not used is over.
             lasts: how long it lasts at most.
+            note: see :data:`~dicomfab.storage.accounts.Note`.
 
         Returns:
             ``None`` if the account is gone, disabled or changed since it was proven: nothing was done then.
@@ -67,7 +78,8 @@ class SessionRepository:
             connection.execute(delete(session).where(over))
             connection.execute(insert(session).values(values))
             row = connection.execute(_BY_TOKEN, {"token_hash_": token_hash}).one()
-            return account_of(row), _session(row)
+            note(connection, begun := account_of(row))
+            return begun, _session(row)
 
     def find(self, token_hash: str) -> tuple[Account, Session] | None:
         """The session of a token and its account, over or not; ``None`` if there is none."""
@@ -95,12 +107,15 @@ class SessionRepository:
         with self._database.read() as connection:
             return [_session(row) for row in connection.execute(query)]
 
-    def end(self, token_hash: str) -> bool:
+    def end(self, token_hash: str, note: NoteEnded = lambda *_: None) -> bool:
         """Forget the session of a token; false if there was none."""
         with self._database.write() as connection:
-            return connection.execute(delete(session).where(session.c.token_hash == token_hash)).rowcount == 1
+            if connection.execute(delete(session).where(session.c.token_hash == token_hash)).rowcount != 1:
+                return False
+            note(connection, 1)
+            return True
 
-    def end_one(self, account_id: int, session_id: int) -> None:
+    def end_one(self, account_id: int, session_id: int, note: NoteEnded = lambda *_: None) -> None:
         """Forget a session of an account.
 
         Raises:
@@ -114,11 +129,14 @@ class SessionRepository:
                     cause="it has ended, or the number is mistyped",
                     remedy="list the sessions again",
                 )
+            note(connection, 1)
 
-    def end_all(self, account_id: int) -> int:
+    def end_all(self, account_id: int, note: NoteEnded = lambda *_: None) -> int:
         """Forget the sessions of an account; returns how many there were."""
         with self._database.changing(SUBJECT) as connection:
-            return end_sessions(connection, account_id)
+            ended = end_sessions(connection, account_id)
+            note(connection, ended)
+            return ended
 
 
 def _session(row: Row[Any]) -> Session:

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,10 @@ def _locked(path: Path) -> Iterator[None]:
 def _make_private(path: Path) -> None:
     """Make the folder 0700 and the file 0600 where they are absent; SQLite gives its side files the same mode."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    # A file that is there is not opened: closing it would let go of every lock that this process has on it (POSIX), and
+    # a process that then takes itself for the last one removes the write-ahead log under the others.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _locked_by_others(path: Path, reason: str) -> LocalFailure:

@@ -101,6 +101,7 @@ pacs_server = Table(
     Column("notes", Text, nullable=False),
     Column("allow_synthetic", Boolean, nullable=False, server_default=false()),
     Column("allow_real", Boolean, nullable=False, server_default=false()),
+    Column("group", String(200), nullable=False, server_default=""),
 )
 
 move_route = Table(
@@ -111,6 +112,16 @@ move_route = Table(
     Column("ae_title", String(16), nullable=False),
 )
 
+# Where production servers stood that were removed or went elsewhere; the host is spelled as endpoints are compared.
+former_production = Table(
+    "former_production",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("port", Integer, primary_key=True, autoincrement=False),
+    Column("aec", String(16), primary_key=True),
+    Column("name", String(64), nullable=False),
+)
+
 connection_test = Table(
     "connection_test",
     metadata,
@@ -119,6 +130,26 @@ connection_test = Table(
     Column("tested_at", UtcDateTime, nullable=False),
     Column("latency_ms", Float, nullable=True),
     Column("message", JSON, nullable=False),
+)
+
+# The last test of each route. `tested` is what it depended on: once that is different, it says nothing any more.
+route_test = Table(
+    "route_test",
+    metadata,
+    Column("source", String(64), ForeignKey("pacs_server.id", ondelete="CASCADE"), primary_key=True),
+    Column("destination", String(64), ForeignKey("pacs_server.id", ondelete="CASCADE"), primary_key=True),
+    Column("outcome", String(16), nullable=False),
+    Column("tested_at", UtcDateTime, nullable=False),
+    Column("message", JSON, nullable=False),
+    Column("tested", JSON, nullable=False),
+)
+
+# Servers that a person marked, by sign-in name.
+favourite_server = Table(
+    "favourite_server",
+    metadata,
+    Column("actor", String(200), primary_key=True),
+    Column("server_id", String(64), ForeignKey("pacs_server.id", ondelete="CASCADE"), primary_key=True),
 )
 
 patient = Table(
@@ -170,6 +201,7 @@ job = Table(
     Column("owner", String(200), nullable=False),
     Column("roles", JSON, nullable=False),
     Column("door", String(8), nullable=False),
+    Column("account_id", Integer, nullable=True),
     Column("environment", String(8), nullable=False),
     Column("queue", String(80), nullable=False),
     Column("request", JSON, nullable=False),
@@ -229,6 +261,7 @@ worker = Table(
     Column("host", String(255), nullable=False),
     Column("process_id", Integer, nullable=False),
     Column("store_id", String(64), nullable=False),
+    Column("queues", JSON, nullable=False, server_default="[]"),
     Column("started_at", UtcDateTime, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
 )
@@ -245,6 +278,7 @@ schedule = Table(
     Column("owner", String(200), nullable=False),
     Column("roles", JSON, nullable=False),
     Column("door", String(8), nullable=False),
+    Column("account_id", Integer, nullable=True),
     Column("environment", String(8), nullable=False),
     Column("store_id", String(64), nullable=False),
     Column("is_enabled", Boolean, nullable=False),
@@ -422,4 +456,22 @@ set_up_code = Table(
     metadata,
     Column("code_hash", String(64), primary_key=True),
     Column("expires_at", UtcDateTime, nullable=False),
+)
+
+# Orders that somebody pasted or sent, with their message. What is searched stands in columns of its own.
+imaging_order = Table(
+    "imaging_order",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("environment", String(8), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("accession_number", String(64), nullable=False),
+    Column("search_text", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("content", JSON, nullable=False),
+    Column("studies", JSON, nullable=False),
+    Column("added_by", String(200), nullable=False),
+    Column("added_at", UtcDateTime, nullable=False),
+    Index("ix_imaging_order_accession_number", "accession_number"),
+    sqlite_autoincrement=True,
 )

@@ -51,5 +51,5 @@ def all_cases() -> list[Case]:
 
 def parameters() -> list[object]:
     """The same for ``pytest.mark.parametrize``."""
-    marks = {True: [pytest.mark.peers], False: []}
+    marks = {True: [pytest.mark.peers, pytest.mark.full], False: []}  # another program's start takes seconds
     return [pytest.param(case, id=case.name, marks=marks[case.peers]) for case in all_cases()]

@@ -104,3 +104,32 @@ def test_purge_asks_first(dicomfab):
     assert dicomfab("audit", "purge", "--older-than", "30").code == 5
     done = dicomfab("audit", "purge", "--older-than", "30", "--yes", "--json")
     assert (done.code, json.loads(done.out)) == (0, {"taken_out": 0})
+
+
+def test_a_new_key_is_begun_and_verify_tells_where(dicomfab, tmp_path: Path):
+    dicomfab("audit", "list")
+    assert dicomfab("audit", "rekey", "--json").code == 5  # it asks, and nobody can answer
+    assert json.loads(dicomfab("audit", "rekey", "--yes", "--json").out) == {"first_entry": 4}
+    good = dicomfab("audit", "verify")
+    assert good.code == 0
+    assert "up to entry 3: checked with an earlier key" in good.out
+    (tmp_path / "home" / "audit.key").unlink()
+    assert dicomfab("audit", "rekey", "--yes").code == 1
+    assert "From entry" in dicomfab("audit", "rekey", "--lost", "--yes").out
+    told = dicomfab("audit", "verify")
+    assert told.code == 0
+    assert "not checked: their key is lost" in told.out
+    found = json.loads(dicomfab("audit", "verify", "--json").out)
+    assert [one["checked"] for one in found["earlier_keys"]] == [True, False]
+
+
+def test_a_server_that_cannot_be_recorded_is_not_added_and_the_user_is_told(dicomfab, tmp_path: Path):
+    dicomfab("audit", "list")
+    with sqlite3.connect(tmp_path / "home" / "dicomfab.sqlite3") as database:
+        database.execute("CREATE TRIGGER full BEFORE INSERT ON audit_entry BEGIN SELECT RAISE(ABORT, 'no'); END")
+    database.close()
+    port = ("--host", "127.0.0.1", "--port", "104", "--aec", "WARD", "--environment", "test")
+    refused = dicomfab("pacs", "add", "--name", "Ward", *port, "--json")
+    assert refused.code == 1
+    assert "audit log takes no entry" in json.loads(refused.out)["error"]["what"]
+    assert json.loads(dicomfab("pacs", "list", "--json").out) in ([], {"servers": []})

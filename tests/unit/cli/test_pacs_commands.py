@@ -55,7 +55,7 @@ def test_every_field_is_an_option(dicomfab):
     words += ["--permitted-hours", "18:00-6:00", "--no-allow-synthetic", "--allow-real"]
     words += ["--tls", "--tls-ca-file", "/ca.pem", "--tls-certificate-file", "/c.pem", "--tls-key-file", "/k.pem"]
     words += ["--no-tls-verify", "--tls-profile", "modified-bcp-195", "--tls-server-name", "pacs.example.com"]
-    words += ["--dicomweb-root", "http://x/dw", "--default", "--inactive", "--notes", "n"]
+    words += ["--dicomweb-root", "http://x/dw", "--default", "--inactive", "--notes", "n", "--group", "site a,north"]
     made = printed(dicomfab("pacs", "add", *NEW, *words, "--json"))
     assert made == {
         "id": "own",
@@ -92,6 +92,7 @@ def test_every_field_is_an_option(dicomfab):
         "notes": "n",
         "allow_synthetic": False,
         "allow_real": True,
+        "group": "site a, north",
     }
     shown = printed(dicomfab("pacs", "show", "MY pacs", "--json"))
     assert shown == {**made, "move_routing": {}, "last_test": None}
@@ -139,6 +140,28 @@ def test_edit(dicomfab, pair):
     assert "Nothing to change" in dicomfab("pacs", "edit", "my-pacs", "--name", "New name").out
     assert dicomfab("pacs", "edit", "my-pacs", "--environment", "prod").code == 5
     assert dicomfab("pacs", "edit", "my-pacs", "--environment", "prod", "--change-environment").code == 0
+
+
+def test_a_test_server_where_production_stood_wants_a_yes_and_is_on_record(dicomfab, pair, tmp_path):
+    way = ("--host", "pacs.example.com", "--port", "104", "--aec", "P")
+    assert dicomfab("pacs", "add", "--name", "Theirs", *way, "--environment", "prod").code == 0
+    assert dicomfab("pacs", "remove", "theirs", "--yes").code == 0
+    again = ("pacs", "add", "--name", "Back", *way, "--environment", "test")
+    refused = dicomfab(*again)
+    assert refused.code == 5
+    assert "where Theirs stood in production" in refused.err
+    file = tmp_path / "back.json"
+    file.write_text(
+        json.dumps({"name": "Back", "host": "PACS.example.com", "port": 104, "aec": "P", "environment": "test"})
+    )
+    assert dicomfab("pacs", "import", str(file)).code == 5
+    assert dicomfab("pacs", "edit", "my-pacs", *way).code == 5
+    assert dicomfab("pacs", "show", "back").code == 3
+    assert dicomfab(*again, "--change-environment").code == 0
+    assert dicomfab("pacs", "edit", "back", "--environment", "prod", "--change-environment").code == 0
+    assert dicomfab("pacs", "edit", "back", "--environment", "test").code == 5
+    assert dicomfab("pacs", "edit", "back", "--environment", "test", "--change-environment").code == 0
+    assert "prod -> test" in dicomfab("audit", "list", "--json").out
 
 
 def test_remove_asks_unless_told(dicomfab, pair):

@@ -197,3 +197,16 @@ def test_a_list_is_looked_up_and_its_exit_code_says_whether_a_server_failed(dico
     assert dicomfab("query", "--list", str(rows), "--detach").code == 2
     rows.write_text("accession\nA*\n", "utf-8")
     assert dicomfab("query", "--list", str(rows)).code == 2
+
+
+def test_the_messages_are_printed_and_trace_shows_them_too(dicomfab, lab) -> None:
+    add(dicomfab, "DOWN", 1)
+    done = dicomfab("query", "--patient-name", "Doe", "--messages", "--trace")
+    assert "C-FIND messages with ONE" in done.out
+    assert "PatientName                      Doe*" in done.out
+    assert "TCP connection failed" in done.out
+    assert "C-FIND-RQ" in done.err
+    assert "Doe" not in done.err
+    plain = json.loads(dicomfab("query", "--pacs", "ONE", "--json", "--messages").out)
+    assert plain["servers"][0]["messages"]["pending"] == 2
+    assert "messages" not in json.loads(dicomfab("query", "--pacs", "ONE", "--json").out)["servers"][0]

@@ -20,6 +20,7 @@ from dicomfab.model.errors import InvalidInput
 #: Says "file" or the like in its help, and names none. What is new here has been looked at.
 NO_FILES = {
     ("study create", "workers"),
+    ("study create", "order_is_test"),
     ("pacs import", "into"),
     ("pacs add", "tls"),
     ("pacs edit", "tls"),

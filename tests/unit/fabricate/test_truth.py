@@ -78,7 +78,7 @@ def within(image: dict[str, Any], shape: tuple[int, ...], margin: float = 0.0) -
     return (row >= top - high) & (row <= bottom + high) & (column >= left - wide) & (column <= right + wide)
 
 
-@pytest.mark.parametrize("seed", [3, 4, 5])
+@pytest.mark.parametrize("seed", [3, *(pytest.param(seed, marks=pytest.mark.full) for seed in (4, 5))])
 def test_the_polyp_is_where_the_truth_says(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     lesion, pictures = pictured("es-endoscopy:3", seed=seed)
     assert lesion["kind"] == "polyp"
@@ -153,6 +153,7 @@ def test_the_adenoma_is_where_the_truth_says() -> None:
     assert nuclei[sick].mean() > 1.5 * nuclei[tissue & ~sick].mean()
 
 
+@pytest.mark.full
 def test_levels_of_a_slide_agree_on_the_adenoma() -> None:
     made = study("wsi:8")
     (series,) = truth(made)["series"]

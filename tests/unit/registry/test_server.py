@@ -84,6 +84,7 @@ BAD = {
     "notes": ["a\x00b", "a" * 10_001, None],
     "allow_synthetic": ["yes", 1],
     "allow_real": ["no", 0],
+    "group": ["a\nb", "a\x1b[31m", "a" * 201, ",".join(f"{n:02}" for n in range(66)), None, ["a"]],
 }
 
 
@@ -215,3 +216,10 @@ def test_a_routes_ae_title_is_checked_and_named():
     with pytest.raises(InvalidInput) as caught:
         MoveRoute("a", "b", "A" * 17)
     assert caught.value.field == "move_routing.b"
+
+
+def test_groups_are_words_that_are_there_once():
+    made = server(group=" Radiology ,radiology,, Site  A,")
+    assert (made.group, made.groups) == ("Radiology, Site A", ("Radiology", "Site A"))
+    assert server(**made.as_dict()) == made
+    assert server().groups == ()

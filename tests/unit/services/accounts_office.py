@@ -100,7 +100,10 @@ class AccountsOffice:
         providers = Providers(
             [LocalUsers(self.repository, self.passwords), self.directory], self.repository, now=self.now
         )
-        told = self.events.append
+
+        def told(event: AccountEvent, within: object = None) -> None:
+            self.events.append(event)
+
         self.accounts = AccountService(self.repository, self.passwords, attempts, now=self.now, on_event=told)
         self.sign_ins = SignInService(
             self.repository,

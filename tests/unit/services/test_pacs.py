@@ -96,12 +96,14 @@ METHODS = {
     "edit": ({"admin"}, lambda s, a: s.edit(a, "t1", {"port": 105})),
     "remove": ({"admin"}, lambda s, a: s.remove(a, "t1")),
     "set_routes": ({"admin"}, lambda s, a: s.set_routes(a, "t1", {"t2": ""})),
+    "set_favourite test": (TEST_ROLES, lambda s, a: s.set_favourite(a, "t1", is_on=True)),
+    "set_favourite prod": (PROD_ROLES, lambda s, a: s.set_favourite(a, "p1", is_on=True)),
     "changing_sides": ({"admin"}, lambda s, a: s.changing_sides(a, '{"t1": {"environment": "prod"}}', source="x")),
     "import": ({"admin"}, lambda s, a: s.import_json(a, '{"t1": {"port": 105}}', source="x")),
     "export": ({"admin"}, lambda s, a: s.export_json(a)),
     "export one": ({"admin"}, lambda s, a: s.export_json(a, "t1")),
 }
-LISTS = {"servers", "overview", "default"}
+LISTS = {"servers", "overview", "default", "favourites"}
 
 
 def test_the_walk_meets_every_public_method():
@@ -301,3 +303,16 @@ def test_peer_has_the_title_of_the_operation(service):
     assert peer_for(server, Capability.MOVE).calling_ae_title == "FINDER"
     with pytest.raises(Conflict):
         peer_for(server, Capability.STORE)
+
+
+def test_favourites_are_shown_to_whoever_may_still_see_the_servers(service):
+    reader = Actor("root", frozenset({Role.TEST_READ}))
+    service.set_favourite(ADMIN, "t1", is_on=True)
+    service.set_favourite(ADMIN, "p1", is_on=True)
+    assert service.favourites(ADMIN) == {"t1", "p1"}
+    assert service.favourites(reader) == {"t1"}
+    with pytest.raises(AccessDenied):
+        service.set_favourite(reader, "p1", is_on=False)
+    with pytest.raises(NotFound):
+        service.set_favourite(ADMIN, "no-such", is_on=True)
+    assert service.favourites(NOBODY) == frozenset()

@@ -13,7 +13,15 @@ from pydicom import DataElement, Dataset
 
 from dicomfab.fabricate.recipe import StudyRecipe
 from dicomfab.model.actor import Role
-from dicomfab.model.errors import AccessDenied, ConnectionFailed, Interrupted, InvalidInput, NotFound, PeerTimeout
+from dicomfab.model.errors import (
+    AccessDenied,
+    AnswerIncomplete,
+    ConnectionFailed,
+    Interrupted,
+    InvalidInput,
+    NotFound,
+    PeerTimeout,
+)
 from dicomfab.model.study import Patient
 from dicomfab.services.study_filter import StudyFilter
 from tests.unit.dimse.memory_pacs import MemoryPacs
@@ -80,6 +88,26 @@ def test_text_without_a_character_set_is_read_as_the_registry_says(site: Hospita
     server = site.server("RUSSIAN", Unlabelled(), fallback_charset="ISO_IR 144")
     [answer] = site.queries.studies(ADMIN, [server], StudyFilter())
     assert [match.patient_name for match in answer.matches] == ["Иванов^Иван"]
+
+
+@pytest.mark.parametrize("unnamed", [None, "", " "])
+def test_a_series_that_is_listed_without_its_uid_is_said_and_no_instance_is_guessed(
+    site: Hospital, unnamed: str | None
+) -> None:
+    pacs = MemoryPacs()
+    for value in ("1.2.3.4", unnamed):
+        match = Dataset()
+        match.QueryRetrieveLevel = "SERIES"
+        match.StudyInstanceUID = "1.2.3"
+        if value is not None:
+            match.SeriesInstanceUID = value
+        pacs.matches.append(match)
+    server = site.server("NAMELESS", pacs)
+    with pytest.raises(AnswerIncomplete) as told:
+        site.queries.instances(ADMIN, server, "1.2.3")
+    assert "without its Series Instance UID" in told.value.what
+    assert told.value.cause
+    assert told.value.remedy
 
 
 @pytest.mark.parametrize("role", list(Role))

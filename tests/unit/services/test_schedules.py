@@ -183,6 +183,7 @@ def test_what_a_job_would_be_refused_for_refuses_the_schedule(
     service: ScheduleService, installation: Application
 ) -> None:
     uid, prod = study(installation), server(installation, "p", "prod")
+    installation.pacs.edit(ADMIN, prod, {"allow_synthetic": True})
     wanted = {"studies": [uid], "destination": prod}
     with pytest.raises(ConfirmationRequired):
         service.add(ADMIN, JobKind.SEND, wanted, cron=NIGHTLY)

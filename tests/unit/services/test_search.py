@@ -21,7 +21,7 @@ from pydicom import Dataset
 from dicomfab.access.policy import Action
 from dicomfab.fabricate.recipe import StudyRecipe
 from dicomfab.model.actor import Actor, Role
-from dicomfab.model.errors import AccessDenied, InvalidInput, LocalFailure, NotFound
+from dicomfab.model.errors import AccessDenied, Conflict, InvalidInput, LocalFailure, NotFound
 from dicomfab.model.study import Patient
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.pacs import PacsService
@@ -285,6 +285,41 @@ def test_a_saved_search_needs_a_name_a_filter_and_a_role(service: SearchService)
     for name in ("../smith", "none"):
         with pytest.raises(NotFound):
             service.saved.load(ADMIN, name)
+
+
+def test_a_saved_search_is_seen_by_those_who_may_query_its_servers(service: SearchService) -> None:
+    for name, environment in (("one", "test"), ("two", "prod")):
+        entry = {"name": name, "host": "127.0.0.1", "port": 104, "aec": name.upper(), "environment": environment}
+        service.pacs.add(ADMIN, entry)
+    saved = SavedSearches(service.saved.folder, service.pacs._repository.load)
+    tester = replace(ADMIN, name="tester", roles=frozenset({Role.TEST_READ}))
+    for name, servers in (("of-test", ("ONE",)), ("of-prod", ("two",)), ("of-both", ("one", "two")), ("of-all", ())):
+        saved.save(ADMIN, replace(SAVED, name=name, servers=servers))
+    saved.save(ADMIN, replace(SAVED, name="of-nobody-known", servers=("gone",)))
+    saved.save(tester, replace(SAVED, name="own", servers=()))
+    assert [one.name for one in saved.every(tester)] == ["of-test", "own"]
+    assert len(saved.every(ADMIN)) == 6
+    with pytest.raises(NotFound, match="no saved search") as caught:
+        saved.load(tester, "of-prod")
+    assert "of-both" not in caught.value.cause
+    with pytest.raises(NotFound):
+        saved.remove(tester, "of-prod")
+    with pytest.raises(Conflict, match="taken"):
+        saved.save(tester, replace(SAVED, name="of-prod", servers=("one",)))
+    assert saved.load(ADMIN, "of-prod").servers == ("two",)
+
+
+def test_a_saved_search_that_does_not_say_where_it_belongs_is_for_those_who_may_query_everything(
+    service: SearchService,
+) -> None:
+    service.saved.save(ADMIN, SAVED)
+    path = service.saved.folder / "smith.json"
+    kept = json.loads(path.read_text("utf-8"))
+    del kept["environments"]
+    path.write_text(json.dumps(kept), "utf-8")
+    assert service.saved.load(ADMIN, "smith") == SAVED
+    assert service.saved.every(replace(ADMIN, roles=frozenset({Role.TEST_WRITE}))) == ()
+    assert service.saved.every(replace(ADMIN, roles=frozenset({Role.TEST_READ, Role.PROD_READ}))) == (SAVED,)
 
 
 def test_a_damaged_saved_search_says_so(service: SearchService, tmp_path: Path) -> None:

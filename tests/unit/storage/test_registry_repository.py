@@ -67,6 +67,7 @@ def test_every_field_is_kept(repository, database):
         is_default=True,
         is_active=False,
         notes="Größe\nzwei",
+        group="Größe, zwei",
     )
     repository.change(lambda registry: registry.add(odd))
     database.close()
@@ -195,3 +196,16 @@ def test_times_are_kept_in_utc_and_never_guessed(repository, pair):
     assert (kept, kept.utcoffset()) == (NOON, timedelta(0))
     with pytest.raises(ValueError, match="no time zone"):
         UtcDateTime().process_bind_param(NOON.replace(tzinfo=None), None)
+
+
+def test_favourites_are_those_of_one_person(repository, pair):
+    repository.set_favourite("ann", "a", is_on=True)
+    repository.set_favourite("ann", "a", is_on=True)
+    repository.set_favourite("bob", "b", is_on=True)
+    repository.set_favourite("ann", "gone", is_on=True)
+    assert repository.favourites("ann") == {"a"}
+    assert repository.favourites("bob") == {"b"}
+    repository.set_favourite("ann", "a", is_on=False)
+    assert repository.favourites("ann") == frozenset()
+    repository.change(lambda registry: registry.remove("b"))
+    assert repository.favourites("bob") == frozenset()

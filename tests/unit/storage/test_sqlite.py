@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,16 @@ def test_any_folder_name_will_do(tmp_path, folder):
     assert raise_number(database) == 1
     database.close()
     assert (tmp_path / folder / "x.sqlite3").exists()
+
+
+def test_a_second_one_in_the_same_process_takes_no_lock_away_from_the_first(database):
+    """Else another process takes itself for the last one when it goes, and removes the log with what is in it."""
+    with database.read() as held:
+        held.execute(text("SELECT count(*) FROM sqlite_master"))
+        second = Database(database.place)
+        with second.read():
+            pass
+        look = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); list(c.execute('SELECT * FROM sqlite_master'))"
+        subprocess.run([sys.executable, "-c", look, str(database.place)], check=True, timeout=60)
+        assert database.place.with_name(f"{database.place.name}-wal").exists()
+        second.close()

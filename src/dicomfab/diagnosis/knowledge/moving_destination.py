@@ -34,9 +34,7 @@ def move_rule(
     heading: str = "C-MOVE failed",
 ) -> Rule:
     """A rule that sees all facts of a C-MOVE, under the heading that the user's guide has for failures."""
-    return Rule(
-        id_, stage, when, "C-MOVE failed", cause, remedy, who, likelihood, settings, tells, reference, Role.MOVE
-    )
+    return Rule(id_, stage, when, heading, cause, remedy, who, likelihood, settings, tells, reference, Role.MOVE)
 
 
 RULES: Final[tuple[Rule, ...]] = (

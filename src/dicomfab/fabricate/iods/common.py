@@ -11,6 +11,7 @@ from dicomfab import __version__
 from dicomfab.fabricate.kinds import KINDS, Code
 from dicomfab.fabricate.people import age_string, age_years, physique
 from dicomfab.fabricate.recipe import ResolvedStudy
+from dicomfab.model.order import RequestAttributes
 
 PRIVATE_GROUP: Final = 0x0099
 PRIVATE_CREATOR: Final = "DICOM FABRICATOR"
@@ -102,6 +103,36 @@ def _study(ds: Dataset, study: ResolvedStudy) -> None:
     procedures = [code for code in codes if code is not None]
     if procedures:
         ds.ProcedureCodeSequence = coded(*procedures)
+    if study.order is not None:
+        _request(ds, study, study.order)
+
+
+def _request(ds: Dataset, study: ResolvedStudy, order: RequestAttributes) -> None:
+    """What the order says, as IHE wants it copied: RequestAttributesSequence (0040,0275), PS3.3 table 10-9."""
+    item = Dataset()
+    item.AccessionNumber = study.accession_number
+    item.StudyInstanceUID = study.study_instance_uid
+    if order.requested_procedure_id:
+        item.RequestedProcedureID = order.requested_procedure_id
+    if order.requested_procedure_description:
+        item.RequestedProcedureDescription = order.requested_procedure_description
+    if order.requested_procedure_code:
+        item.RequestedProcedureCodeSequence = coded(_code(order.requested_procedure_code))
+        ds.ProcedureCodeSequence = coded(_code(order.requested_procedure_code))
+    if order.scheduled_step_id:
+        item.ScheduledProcedureStepID = order.scheduled_step_id
+    if order.scheduled_step_description:
+        item.ScheduledProcedureStepDescription = order.scheduled_step_description
+    if order.protocol_code:
+        item.ScheduledProtocolCodeSequence = coded(_code(order.protocol_code))
+    ds.RequestAttributesSequence = Sequence([item])
+    if order.admission_id:
+        ds.AdmissionID = order.admission_id
+
+
+def _code(text: str) -> tuple[str, str, str]:
+    value, scheme, meaning = text.split("^")
+    return value, scheme, meaning
 
 
 def _provenance(ds: Dataset, study: ResolvedStudy) -> None:

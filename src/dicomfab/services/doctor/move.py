@@ -66,6 +66,7 @@ from dicomfab.services.doctor.examination import LIMIT_S, Examination, OnCheck, 
 from dicomfab.services.doctor.move_after import After
 from dicomfab.services.doctor.move_before import Before
 from dicomfab.services.doctor.move_case import MoveCase, Tools
+from dicomfab.services.doctor.recorded import asked
 from dicomfab.services.doctor.server import Subject, examine
 
 __all__ = ["MoveDoctor", "Tools"]
@@ -129,7 +130,8 @@ class MoveDoctor:
         with tempfile.TemporaryDirectory(prefix="doctor-") as folder:
             ends = (source, destination)
             case = MoveCase(self.tools, actor, examination, ends, study, confirm_production, Path(folder))
-            _examine(case)
+            with asked(self.tools.record, actor, source), asked(self.tools.record, actor, destination):
+                _examine(case)
         return diagnose(examination.checks, case.names, _RULES, seconds=examination.seconds, limit_s=limit_s)
 
 

@@ -9,13 +9,16 @@ from typing import Final
 
 from dicomfab.access.policy import Action, decide
 from dicomfab.diagnosis.checks import Outcome, Role, Stage
-from dicomfab.fabricate.doctors_instance import doctors_instance
+from dicomfab.fabricate.doctors_instance import DoctorsInstance, doctors_instance
+from dicomfab.model import audit
 from dicomfab.model.errors import DicomFabError, PeerError
 from dicomfab.registry.fields import Capability
+from dicomfab.registry.server import PacsServer
 from dicomfab.services.doctor import move_peers as peers
 from dicomfab.services.doctor.move_case import MoveCase, content_of
 from dicomfab.services.doctor.move_facts import counters_of, counters_words, outcome_of
 from dicomfab.services.doctor.move_peers import Content, Moved
+from dicomfab.services.doctor.recorded import removing
 from dicomfab.services.receiving import AE_TITLE, Reception
 
 ARRIVAL_S: Final = 3.0
@@ -134,7 +137,7 @@ class After:
             self._case.peer(destination, Capability.STORE), calling_ae_title=self._case.source.aec
         )
         try:
-            code = self._case.sent(self._case.traced(peer, title), ours)
+            code = self._case.sent(destination, self._case.traced(peer, title), ours)
         except PeerError as error:
             self._case.failed(Stage.STORE, title, error, {"stored": error.code})
             return
@@ -177,7 +180,7 @@ class After:
         ours = self._case.ours
         if ours is None or not self._case.left:
             return
-        stays = [s.name for s in self._case.left.values() if not self._case.tools.remove(s, ours.study_instance_uid)]
+        stays = [server.name for server in self._case.left.values() if not self._removed(server, ours)]
         title = "Remove our instance"
         if stays:
             seen = f"it stays on {' and '.join(stays)}: patient ID SYN-DOCTOR, study {ours.study_instance_uid}"
@@ -185,6 +188,14 @@ class After:
         else:
             gone = " and ".join(server.name for server in self._case.left.values())
             self._case.note(Stage.ARRIVAL, title, Outcome.OK, f"removed from {gone}")
+
+    def _removed(self, server: PacsServer, ours: DoctorsInstance) -> bool:
+        study = ours.study_instance_uid
+        with removing(self._case.tools.record, self._case.actor, server, study) as noted:
+            is_gone = self._case.tools.remove(server, study)
+            if not is_gone:
+                noted.add(outcome=audit.Outcome.MINOR, reason="it stays: it cannot be removed from here")
+        return is_gone
 
 
 def _says_delivered(moved: Moved) -> bool:

@@ -146,7 +146,7 @@ class Before:
         ours = doctors_instance(source.id, self._case.folder)
         self._case.ours = ours
         try:
-            code = self._case.sent(self._case.peer(source, Capability.STORE), ours)
+            code = self._case.sent(source, self._case.peer(source, Capability.STORE), ours)
         except PeerError as error:
             self._case.failed(Stage.STORE, title, error, {"study": "refused", "study.code": error.code})
             return None

@@ -26,9 +26,11 @@ from dicomfab.registry.server import PacsServer
 from dicomfab.services.doctor import move_peers as peers
 from dicomfab.services.doctor.examination import Examination
 from dicomfab.services.doctor.move_peers import Content, Moved
+from dicomfab.services.doctor.recorded import answered, moving, storing
 from dicomfab.services.peers import peer_for
 from dicomfab.services.query import Find
-from dicomfab.services.receiving import ReceivingService
+from dicomfab.services.receiving import AE_TITLE, ReceivingService
+from dicomfab.services.recording import Record, nobody
 from dicomfab.services.transfer import Store
 
 _AGAIN_S: Final = 0.15
@@ -59,6 +61,7 @@ class Tools:
         forget: removes a study from the local store.
         check_move: raises if a study may not be moved for what it is made of.
         open_trace: gives a trace for each association, by its title, if somebody wants to see them.
+        record: has it recorded what servers are asked, and what is stored, moved and removed.
     """
 
     find: Find
@@ -69,6 +72,7 @@ class Tools:
     forget: Callable[[str], object] = _nothing
     check_move: Callable[[str, PacsServer, PacsServer], object] = _allowed
     open_trace: Callable[[str], Trace | None] = lambda _title: None
+    record: Record = nobody
 
 
 class MoveCase:
@@ -211,15 +215,19 @@ class MoveCase:
         peer = self.traced(self.peer(self.source, Capability.MOVE), title)
         end = self.examination.seconds + self.examination.left_s / 2
         most_s = min(peer.timeouts.retrieve_s, self.examination.left_s / 2)
-        return peers.move(peer, identifier, destination, most_s, lambda: self.examination.seconds > end)
+        known = None if destination == AE_TITLE else self.destination
+        with moving(self.tools.record, self.actor, self.source, known, str(identifier.StudyInstanceUID)) as noted:
+            moved = peers.move(peer, identifier, destination, most_s, lambda: self.examination.seconds > end)
+            return answered(noted, moved)
 
-    def sent(self, peer: Peer, ours: DoctorsInstance) -> str:
-        """Store it; the status. Raises the error that the outcome holds."""
-        for outcome in self.tools.store(peer, [ours.file]):
-            if outcome.error is not None:
-                raise outcome.error
-            if outcome.response is not None:
-                return f"{outcome.response.status:04X}"
+    def sent(self, server: PacsServer, peer: Peer, ours: DoctorsInstance) -> str:
+        """Store it on a server, called as a peer; the status. Raises the error that the outcome holds."""
+        with storing(self.tools.record, self.actor, server, ours.study_instance_uid):
+            for outcome in self.tools.store(peer, [ours.file]):
+                if outcome.error is not None:
+                    raise outcome.error
+                if outcome.response is not None:
+                    return f"{outcome.response.status:04X}"
         raise RuntimeError("C-STORE ended without an outcome")
 
 

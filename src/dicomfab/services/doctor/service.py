@@ -14,9 +14,11 @@ from dicomfab.model.actor import Actor
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.doctor.examination import LIMIT_S, Examination, OnCheck
+from dicomfab.services.doctor.recorded import asked
 from dicomfab.services.doctor.server import Subject, examine
 from dicomfab.services.pacs import PacsService
 from dicomfab.services.progress import never
+from dicomfab.services.recording import Record, nobody
 
 _NEEDED: Mapping[Capability, Action] = {Capability.ECHO: Action.ECHO, Capability.FIND: Action.QUERY}
 
@@ -28,14 +30,21 @@ class DoctorService:
         pacs: finds servers, as far as an actor may see them.
         our_port: of our own Storage SCP, for what the other side's administrator is to add.
         open_trace: gives a trace for an association by its title, if anybody wants to see them.
+        record: has it recorded that a server was asked.
     """
 
     def __init__(
-        self, pacs: PacsService, *, our_port: int, open_trace: Callable[[str], Trace | None] = lambda _title: None
+        self,
+        pacs: PacsService,
+        *,
+        our_port: int,
+        open_trace: Callable[[str], Trace | None] = lambda _title: None,
+        record: Record = nobody,
     ) -> None:
         self._pacs = pacs
         self._our_port = our_port
         self._open_trace = open_trace
+        self._record = record
 
     def server(
         self,
@@ -61,7 +70,8 @@ class DoctorService:
         """
         found = self._pacs.resolve(actor, server if isinstance(server, str) else server.id)
         examination = Examination(on_check, limit_s=limit_s, stopped=stopped)
-        names = examine(examination, Role.SERVER, self.subject(actor, found))
+        with asked(self._record, actor, found):
+            names = examine(examination, Role.SERVER, self.subject(actor, found))
         return diagnose(
             examination.checks,
             {Role.SERVER: names},

@@ -79,6 +79,7 @@ def compare_job(
         owner=actor.name,
         roles=tuple(sorted(actor.roles)),
         door=actor.door,
+        account_id=actor.account_id,
         environment=str(Environment.PROD if is_prod else Environment.TEST),
         queue=f"pacs:{a.id}",
         request={

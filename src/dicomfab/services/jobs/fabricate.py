@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from dicomfab.fabricate.kinds import KINDS
 from dicomfab.fabricate.recipe import ResolvedStudy
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import DicomFabError, DiskFull, Interrupted, LocalFailure, Recorded
-from dicomfab.model.job import ItemOutcome, ItemState, JobEvent, JobItem, JobKind, NewItem, NewJob
+from dicomfab.model.job import ItemOutcome, ItemState, Job, JobEvent, JobItem, JobKind, NewItem, NewJob
 from dicomfab.model.values import Environment
 from dicomfab.services.jobs.run import JobRun, Result
 from dicomfab.services.studies import Fabricated, StudyService
@@ -22,7 +22,13 @@ LOCAL_QUEUE = "local"
 
 
 def fabricate_job(
-    actor: Actor, studies: Sequence[ResolvedStudy], *, store_id: str, out: Path | None = None, priority: int = 5
+    actor: Actor,
+    studies: Sequence[ResolvedStudy],
+    *,
+    store_id: str,
+    out: Path | None = None,
+    priority: int = 5,
+    then: Mapping[str, Any] | None = None,
 ) -> tuple[NewJob, Iterator[NewItem]]:
     """A job that makes studies, to be submitted.
 
@@ -32,6 +38,7 @@ def fabricate_job(
         store_id: of the local store.
         out: a folder for files instead of the local store; a folder below it for each study if there are several.
         priority: 1 (first) to 9.
+        then: what is done with the studies, see :mod:`~dicomfab.services.jobs.send_after`.
 
     Raises:
         AccessDenied: the actor may not fabricate.
@@ -46,9 +53,10 @@ def fabricate_job(
         owner=actor.name,
         roles=tuple(sorted(actor.roles)),
         door=actor.door,
+        account_id=actor.account_id,
         environment=str(Environment.TEST),
         queue=LOCAL_QUEUE,
-        request={"out": "" if out is None else str(out.absolute())},
+        request={"out": "" if out is None else str(out.absolute()), **({"then": dict(then)} if then else {})},
         store_id=store_id,
         priority=priority,
     )
@@ -65,9 +73,11 @@ class FabricateExecutor:
 
     Args:
         studies: makes them.
+        send: submits the sending of what was made, if the job asks for it.
     """
 
     studies: StudyService
+    send: Callable[[Job, Actor, Sequence[str]], Job] | None = None
 
     def __call__(self, run: JobRun) -> Result:
         """Make study after study; the local store takes each whole or not at all.
@@ -92,7 +102,20 @@ class FabricateExecutor:
                 run.note([ItemOutcome(item.number, ItemState.FAILED, detail={"error": error.as_dict()})])
                 continue
             run.note([ItemOutcome(item.number, ItemState.DONE, detail=made_dict(made), size_bytes=made.size_bytes)])
-        return _result(run)
+        return self._then(run, _result(run))
+
+    def _then(self, run: JobRun, made: Result) -> Result:
+        """Have sent what was made, if that is asked for; the job has not succeeded unless that is under way."""
+        if self.send is None or "then" not in run.job.request:
+            return made
+        studies = [str(item.detail["study_instance_uid"]) for item in run.items((ItemState.DONE,))]
+        if not studies:
+            return made
+        try:
+            job = self.send(run.job, run.actor, studies)
+        except DicomFabError as error:
+            return Result(JobEvent.FAIL, error=made.error or error)
+        return replace(made, report={**made.report, "sent_by": job.id})
 
     def _made(self, run: JobRun, item: JobItem, *, several: bool) -> Fabricated:
         resolved, out = ResolvedStudy.from_dict(dict(item.request)), run.job.request["out"]

@@ -55,6 +55,7 @@ def query_job(
         owner=actor.name,
         roles=tuple(sorted(actor.roles)),
         door=actor.door,
+        account_id=actor.account_id,
         environment=str(Environment.PROD if is_prod else Environment.TEST),
         queue=f"pacs:{servers[0].id}" if len(servers) == 1 else "local",
         request={"filter": {**asdict(search), "keys": list(search.keys)}, "limit": limit, "search": new_id()},

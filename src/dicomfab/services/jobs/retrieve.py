@@ -29,7 +29,7 @@ from dicomfab.services.jobs.run import JobRun, Result
 from dicomfab.services.peers import peer_for
 from dicomfab.services.provenance import Provenance
 from dicomfab.services.query import instances_held
-from dicomfab.services.recording import asking_as
+from dicomfab.services.recording import asking_as, listing
 from dicomfab.services.study_list import ListedStudy
 from dicomfab.services.transfer import Part, TransferReport, TransferService, Watch, may_write
 from dicomfab.services.verification import VerdictKind, verify
@@ -143,6 +143,7 @@ def _job(
         owner=actor.name,
         roles=tuple(sorted(actor.roles)),
         door=actor.door,
+        account_id=actor.account_id,
         environment=str(Environment.PROD if Environment.PROD in environments else Environment.TEST),
         queue=f"pacs:{source.id}",
         request=request,
@@ -288,13 +289,17 @@ class RetrieveExecutor:
         series = item.detail["report"].get("series_instance_uid", "")
         destination = registry.get(request["destination"]) if run.job.kind is JobKind.MOVE else None
 
+        def listed(server: PacsServer, series: str = "") -> frozenset[str]:
+            with listing(self.transfers.record, run.actor, server, study):
+                return instances_held(find, server, study, series)
+
         def held() -> frozenset[str]:
             if destination is not None:
-                return instances_held(find, destination, study)
+                return listed(destination)
             return frozenset(i.identity.sop_instance_uid for i in self.transfers.local.instances(study))
 
         try:
-            expected = instances_held(find, registry.get(request["source"]), study, series)
+            expected = listed(registry.get(request["source"]), series)
         except PeerError:  # it stays in doubt
             return
         verdict = verify(

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from dicomfab.model.actor import Actor, Role
 from dicomfab.model.errors import DicomFabError
 from dicomfab.model.job import ItemOutcome, ItemState, Job, JobEvent, JobItem, NewItem, Wish
+from dicomfab.model.schedule import Schedule
 from dicomfab.services.progress import OnProgress, Progress, ignore
 from dicomfab.storage.job_queue import Claim, ItemBrief, JobQueue, LeaseLost
 from dicomfab.storage.jobs import JobRepository
@@ -53,6 +54,8 @@ class JobRun:
         ledger: where the items are read.
         on_progress: told after everything that is noted.
         told_to_stop: whether the worker is to end.
+
+    ``actor`` is as whom the job runs: as whom it was submitted, until the worker has looked who that is by now.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class JobRun:
         told_to_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.job = job
+        self.actor = submitted_by(job)
         self.wish = Wish.NONE
         self._claim = claim
         self._queue = queue
@@ -79,11 +83,6 @@ class JobRun:
         self._lost = False
         self._got_on = False
         self._ended = threading.Event()
-
-    @property
-    def actor(self) -> Actor:
-        """As whom the job runs."""
-        return Actor(self.job.owner, frozenset(Role(role) for role in self.job.roles), self.job.door)
 
     @property
     def failures_in_a_row(self) -> int:
@@ -196,6 +195,16 @@ class JobRun:
         """Take up a wish; the lease counts from when it was asked for, not from when the answer came."""
         self.wish = wish
         self._renewed = max(self._renewed, begun)
+
+
+def submitted_by(made: Job | Schedule) -> Actor:
+    """As whom a job was submitted, or a schedule made, with the roles of that moment."""
+    return Actor(made.owner, frozenset(Role(role) for role in made.roles), made.door, made.account_id)
+
+
+def unchanged(actor: Actor) -> Actor:
+    """For those who have no accounts: the roles stay."""
+    return actor
 
 
 Executor: TypeAlias = Callable[[JobRun], Result]

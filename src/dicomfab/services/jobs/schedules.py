@@ -25,12 +25,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from dicomfab.access.policy import Action, Scope, decide, visible
 from dicomfab.dimse.failures import log_failure
-from dicomfab.model.actor import Actor, Role
-from dicomfab.model.audit import AuditEvent, EventKind
+from dicomfab.model.actor import Actor
+from dicomfab.model.audit import AuditEvent, EventKind, Outcome
 from dicomfab.model.errors import AccessDenied, DicomFabError, InvalidInput, LocalFailure, NotFound
 from dicomfab.model.job import Job, JobKind, NewItem, NewJob
 from dicomfab.model.schedule import NewSchedule, Schedule
+from dicomfab.services.account_rules import text_for_people
 from dicomfab.services.jobs.cron import local_time_zone, next_time
+from dicomfab.services.jobs.run import submitted_by, unchanged
 from dicomfab.services.jobs.service import IN_THE_BACKGROUND, JobService, priority_of
 from dicomfab.services.query import DEFAULT_LIMIT
 from dicomfab.services.recording import Record, nobody, recorded
@@ -38,12 +40,15 @@ from dicomfab.services.verification import DEFAULT_WAIT_S
 
 if TYPE_CHECKING:
     from dicomfab.services.studies import StudyService
-    from dicomfab.storage.schedules import ScheduleRepository
+    from dicomfab.storage.audit import Transaction
+    from dicomfab.storage.schedules import Note, ScheduleRepository
 
 log = logging.getLogger(__name__)
 
 #: A job and its items, ready to be submitted.
 Draft: TypeAlias = tuple[NewJob, Iterable[NewItem]]
+
+LONGEST_TITLE: Final = 120
 
 _WANTED: Final = object()
 _SENT: Final = {"confirm_production": False, "verify_wait_s": DEFAULT_WAIT_S}
@@ -65,12 +70,15 @@ class ScheduleService:
         schedules: where they are kept.
         jobs: the local store, the registry, and where jobs are shown.
         studies: finds local studies, and fills in recipes.
+        record: has changes recorded.
+        present: as whom a schedule's jobs are made now, with the roles that are left of those that it was made with.
     """
 
     schedules: ScheduleRepository
     jobs: JobService
     studies: StudyService
     record: Record = nobody
+    present: Callable[[Actor], Actor] = unchanged
 
     def add(
         self,
@@ -93,7 +101,7 @@ class ScheduleService:
             title: for people, without a patient's name; that of the job if left out.
 
         Raises:
-            InvalidInput: the expression, the zone or a parameter cannot be used.
+            InvalidInput: the expression, the zone, the title or a parameter cannot be used.
             AccessDenied, ConfirmationRequired, NotFound, RouteMissing, Conflict: the job would be refused now.
         """
         filled = _filled(kind, parameters)
@@ -101,7 +109,7 @@ class ScheduleService:
         next_at = next_time(cron, zone, self.schedules.now())
         job = self._title_only(actor, filled) if kind is JobKind.FABRICATE else self._draft(actor, kind, filled)[0]
         new = NewSchedule(
-            title=title.strip() or job.title,
+            title=text_for_people(title, "title", LONGEST_TITLE) or job.title,
             kind=kind,
             parameters=filled,
             cron=" ".join(cron.split()),
@@ -109,11 +117,12 @@ class ScheduleService:
             owner=actor.name,
             roles=tuple(sorted(actor.roles)),
             door=actor.door,
+            account_id=actor.account_id,
             environment=job.environment,
             store_id=job.store_id,
             next_at=next_at,
         )
-        with recorded(self.record, _event(actor, "added", new.title)):
+        with recorded(self.record, _event(actor, "added", new.title), ahead=True):
             return self.schedules.add(new)
 
     def every(self, actor: Actor) -> list[Schedule]:
@@ -175,7 +184,8 @@ class ScheduleService:
         """
         found = self._mine(actor, schedule_id)
         job, items = self._job_of(found)
-        return self.jobs.show(actor, self.schedules.make_now(found.id, job, items))
+        note = self._noting(_event(actor, "run out of turn", str(found.id)))
+        return self.jobs.show(actor, self.schedules.make_now(found.id, job, items, note))
 
     def beat(self) -> bool:
         """Make the jobs that are due; for workers, every few seconds.
@@ -204,12 +214,20 @@ class ScheduleService:
         except InvalidInput as error:  # its time zone is not known on this machine; another one's worker may know it
             log.warning("schedule %d stays due: %s", due.id, error.what)
             return
-        drafted = self._drafted(due)
+        drafted, event = self._drafted(due), _event(submitted_by(due), "run when it was due", str(due.id))
         if isinstance(drafted, DicomFabError):
             log.warning("schedule %d made no job: %s", due.id, drafted.heading)
-            self.schedules.miss(due, next_at, drafted.as_dict())
-        elif (made := self.schedules.fire(due, next_at, *drafted)) is not None:
+            missed = replace(event, outcome=Outcome.SERIOUS, reason=drafted.heading)
+            self.schedules.miss(due, next_at, drafted.as_dict(), self._noting(missed))
+        elif (made := self.schedules.fire(due, next_at, *drafted, self._noting(event))) is not None:
             log.info("schedule %d made job %d", due.id, made)
+
+    def _noting(self, event: AuditEvent) -> Note:
+        def note(within: Transaction, job: int | None) -> None:
+            detail = event.detail if job is None else {**event.detail, "job": str(job)}
+            self.record(replace(event, detail=detail), within=within)
+
+        return note
 
     def _drafted(self, due: Schedule) -> Draft | DicomFabError:
         try:
@@ -223,7 +241,7 @@ class ScheduleService:
             )
 
     def _job_of(self, schedule: Schedule) -> Draft:
-        actor = Actor(schedule.owner, frozenset(Role(role) for role in schedule.roles), schedule.door)
+        actor = self.present(submitted_by(schedule))
         job, items = self._draft(actor, schedule.kind, _filled(schedule.kind, schedule.parameters))
         return replace(job, schedule=schedule.id, max_attempts=IN_THE_BACKGROUND.max_attempts), items
 
@@ -250,6 +268,7 @@ class ScheduleService:
             verify_wait_s=parameters["verify_wait_s"],
             store_id=self.jobs.store_id(),
             priority=priority_of(parameters["priority"]),
+            provenance=self.jobs.provenance,
         )
 
     def _move(self, actor: Actor, parameters: Mapping[str, Any]) -> Draft:
@@ -265,6 +284,7 @@ class ScheduleService:
             confirm_production=parameters["confirm_production"],
             verify_wait_s=parameters["verify_wait_s"],
             priority=priority_of(parameters["priority"]),
+            provenance=self.jobs.provenance,
         )
 
     def _get(self, actor: Actor, parameters: Mapping[str, Any]) -> Draft:

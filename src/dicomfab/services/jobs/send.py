@@ -85,6 +85,7 @@ def send_job(
         owner=actor.name,
         roles=tuple(sorted(actor.roles)),
         door=actor.door,
+        account_id=actor.account_id,
         environment=str(destination.environment),
         queue=f"pacs:{destination.id}",
         request={

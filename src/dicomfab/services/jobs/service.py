@@ -76,13 +76,37 @@ class JobService:
     provenance: Provenance | None = None
 
     def fabricate(
-        self, actor: Actor, studies: Sequence[ResolvedStudy], *, out: Path | None = None, priority: int = 5
+        self,
+        actor: Actor,
+        studies: Sequence[ResolvedStudy],
+        *,
+        out: Path | None = None,
+        priority: int = 5,
+        send_to: PacsServer | None = None,
+        confirm_production: bool = False,
     ) -> Job:
-        """Submit studies to be made; see :func:`~dicomfab.services.jobs.fabricate.fabricate_job`."""
-        from dicomfab.services.jobs.fabricate import fabricate_job
+        """Submit studies to be made; see :func:`~dicomfab.services.jobs.fabricate.fabricate_job`.
 
-        made = fabricate_job(actor, studies, store_id=self.store_id(), out=out, priority=priority_of(priority))
-        return self._submit(*made)
+        With ``send_to``, a job that sends them to this server is submitted as soon as they are made.
+        """
+        from dicomfab.services.jobs.fabricate import fabricate_job
+        from dicomfab.services.jobs.send_after import then_send
+
+        then = None if send_to is None else then_send(actor, send_to, confirm_production=confirm_production)
+        store, rank = self.store_id(), priority_of(priority)
+        return self._submit(*fabricate_job(actor, studies, store_id=store, out=out, priority=rank, then=then))
+
+    def send_made(self, job: Job, actor: Actor, studies: Sequence[str]) -> Job:
+        """Submit what a fabricate job asked for; see :func:`~dicomfab.services.jobs.send_after.send_made`."""
+        from dicomfab.services.jobs.send_after import send_made
+
+        def send(server_id: str, confirmed: bool) -> Job:
+            server = self.registry().get(server_id)
+            return self.send(
+                actor, studies, server, confirm_production=confirmed, options=IN_THE_BACKGROUND, after=job.id
+            )
+
+        return send_made(self.ledger, job, send)
 
     def send(
         self,
@@ -93,8 +117,12 @@ class JobService:
         confirm_production: bool = False,
         transcode: bool = True,
         options: Options = DEFAULTS,
+        after: int | None = None,
     ) -> Job:
-        """Submit local studies to be sent; see :func:`~dicomfab.services.jobs.send.send_job`."""
+        """Submit local studies to be sent; see :func:`~dicomfab.services.jobs.send.send_job`.
+
+        ``after`` is the number of the job that made them, if one did.
+        """
         from dicomfab.services.jobs.send import send_job
 
         made = send_job(
@@ -110,6 +138,8 @@ class JobService:
             max_attempts=options.max_attempts,
             provenance=self.provenance,
         )
+        if after is not None:
+            made = replace(made[0], request={**made[0].request, "after": after}), made[1]
         return self._submit(*made)
 
     def move(

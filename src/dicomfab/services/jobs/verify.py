@@ -74,6 +74,7 @@ def verify_job(
         owner=actor.name,
         roles=tuple(sorted(actor.roles)),
         door=actor.door,
+        account_id=actor.account_id,
         environment=str(environment),
         queue=f"pacs:{destination.id}",
         request={

@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from dicomfab.dimse.failures import log_failure
+from dicomfab.model.actor import Actor
 from dicomfab.model.errors import DicomFabError, DiskFull, LocalFailure
 from dicomfab.model.job import Job, JobEvent, JobKind, Wish, WorkerInfo
-from dicomfab.services.jobs.run import Executor, JobRun, Result
+from dicomfab.services.jobs.run import Executor, JobRun, Result, unchanged
 from dicomfab.services.progress import OnProgress, ignore
 from dicomfab.services.recording import Record, nobody, refused
 from dicomfab.storage.job_queue import Claim, JobQueue, LeaseLost
@@ -43,6 +44,7 @@ class Worker:
         now: the moment, with time zone.
         beat: called every few seconds while jobs are waited for; true if the worker has to stay for what comes.
         record: has it recorded when a job is refused.
+        present: as whom a job runs now, with the roles that are left of those that it was submitted with.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class Worker:
         now: Callable[[], datetime],
         beat: Callable[[], bool] = lambda: False,
         record: Record = nobody,
+        present: Callable[[Actor], Actor] = unchanged,
     ) -> None:
         self._record = record
+        self._present = present
         self._queue = queue
         self._beat = beat
         self._ledger = ledger
@@ -65,6 +69,7 @@ class Worker:
         self._limit = limit
         self._store_id = store_id
         self._now = now
+        self._queues: tuple[str, ...] = ()
         self._stop = threading.Event()
         self._running = 0
         self._counting = threading.Lock()
@@ -82,7 +87,7 @@ class Worker:
             queues: only of these, if any are named.
             idle_exit_s: end when nothing has been there to do for so long; never if ``None``.
         """
-        started = self._now()
+        started, self._queues = self._now(), tuple(queues)
         self._queue.see(self._info(started))  # a database that cannot be used is said at once
         pool = [
             threading.Thread(target=self._take_turns, args=(queues,), name=f"job-{number}") for number in range(threads)
@@ -169,6 +174,7 @@ class Worker:
 
     def _result(self, run: JobRun) -> Result | DicomFabError:
         try:
+            run.actor = self._present(run.actor)
             return self._executors[run.job.kind](run)
         except DicomFabError as error:
             refused(self._record, run.actor, error, detail={"job": str(run.job.id)})
@@ -213,7 +219,8 @@ class Worker:
             return True
 
     def _info(self, started: datetime) -> WorkerInfo:
-        return WorkerInfo(self.name, socket.gethostname(), os.getpid(), self._store_id, started, self._now())
+        host, now = socket.gethostname(), self._now()
+        return WorkerInfo(self.name, host, os.getpid(), self._store_id, started, now, self._queues)
 
 
 def pause_s(attempts: int, draw: Callable[[], float] = random.random) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -143,6 +143,19 @@ class MonitorService:
             NotFound, AccessDenied: as :meth:`show`.
         """
         return self.repository.checks(self.pacs.get(actor, server_id).id, limit)
+
+    def checks_since(self, actor: Actor, server_id: str, first: datetime) -> list[Check]:
+        """The checks of a server from a moment on, the oldest first; why one failed is left out.
+
+        Raises:
+            NotFound, AccessDenied: as :meth:`show`.
+        """
+        return self.repository.checks_since(self.pacs.get(actor, server_id).id, first)
+
+    def recent(self, actor: Actor, server_ids: Sequence[str], *, limit: int) -> Mapping[str, list[Check]]:
+        """The last checks of several servers by id, the newest first; none of one that the actor may not see."""
+        seen = {server.id for server in self.pacs.servers(actor)}
+        return {one: self.repository.checks(one, limit) if one in seen else [] for one in server_ids}
 
     def events(self, actor: Actor, *, server_id: str | None = None, limit: int = 50) -> list[StateChange]:
         """What was news, the newest first: of one server, or of all that the actor may see.

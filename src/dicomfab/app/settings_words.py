@@ -1,0 +1,131 @@
+"""Settings in words: what each is for, what it is now, and whether somebody said so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from dicomfab.app.settings import Settings
+from dicomfab.app.web_settings import WebSettings
+
+_HIDDEN: Final = "set; not shown"
+_UNSET: Final = "not set"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One variable.
+
+    Args:
+        group: what it is about.
+        name: of the environment variable.
+        meaning: in a sentence.
+        value: that is in force, for reading; never a secret.
+        is_given: the environment says so; else it is as usual.
+    """
+
+    group: str
+    name: str
+    meaning: str
+    value: str
+    is_given: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def described(settings: Settings, web: WebSettings, environ: Mapping[str, str] | None = None) -> list[Setting]:
+    """Every setting as it is in force.
+
+    Args:
+        settings: of the installation.
+        web: of its web interface.
+        environ: that they were read from; the process's own if left out.
+    """
+    env = os.environ if environ is None else environ
+    rows = [*_storage(settings), *_web(settings, web), *_dicom(settings), *_work(settings), *_keeping(settings)]
+    return [Setting(*row, is_given=bool(env.get(row[1], "").strip())) for row in rows]
+
+
+_Row = tuple[str, str, str, str]
+
+
+def _storage(settings: Settings) -> list[_Row]:
+    group = "Where it is kept"
+    database = str(settings.postgres) if settings.postgres else str(settings.database)
+    return [
+        (group, "DICOMFAB_HOME", "Folder of database, studies, recipes, lab and logs.", str(settings.home)),
+        (
+            group,
+            "DICOMFAB_DATABASE",
+            "Registry, jobs, accounts, audit log.",
+            database,
+        ),
+        (group, "DICOMFAB_AUDIT_KEY_FILE", "Key of the audit log's chain.", str(settings.audit_key)),
+    ]
+
+
+def _web(settings: Settings, web: WebSettings) -> list[_Row]:
+    group = "Web interface and sign-in"
+    return [
+        (group, "DICOMFAB_AUTH", "Who may use the pages: none, or local accounts.", str(web.mode)),
+        (group, "DICOMFAB_WEB_HOST", "Address that the pages listen on.", web.host),
+        (group, "DICOMFAB_WEB_PORT", "Their port.", str(settings.web_port)),
+        (group, "DICOMFAB_WEB_NAMES", "Host names that they answer to.", ", ".join(sorted(web.all_names))),
+        (group, "DICOMFAB_WEB_CERTIFICATE", "TLS certificate.", str(web.certificate or _UNSET)),
+        (group, "DICOMFAB_WEB_KEY", "Its private key.", str(web.key or _UNSET)),
+        (group, "DICOMFAB_WEB_PROXIES", "Reverse proxies that are believed.", ", ".join(sorted(web.proxies)) or "none"),
+        (group, "DICOMFAB_SESSION_IDLE_MINUTES", "A session ends unused.", f"{settings.session_idle_minutes:g} min"),
+        (group, "DICOMFAB_SESSION_HOURS", "A session ends after this, used or not.", f"{settings.session_hours:g} h"),
+    ]
+
+
+def _dicom(settings: Settings) -> list[_Row]:
+    group = "Receiving DICOM"
+    return [
+        (group, "DICOMFAB_SCP_HOST", "Address that our own Storage SCP listens on.", settings.scp_host),
+        (group, "DICOMFAB_SCP_PORT", "Its port.", str(settings.scp_port)),
+    ]
+
+
+def _work(settings: Settings) -> list[_Row]:
+    group = "Jobs and monitoring"
+    idle = f"{settings.worker_idle_s:g} s" if settings.worker_idle_s else "none is started by itself"
+    return [
+        (group, "DICOMFAB_WORKER_IDLE_S", "A worker that was started for waiting jobs ends for lack of them.", idle),
+        (
+            group,
+            "DICOMFAB_MONITOR_DOWN_AFTER",
+            "Checks that must fail in a row before a server is down.",
+            str(settings.monitor_down_after),
+        ),
+        (
+            group,
+            "DICOMFAB_MONITOR_WEBHOOK",
+            "Web address that is told when a server goes down or comes up.",
+            _HIDDEN if settings.monitor_webhook else _UNSET,
+        ),
+    ]
+
+
+def _keeping(settings: Settings) -> list[_Row]:
+    group = "How long things are kept"
+    copies, entries = settings.prod_copy_hours, settings.audit_keep_days
+    return [
+        (
+            group,
+            "DICOMFAB_PROD_COPY_HOURS",
+            "Copies of what a production server holds, in the local store.",
+            f"{copies:g} h" if copies else "for ever",
+        ),
+        (group, "DICOMFAB_MONITOR_KEEP_DAYS", "Single checks of monitoring.", f"{settings.monitor_keep_days:g} days"),
+        (
+            group,
+            "DICOMFAB_AUDIT_KEEP_DAYS",
+            "Entries of the audit log.",
+            f"{entries:g} days" if entries else "for ever",
+        ),
+    ]

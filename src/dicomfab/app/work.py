@@ -1,0 +1,319 @@
+"""What an installation works with: its database and registry, the local store, and the services on them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import functools
+import secrets
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dicomfab.app.settings import Settings
+
+if TYPE_CHECKING:
+    from dicomfab.archive.archive import Archive
+    from dicomfab.dimse.peer import Peer
+    from dicomfab.dimse.trace import Trace, TraceBook
+    from dicomfab.registry.server import PacsServer
+    from dicomfab.services.audit import AuditService
+    from dicomfab.services.changes import ChangeService
+    from dicomfab.services.copies import ProductionCopies
+    from dicomfab.services.doctor.service import DoctorService
+    from dicomfab.services.identifier_check import IdentifierCheck
+    from dicomfab.services.importing import ImportService
+    from dicomfab.services.orders import OrderService
+    from dicomfab.services.pacs import EchoAnswer, PacsService
+    from dicomfab.services.patients import PatientService
+    from dicomfab.services.provenance import Provenance
+    from dicomfab.services.query import QueryService
+    from dicomfab.services.receiving import ReceivingService
+    from dicomfab.services.recipes import RecipeService
+    from dicomfab.services.search import SearchService
+    from dicomfab.services.studies import StudyService
+    from dicomfab.services.sweep import SweepService
+    from dicomfab.services.transfer import TransferService
+    from dicomfab.services.validation import ValidationService
+    from dicomfab.services.verifying import VerifyService
+    from dicomfab.storage.database import Database
+    from dicomfab.storage.fabricated import FabricatedStudies
+    from dicomfab.storage.registry import RegistryRepository
+
+T = TypeVar("T")
+
+
+class Work:
+    """The parts of an installation below its jobs and accounts, each made when it is first asked for.
+
+    Args:
+        settings: where its state lives and what it listens on.
+        traces: where every operation with a peer is to be noted, if anywhere.
+    """
+
+    def __init__(self, settings: Settings, traces: TraceBook | None = None) -> None:
+        self.settings = settings
+        self._traces = traces
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, not yet opened."""
+        from dicomfab.storage.database import Database
+
+        return Database(self.settings.database)
+
+    @cached_property
+    def audit(self) -> AuditService:
+        """The audit log."""
+        from dicomfab.app.audit_parts import audit_of
+
+        return audit_of(self.database, self.settings)
+
+    @cached_property
+    def registry(self) -> RegistryRepository:
+        """Servers and routes."""
+        from dicomfab.storage.registry import RegistryRepository
+
+        return RegistryRepository(self.database)
+
+    @cached_property
+    def pacs(self) -> PacsService:
+        """Use cases on servers and routes."""
+        from dicomfab.services.pacs import PacsService
+
+        return PacsService(self.registry, self._noted("C-ECHO", echo_peer), self.audit.record)
+
+    @cached_property
+    def doctor(self) -> DoctorService:
+        """Says why DICOM fails."""
+        from dicomfab.services.doctor.service import DoctorService
+
+        port, record = self.settings.scp_port, self.audit.record
+        return DoctorService(self.pacs, our_port=port, open_trace=self._open_trace, record=record)
+
+    def _open_trace(self, title: str) -> Trace | None:
+        return self._traces.open(title) if self._traces is not None else None
+
+    @cached_property
+    def local_archive(self) -> Archive:
+        """The local study store, not yet opened."""
+        from dicomfab.archive.archive import Archive
+
+        return Archive(self.settings.studies)
+
+    @cached_property
+    def studies(self) -> StudyService:
+        """Use cases on local studies."""
+        from dicomfab.services.studies import StudyService
+
+        return StudyService(
+            self.local_archive,
+            now=local_now,
+            draw_seed=lambda: secrets.randbelow(2**31),
+            identifiers=self.patients,
+            note_study=self._is_fabricated.note,
+            record=self.audit.record,
+        )
+
+    @cached_property
+    def copies(self) -> ProductionCopies:
+        """Copies of what production holds, which expire."""
+        from dicomfab.services.copies import ProductionCopies
+
+        return ProductionCopies(self.local_archive, self.settings.prod_copy_hours, record=self.audit.record)
+
+    @cached_property
+    def recipes(self) -> RecipeService:
+        """Use cases on recipes."""
+        from dicomfab.services.recipes import RecipeService
+
+        return RecipeService(self.settings.recipes)
+
+    @cached_property
+    def orders(self) -> OrderService:
+        """Use cases on orders."""
+        from dicomfab.services.orders import OrderService
+        from dicomfab.storage.orders import OrderRepository
+
+        return OrderService(OrderRepository(self.database), self.audit.record)
+
+    @cached_property
+    def patients(self) -> PatientService:
+        """Use cases on registered patients and on identifiers."""
+        from dicomfab.services.patients import PatientService
+        from dicomfab.storage.patients import PatientRepository
+
+        repository = PatientRepository(self.database, now=local_now, draw_seed=draw_seed)
+        return PatientService(
+            repository, self.local_archive, now=local_now, draw_seed=draw_seed, record=self.audit.record
+        )
+
+    @cached_property
+    def queries(self) -> QueryService:
+        """Queries over many servers."""
+        from dicomfab.dimse.scu.find import find
+        from dicomfab.services.query import QueryService
+
+        return QueryService(self._noted("C-FIND", find), record=self.audit.record)
+
+    @cached_property
+    def searches(self) -> SearchService:
+        """Queries whose results are kept for a while, and saved searches."""
+        from dicomfab.services.search import SearchService
+        from dicomfab.services.search_saved import SavedSearches
+        from dicomfab.storage.searches import SearchStore
+
+        folder = self.settings.queries
+        saved = SavedSearches(folder / "saved", self.registry.load)
+        return SearchService(self.queries, self.pacs, SearchStore(folder / "results"), saved)
+
+    @cached_property
+    def transfers(self) -> TransferService:
+        """Send, move and get."""
+        from dicomfab.dimse.scu.find import find
+        from dicomfab.dimse.scu.get import get
+        from dicomfab.dimse.scu.move import move
+        from dicomfab.dimse.scu.store import store
+        from dicomfab.services.transfer import TransferService
+
+        return TransferService(
+            self.local_archive,
+            find=self._noted("C-FIND", find),
+            store=self._noted("C-STORE", store),
+            move_scu=self._noted("C-MOVE", move),
+            get_scu=self._noted("C-GET", get),
+            provenance=self.provenance,
+            receiving=self.receiving,
+            check_identifiers=self._check_identifiers,
+            record=self.audit.record,
+        )
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Judges what may go where."""
+        from dicomfab.dimse.scu.find import find
+        from dicomfab.services.provenance import Provenance
+
+        find_scu = self._noted("C-FIND", find)
+        return Provenance(self.local_archive, find_scu, self._is_fabricated, is_in_lab=self._is_in_lab)
+
+    @cached_property
+    def _check_identifiers(self) -> IdentifierCheck:
+        """Asks destinations outside the lab for fabricated identifiers."""
+        from dicomfab.dimse.scu.find import find
+        from dicomfab.services.identifier_check import IdentifierCheck
+
+        return IdentifierCheck(self.local_archive, self._noted("C-FIND", find), self._is_in_lab, self._is_fabricated)
+
+    def _is_in_lab(self, server: PacsServer) -> bool:
+        from dicomfab.app.lab_store import is_in_lab
+
+        return is_in_lab(self.settings, server)
+
+    @cached_property
+    def sweeps(self) -> SweepService:
+        """Fabricated data that servers still hold."""
+        from dicomfab.app.lab_store import lab_archive
+        from dicomfab.dimse.scu.find import find
+        from dicomfab.services.sweep import SweepService
+        from dicomfab.storage.sent import SentStudies
+
+        find_scu = self._noted("C-FIND", find)
+        ledger, in_lab = SentStudies(self.database), functools.partial(lab_archive, self.settings)
+        return SweepService(ledger, self.local_archive, find_scu, in_lab, self.audit.record)
+
+    @cached_property
+    def _is_fabricated(self) -> FabricatedStudies:
+        from dicomfab.storage.fabricated import FabricatedStudies
+
+        return FabricatedStudies(self.database)
+
+    @cached_property
+    def importing(self) -> ImportService:
+        """DICOM files into the local store."""
+        from dicomfab.services.importing import ImportService
+
+        return ImportService(self.local_archive, self._is_fabricated, self.audit.record)
+
+    @cached_property
+    def receiving(self) -> ReceivingService:
+        """Our own Storage SCP."""
+        from dicomfab.services.receiving import ReceivingService
+
+        settings = self.settings
+        return ReceivingService(
+            self.local_archive,
+            self.registry.load,
+            settings.receiver_lock,
+            host=settings.scp_host,
+            port=settings.scp_port,
+            record=self.audit.record,
+        )
+
+    @cached_property
+    def changing(self) -> ChangeService:
+        """Changed copies of local studies."""
+        from dicomfab.services.changes import ChangeService
+
+        return ChangeService(self.local_archive, self.provenance.of_local, self._is_fabricated.note, self.audit.record)
+
+    @cached_property
+    def verifying(self) -> VerifyService:
+        """Compares what two places hold."""
+        from dicomfab.dimse.scu.find import find
+        from dicomfab.dimse.scu.get import get
+        from dicomfab.services.verifying import VerifyService
+
+        scus = self._noted("C-FIND", find), self._noted("C-GET", get)
+        return VerifyService(self.local_archive, *scus, self.settings.home / "verifying", self.audit.record)
+
+    @cached_property
+    def validation(self) -> ValidationService:
+        """Validity of files and local studies."""
+        from dicomfab.services.validation import ValidationService
+
+        return ValidationService(self.studies)
+
+    @cached_property
+    def store_id(self) -> str:
+        """The identity of the local store: work on it waits for a worker that reaches it."""
+        from dicomfab.app.workers import store_id
+
+        return store_id(self.settings)
+
+    def _noted(self, operation: str, function: Callable[..., T]) -> Callable[..., T]:
+        """The function, each of its calls to a peer noted in a trace of its own."""
+        traces = self._traces
+        if traces is None:
+            return function
+
+        def call(peer: Peer, *args: Any, **options: Any) -> T:
+            trace = traces.open(f"{operation} with {peer.label}", peer.trace)
+            return function(dataclasses.replace(peer, trace=trace), *args, **options)
+
+        return call
+
+    def close(self) -> None:
+        """Close what this process opened. Workers that it started go on."""
+        opened = vars(self)
+        if "local_archive" in opened:
+            self.local_archive.close()
+        if "database" in opened:
+            self.database.close()
+
+
+def local_now() -> datetime.datetime:
+    """Local time: study dates are those of the wall clock in the hospital."""
+    return datetime.datetime.now().astimezone()
+
+
+def draw_seed() -> int:
+    """A seed that nothing foretells."""
+    return secrets.randbelow(2**31)
+
+
+def echo_peer(peer: Peer) -> EchoAnswer:
+    """C-ECHO; the network code is loaded when the first one is sent."""
+    from dicomfab.dimse.scu.echo import echo
+
+    return echo(peer)

@@ -1,0 +1,160 @@
+"""``dicomfab order``: HL7 orders, and what was made from them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer import Option
+
+from dicomfab.cli import output
+from dicomfab.cli.session import actor, application
+from dicomfab.model.errors import NotFound
+
+if TYPE_CHECKING:
+    from dicomfab.storage.orders import StoredOrder
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="HL7 orders: add, list, show.")
+
+IsTest = Annotated[
+    bool,
+    Option("--test", help="No real person is in the message. Without it, the order counts as production."),
+]
+
+
+@app.command()
+def add(
+    file: Annotated[str, typer.Argument(help="A file with an HL7 v2 message, or - for standard input.")],
+    is_test: IsTest = False,
+    as_json: output.Json = False,
+) -> None:
+    """Read an HL7 v2 message (ORM, OMG, OMI; ADT for the patient alone) and keep its orders."""
+    from dicomfab.model.values import Environment
+
+    environment = Environment.TEST if is_test else Environment.PROD
+    added = application().orders.add(actor(), message_of(file), environment)
+    if as_json:
+        output.print_json({"orders": [_dict(one) for one in added]})
+        return
+    for one in added:
+        output.print_text(f"order {one.number} ({one.environment}): {_line(one)}")
+        for note in one.order.notes:
+            output.print_text(f"  note  {note}")
+
+
+@app.command("list")
+def list_orders(
+    search: Annotated[str, Option(help="Words, each in name, ID, accession number, procedure or order number.")] = "",
+    state: Annotated[
+        Literal["open", "made", "cancelled", "completed", "none"] | None, Option(help="Only of this state.")
+    ] = None,
+    limit: Annotated[int, Option(min=1, max=10**9, help="At most so many.")] = 100,
+    offset: Annotated[int, Option(min=0, max=10**9, help="So many before the first.")] = 0,
+    as_json: output.Json = False,
+) -> None:
+    """List the orders, the newest first."""
+    from dicomfab.model.order import OrderState
+    from dicomfab.storage.orders import OrderFilter
+
+    wanted = OrderFilter(search=search, states=frozenset({OrderState(state)} if state else ()))
+    found = application().orders.page(actor(), wanted, limit=limit, offset=offset)
+    if as_json:
+        output.print_json({"total": found.total, "orders": [_dict(one) for one in found.orders]})
+    elif not found.total:
+        output.print_text("No order matches." if search or state else "No orders yet. Add one: dicomfab order add FILE")
+    else:
+        rows = [_cells(one) for one in found.orders]
+        output.print_table(("order", "environment", "state", "patient", "accession", "procedure", "scheduled"), rows)
+        if found.total > len(found.orders):
+            output.print_text(f"{len(found.orders)} of {output.counted(found.total, 'order')}")
+
+
+@app.command()
+def show(
+    order: Annotated[int, typer.Argument(help="Its number.", min=1)],
+    message: Annotated[bool, Option("--message", help="Print the message alone, as it came.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Show what was read from an order, each value with where it came from."""
+    found = application().orders.show(actor(), order)
+    if message:
+        sys.stdout.write(found.message.replace("\r\n", "\r").replace("\r", "\n"))
+        return
+    if as_json:
+        output.print_json({**_dict(found), "message": found.message})
+        return
+    output.print_text(f"order {found.number} ({found.environment}, {found.state}): {_line(found)}")
+    rows = [(one.keyword, one.value, one.origin or "default", one.note) for one in found.order.fields]
+    output.print_table(("attribute", "value", "from", "note"), rows)
+    for note in found.order.notes:
+        output.print_text(f"note   {note}")
+    for one in found.studies:
+        output.print_text(f"study  {one.study_instance_uid}" + (f" (job {one.job})" if one.job else ""))
+
+
+def message_of(file: str) -> bytes:
+    """The bytes of a file, or of standard input for ``-``.
+
+    Raises:
+        NotFound: it cannot be read.
+    """
+    if file == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise NotFound(
+            f"{file} cannot be read ({error.strerror})",
+            cause="there is no such file, or it may not be read",
+            remedy="name a file with an HL7 v2 message, or - for standard input",
+        ) from error
+
+
+def order_to_make(reference: str, *, is_test: bool) -> StoredOrder:
+    """The order that ``study create --order`` means: the number of one that is kept, or a file, which is kept now.
+
+    Raises:
+        NotFound: there is none.
+        InvalidInput: the file is no HL7 v2 message.
+    """
+    from dicomfab.model.values import Environment
+
+    service = application().orders
+    if reference.isascii() and reference.isdigit() and len(reference) < 10:
+        return service.brief(actor(), int(reference))
+    return service.add(actor(), message_of(reference), Environment.TEST if is_test else Environment.PROD)[0]
+
+
+def _line(one: StoredOrder) -> str:
+    order = one.order
+    parts = (order.message_type, order.control, order.value("AccessionNumber"), order.value("Modality"))
+    return " ".join(part for part in (*parts, order.value("RequestedProcedureDescription")) if part)
+
+
+def _cells(one: StoredOrder) -> tuple[str, ...]:
+    value = one.order.value
+    when = f"{value('ScheduledProcedureStepStartDate')} {value('ScheduledProcedureStepStartTime')}".strip()
+    procedure = f"{value('Modality')} {value('RequestedProcedureDescription')}".strip()
+    start = (str(one.number), str(one.environment), str(one.state))
+    return (*start, value("PatientName"), value("AccessionNumber"), procedure, when)
+
+
+def _dict(one: StoredOrder) -> dict[str, Any]:
+    order = one.order
+    return {
+        "number": one.number,
+        "environment": str(one.environment),
+        "state": str(one.state),
+        "message_type": order.message_type,
+        "control": order.control,
+        "status": order.status,
+        "control_id": order.control_id,
+        "sender": order.sender,
+        "fields": [{"keyword": f.keyword, "value": f.value, "origin": f.origin, "note": f.note} for f in order.fields],
+        "notes": list(order.notes),
+        "studies": [{"study_instance_uid": s.study_instance_uid, "job": s.job} for s in one.studies],
+        "added_by": one.added_by,
+        "added_at": one.added_at.isoformat(),
+    }
