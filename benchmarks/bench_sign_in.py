@@ -20,16 +20,19 @@ from pathlib import Path
 import report
 from report import Table
 
+from dicomfab.access.policy import Action, Scope, decide
 from dicomfab.app.build import Application
 from dicomfab.app.settings import Settings
 from dicomfab.model.account import Origin
-from dicomfab.model.actor import local_admin
+from dicomfab.model.actor import Actor, Role, local_admin
 from dicomfab.model.errors import NotSignedIn, TooManyAttempts
 
 OWNER = local_admin("benchmark", "cli")
 PASSWORD = "tulip marble seven"
 SPREAD = 1 / 1.1
 REQUEST_MS = 2.0
+DECISION_US = 5.0
+_DECISIONS = 10_000
 ACCOUNTS = 50
 _addresses = itertools.count(1)
 
@@ -115,6 +118,23 @@ def requests(table: Table, application: Application, runs: int) -> None:
     table.under_limit("by an API token", "ms", measured["token"], REQUEST_MS)
 
 
+def decisions(table: Table, runs: int) -> None:
+    """What the policy table costs: every role and action, at a test and at a production server."""
+    asked = [
+        (Actor("someone", frozenset({role}), "web"), action, scope)
+        for role, action, scope in itertools.product(Role, Action, Scope)
+    ]
+
+    def each_us() -> float:
+        began = time.perf_counter()
+        for actor, action, scope in itertools.islice(itertools.cycle(asked), _DECISIONS):
+            decide(actor, action, scope)
+        return 1e6 * (time.perf_counter() - began) / _DECISIONS
+
+    table.section(f"who may do what: {len(asked)} cells in turn")
+    table.under_limit("one decision", "us", [each_us() for _ in range(runs)], DECISION_US)
+
+
 def main() -> int:
     """Measure."""
     given = report.options(__doc__ or "")
@@ -130,6 +150,7 @@ def main() -> int:
             application.sign_in.sign_in(f"other{number}", PASSWORD, address())
         refusals(table, application, 5 * given.runs)
         requests(table, application, given.runs)
+        decisions(table, given.runs)
         application.close()
     return table.finish()
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from dicomfab.app.build import Application, build
@@ -34,10 +36,11 @@ from tests.unit.dimse.raw import eventually
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "images"
 PATIENCE_MS = 30_000
+COLOURS = 128
 
 expect.set_options(timeout=PATIENCE_MS)
 
-Picture = Callable[[Page, str], None]
+Picture = Callable[..., None]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -182,8 +185,11 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Picture:
     return partial(_take, DOCUMENTED if documented else tmp_path_factory.mktemp("documented"))
 
 
-def _take(folder: Path, page: Page, name: str) -> None:
-    page.screenshot(path=folder / f"{name}.png", full_page=True, animations="disabled", caret="hide")
+def _take(folder: Path, page: Page, name: str, *, full_page: bool = True) -> None:
+    taken = page.screenshot(full_page=full_page, animations="disabled", caret="hide")
+    with Image.open(io.BytesIO(taken)) as picture:  # a repository and a package hold them all
+        few = picture.convert("RGB").quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few.save(folder / f"{name}.png", optimize=True)
 
 
 def actor() -> Actor:

@@ -21,7 +21,7 @@ ALL_SERVERS = "pacs=test-pacs-1&pacs=test-pacs-2&pacs=prod-pacs-1&pacs=prod-pacs
 
 def _home(page: Page, web: str) -> None:
     page.goto(web)
-    expect(page.get_by_role("heading", name="Imaging lab")).to_be_visible()
+    expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
 
 
 def _servers(page: Page, web: str) -> None:
@@ -73,12 +73,12 @@ def _query(page: Page, web: str) -> None:
 
 def _studies(page: Page, web: str) -> None:
     page.goto(f"{web}/studies")
-    expect(page.get_by_role("link", name="Lindgren, Astrid")).to_be_visible()
+    expect(page.get_by_role("link", name="Lindgren, Astrid", exact=True)).to_be_visible()
 
 
 def _study(page: Page, web: str) -> None:
     _studies(page, web)
-    page.get_by_role("link", name="Lindgren, Astrid").click()
+    page.get_by_role("link", name="Lindgren, Astrid", exact=True).click()
     expect(page.get_by_role("heading", name="Lindgren, Astrid")).to_be_visible()
 
 
@@ -175,7 +175,8 @@ def test_the_keyboard_reaches_everything_and_focus_is_seen(page: Page, web: str,
     expect(page.get_by_role("main")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Test all")).to_be_focused()
-    focusable = page.locator("main a[href]:visible, main button:visible, main summary:visible").count()
+    kinds = ("a[href]", "button", "summary", "input:not([type=hidden])", "select")
+    focusable = page.locator(", ".join(f"main {kind}:visible" for kind in kinds)).count()
     for _ in range(focusable):
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
         page.keyboard.press("Tab")
@@ -235,7 +236,8 @@ def test_answers_are_merged_narrowed_opened_and_exported(page: Page, web: str, s
 def test_a_search_is_saved_and_asked_again(page: Page, web: str, study: Fabricated) -> None:
     _query(page, web)
     page.get_by_label("Save this search as").fill("of-astrid")
-    page.get_by_role("button", name="Save").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Save").click()
     page.goto(f"{web}/query")
     page.get_by_role("link", name="of-astrid").click()
     expect(page.get_by_label("Accession number")).to_have_value("SYN-WEB-1")
@@ -251,7 +253,7 @@ def test_the_list_of_studies_is_narrowed_while_typing(page: Page, web: str, stud
     expect(page.get_by_text("No study matches")).to_be_visible()
     page.wait_for_url("**/studies?*q=nobody*")
     page.get_by_role("searchbox").fill("astrid")
-    expect(page.get_by_role("link", name="Lindgren, Astrid")).to_be_visible()
+    expect(page.get_by_role("link", name="Lindgren, Astrid", exact=True)).to_be_visible()
 
 
 def test_a_study_is_fetched_from_a_server(page: Page, web: str, study: Fabricated) -> None:

@@ -180,3 +180,23 @@ def test_users_are_made_and_a_command_from_afar_has_the_roles_of_its_token(
     page.goto(f"{first.url}/account")
     page.get_by_role("button", name="Revoke").first.click()
     assert first.call(token, "pacs", "list").returncode == 5
+
+
+def test_a_session_that_is_over_leads_to_signing_in_and_back_to_the_same_page(page: Page, first: Served) -> None:
+    """On an open dashboard, by what renews it; and by a button of a page that was open."""
+    sign_in(page, first)
+    expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
+    page.context.clear_cookies()
+    page.evaluate("htmx.trigger(document.getElementById('dashboard'), 'sse:changed')")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    for field, value in (("Name", "anna"), ("Password", PASSWORD)):
+        page.get_by_label(field).fill(value)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(f"{first.url}/")
+    page.goto(f"{first.url}/patients/invent")
+    page.context.clear_cookies()
+    page.locator("main form button").first.click()
+    for field, value in (("Name", "anna"), ("Password", PASSWORD)):
+        page.get_by_label(field).fill(value)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(f"{first.url}/patients/invent")

@@ -102,7 +102,7 @@ def test_a_preview_needs_no_reload_and_what_was_seen_is_created(page: Page, clin
     expect(page.get_by_role("heading", name="Created")).to_be_visible()
     page.goto(f"{clinic}/studies")
     expect(page.get_by_text("1 study")).to_be_visible()
-    expect(page.get_by_role("link", name=patient)).to_be_visible()
+    expect(page.get_by_role("link", name=patient, exact=True)).to_be_visible()
 
 
 def test_a_registered_patient_is_found_and_chosen_by_keyboard(page: Page, clinic: str) -> None:

@@ -141,7 +141,7 @@ def _find_everywhere(page: Page, accession: str, picture: Picture) -> None:
 def _move(page: Page, source: str, destination_id: str, picture: Picture) -> None:
     holder = page.get_by_role("table", name="Results")
     expect(holder).to_contain_text(source)
-    holder.get_by_role("button", name="Move to …").click()
+    holder.get_by_role("button", name="Move to …", exact=True).click()
     choice = holder.get_by_label("Move from Test PACS 1 to")
     expect(choice.get_by_role("option")).to_have_count(3)
     expect(holder.get_by_text("No route from Test PACS 1 to Prod PACS 2")).to_be_visible()

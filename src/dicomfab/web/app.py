@@ -6,37 +6,52 @@ import logging
 import time
 
 from fastapi import FastAPI
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dicomfab import __version__
 from dicomfab.app.build import Application
 from dicomfab.app.web_settings import WebSettings
+from dicomfab.services.route_runs import RouteRuns
 from dicomfab.web import (
     account,
     audit,
     commands,
     compare,
+    create,
     doctor,
     errors,
+    help_pages,
     home,
+    instances,
     jobs,
     monitor,
+    orders,
     pacs,
+    pacs_list,
+    pacs_matrix,
+    pacs_network,
+    palette,
     patients,
     query,
+    query_chosen,
+    query_lists,
+    schedules,
+    selected_studies,
+    settings_page,
     sign_in,
     studies,
     users,
 )
+from dicomfab.web.api import root as api
+from dicomfab.web.assets import Assets
 from dicomfab.web.doctor_runs import Runs
 from dicomfab.web.door import DoorMiddleware
+from dicomfab.web.kept_previews import KeptPreviews
+from dicomfab.web.list_runs import ListRuns
 from dicomfab.web.security import SecurityMiddleware
-from dicomfab.web.templating import STATIC
+from dicomfab.web.validation_runs import ValidationRuns
 
 log = logging.getLogger(__name__)
-
-_ONE_YEAR = "public, max-age=31536000, immutable"
 
 
 def create_app(application: Application, web: WebSettings | None = None) -> FastAPI:
@@ -51,25 +66,43 @@ def create_app(application: Application, web: WebSettings | None = None) -> Fast
     app.state.application = application
     app.state.web = web
     app.state.doctor_runs = Runs()
+    app.state.list_runs = ListRuns()
+    app.state.previews = KeptPreviews()
+    app.state.route_runs = RouteRuns()
+    app.state.validation_runs = ValidationRuns()
     modules = (
         account,
+        api,
         audit,
         commands,
         compare,
+        create,
         doctor,
+        help_pages,
         home,
+        instances,
         jobs,
         monitor,
+        orders,
         pacs,
+        pacs_list,
+        pacs_matrix,
+        pacs_network,
+        palette,
         patients,
         query,
+        query_chosen,
+        query_lists,
+        schedules,
+        settings_page,
+        selected_studies,
         sign_in,
         studies,
         users,
     )
     for module in modules:
         app.include_router(module.router)
-    app.mount("/static", _Assets(directory=STATIC), name="static")
+    app.mount("/static", Assets(), name="static")
     errors.install(app)
     app.add_middleware(DoorMiddleware, web=web)
     app.add_middleware(_RequestLog)
@@ -82,19 +115,6 @@ class _Pages(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """All of it, behind what guards it."""
         return SecurityMiddleware(super().build_middleware_stack(), names=self.state.web.all_names)
-
-
-class _Assets(StaticFiles):
-    """Assets may be kept for ever where the address names their version."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_cacheable(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] == 200:
-                kept = _ONE_YEAR if b"v=" in scope["query_string"] else "no-cache"
-                message["headers"].append((b"cache-control", kept.encode()))
-            await send(message)
-
-        await super().__call__(scope, receive, send_cacheable)
 
 
 class _RequestLog:

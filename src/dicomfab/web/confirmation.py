@@ -10,7 +10,12 @@ from dicomfab.registry.server import PacsServer, label_key
 
 def is_typed(typed: str, server: PacsServer) -> bool:
     """Whether somebody typed a server's name; case and spaces around it do not matter."""
-    return label_key(typed.strip()) == label_key(server.name)
+    return is_name(typed, server.name)
+
+
+def is_name(typed: str, name: str) -> bool:
+    """The same for a server that is to be."""
+    return bool(typed.strip()) and label_key(typed.strip()) == label_key(name.strip())
 
 
 def require_typed(typed: str, changing: Iterable[PacsServer]) -> None:

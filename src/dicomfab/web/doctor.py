@@ -20,7 +20,7 @@ from dicomfab.services.doctor.examination import LIMIT_S
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.confirmation import is_typed
 from dicomfab.web.doctor_runs import Run, Runs, Wanted
-from dicomfab.web.doctor_view import LOOKS, NO_KNOWN_CAUSE, SHOWN, counted, lines_by_product, report, tree_of
+from dicomfab.web.doctor_view import LOOKS, NO_KNOWN_CAUSE, SHOWN, counted, lines_by_product, on_page, report, tree_of
 from dicomfab.web.errors import status_of
 from dicomfab.web.streams import stream
 from dicomfab.web.templating import fragment, page, query_string
@@ -72,6 +72,7 @@ def server(
             Wanted(pacs=found.id),
             found.name,
             lambda who, note, stopped: application.doctor.server(who, found.id, note, stopped),
+            (found.environment,),
         )
         return _begun(request, run)
     except (InvalidInput, NotFound, Conflict) as error:
@@ -97,7 +98,7 @@ def move(
         if ends[0].id == ends[1].id:
             raise InvalidInput(f"to: {ends[1].name} is the source itself", field="to", remedy="choose another server")
         moved = uid(wanted.study, field="study") if wanted.study else ""
-        confirmed = _is_confirmed(confirm_name, ends)
+        confirmed = is_confirmed(confirm_name, ends)
         wanted = Wanted("", ends[0].id, ends[1].id, moved, confirmed)
         run = Run(
             actor.name,
@@ -112,6 +113,7 @@ def move(
                 on_check=note,
                 stopped=stopped,
             ),
+            (end.environment for end in ends),
         )
         return _begun(request, run)
     except (InvalidInput, NotFound, Conflict) as error:
@@ -152,6 +154,7 @@ def _said(run: Run) -> dict[str, Any]:
         "shown": SHOWN,
         "no_known_cause": NO_KNOWN_CAUSE,
         "lines_by_product": lines_by_product,
+        "on_page": on_page,
         "report": report(run),
     }
 
@@ -169,7 +172,7 @@ def _chosen(application: Application, actor: Actor, server_id: str, field: str) 
     return application.pacs.get(actor, server_id)
 
 
-def _is_confirmed(typed: str, ends: tuple[PacsServer, ...]) -> bool:
+def is_confirmed(typed: str, ends: tuple[PacsServer, ...]) -> bool:
     """Whether the names of all ends in production were typed, joined by commas; nothing typed is no.
 
     Raises:

@@ -7,14 +7,16 @@ import shlex
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from dicomfab.access.policy import Action, visible
 from dicomfab.diagnosis.checks import Check
 from dicomfab.diagnosis.reason import Diagnosis
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import Conflict, DicomFabError, LocalFailure, NotFound
+from dicomfab.model.values import Environment
 
 KEPT: Final = 100
 AT_ONCE: Final = 8
@@ -73,10 +75,14 @@ class Run:
         wanted: what is examined.
         title: the same for reading.
         examine: makes the diagnosis.
+        environments: of the servers that it is about; only for those who may view them.
     """
 
-    def __init__(self, owner: str, wanted: Wanted, title: str, examine: Examine) -> None:
+    def __init__(
+        self, owner: str, wanted: Wanted, title: str, examine: Examine, environments: Iterable[Environment] = ()
+    ) -> None:
         self.owner, self.wanted, self.title = owner, wanted, title
+        self.environments = frozenset(environments)
         self.checks: list[Check] = []
         self.diagnosis: Diagnosis | None = None
         self.failure: DicomFabError | None = None
@@ -180,10 +186,12 @@ class Runs:
         """One of the actor's.
 
         Raises:
-            NotFound: there is none, or it is another's, or it was not started in time.
+            NotFound: there is none, or it is another's, or it was not started in time, or it is about a server that the
+                actor may not view any more.
         """
         run = self._runs.get(run_id)
-        if run is None or run.owner != actor.name or run.is_stale:
+        is_seen = run is not None and run.environments <= visible(actor, Action.VIEW)
+        if run is None or run.owner != actor.name or run.is_stale or not is_seen:
             raise NotFound(
                 "this diagnosis is not kept any more",
                 cause="diagnoses are kept for a while, for whoever asked for them",

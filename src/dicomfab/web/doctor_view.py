@@ -55,10 +55,12 @@ class Branch:
     Args:
         heading: which server.
         stages: name of a stage -> its checks, in the order in which they were made.
+        outcomes: how many checks ended in which way.
     """
 
     heading: str
     stages: tuple[tuple[str, tuple[Check, ...]], ...]
+    outcomes: tuple[tuple[Outcome, int], ...] = ()
 
 
 def tree_of(checks: Iterable[Check]) -> list[Branch]:
@@ -67,10 +69,35 @@ def tree_of(checks: Iterable[Check]) -> list[Branch]:
     found = []
     by_role = groupby(sorted(checks, key=lambda check: order.index(check.role)), key=lambda check: check.role)
     for role, made in by_role:
-        clean = (replace(check, title=printable(check.title), seen=printable(check.seen)) for check in made)
-        stages = groupby(clean, key=lambda check: check.stage)
-        found.append(Branch(_ROLES[role], tuple((_STAGES[stage], tuple(group)) for stage, group in stages)))
+        clean = [_shown(check) for check in made]
+        stages = tuple((_STAGES[stage], tuple(group)) for stage, group in groupby(clean, key=lambda check: check.stage))
+        outcomes = tuple((one, counted(clean, one)) for one in Outcome)
+        found.append(Branch(_ROLES[role], stages, tuple(pair for pair in outcomes if pair[1])))
     return found
+
+
+def _shown(check: Check) -> Check:
+    facts = {name: printable(str(fact)) for name, fact in check.facts.items()}
+    said = {name: on_page(printable(text)) for name, text in (check.error or {}).items() if isinstance(text, str)}
+    seen = on_page(printable(check.seen))
+    return replace(check, title=printable(check.title), seen=seen, facts=facts, error=said or None)
+
+
+#: What is said for the command line -> what to do on the page.
+_ON_PAGE: Final = (
+    ("say --yes-production for", "type the server's name into the form for"),
+    (
+        "Repeat the command with --yes-production if you mean it:",
+        "Type the server's name into the form if you mean it:",
+    ),
+)
+
+
+def on_page(text: str) -> str:
+    """What a check or a cause says, with what to do on the page in the place of a command's options."""
+    for command, page in _ON_PAGE:
+        text = text.replace(command, page)
+    return text
 
 
 def lines_by_product(cause: Cause) -> list[tuple[str, list[Line]]]:

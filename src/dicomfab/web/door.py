@@ -7,12 +7,11 @@ memory and disk. And an answer that goes on for minutes must end when the sessio
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Final
 
 import anyio.to_thread
 from fastapi import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dicomfab.app.build import Application
@@ -20,6 +19,7 @@ from dicomfab.app.web_settings import Mode, WebSettings
 from dicomfab.model.account import SignedIn
 from dicomfab.model.errors import DicomFabError
 from dicomfab.web.errors import noted_failure
+from dicomfab.web.problems import is_for_programs, refused
 from dicomfab.web.security import SAFE_METHODS
 from dicomfab.web.signed_in import bearer_token, origin_of, who_asks
 
@@ -27,7 +27,7 @@ from dicomfab.web.signed_in import bearer_token, origin_of, who_asks
 OPEN_PATHS: Final = frozenset({"/sign-in", "/sign-out", "/set-up"})
 OPEN_BYTES: Final = 64 << 10
 MOST_BYTES: Final = 64 << 20
-LOOKED_AGAIN_AFTER_S: Final = 5.0
+LOOKED_AGAIN_AFTER_S: Final = 2.0
 _GO_ON: Final = ("text/event-stream", "application/x-ndjson")
 
 
@@ -52,7 +52,7 @@ class DoorMiddleware:
         is_open = scope["path"] in OPEN_PATHS
         most = OPEN_BYTES if is_open else MOST_BYTES
         if _announced(request) > most:
-            await PlainTextResponse(f"Refused: more than {most >> 10} kB.", status_code=413)(scope, receive, send)
+            await _too_much(scope["path"], most)(scope, receive, send)
             return
         if self._asks and not is_open and scope["method"] not in SAFE_METHODS:
             try:
@@ -62,7 +62,13 @@ class DoorMiddleware:
                 await response(scope, receive, send)
                 return
         stream = _Stream(request, receive, send, most)
-        await self._app(scope, stream.receive, stream.send if self._asks else send)
+        if not self._asks:
+            await self._app(scope, stream.receive, send)
+            return
+        try:
+            await self._app(scope, stream.receive, stream.send)
+        finally:
+            stream.look_no_more()
         await stream.finish()
 
 
@@ -75,7 +81,7 @@ class _Stream:
         self._goes_on = False
         self._is_finished = False
         self._over = asyncio.Event()
-        self._looked_at = time.monotonic()
+        self._looking: asyncio.Task[None] | None = None
 
     async def receive(self) -> Message:
         """The next part of the body, or that nobody listens any more."""
@@ -97,13 +103,25 @@ class _Stream:
         if message["type"] == "http.response.start":
             kind = next((value for name, value in message["headers"] if name.lower() == b"content-type"), b"")
             self._goes_on = kind.decode("latin-1").startswith(_GO_ON)
-        elif self._goes_on and time.monotonic() - self._looked_at >= LOOKED_AGAIN_AFTER_S:
-            self._looked_at = time.monotonic()
-            if not await anyio.to_thread.run_sync(_is_still_there, self._request):
-                self._over.set()
+            if self._goes_on:
+                self._looking = asyncio.create_task(self._look_again_and_again())
         if not self._over.is_set():
             self._is_finished = message["type"] == "http.response.body" and not message.get("more_body", False)
             await self._send(message)
+
+    async def _look_again_and_again(self) -> None:
+        # Beside the answer, which may have nothing to say for a long time.
+        try:
+            await asyncio.sleep(LOOKED_AGAIN_AFTER_S)
+            while await anyio.to_thread.run_sync(_is_still_there, self._request):
+                await asyncio.sleep(LOOKED_AGAIN_AFTER_S)
+        finally:
+            self._over.set()  # also where looking fails: nobody would look any more
+
+    def look_no_more(self) -> None:
+        """The answer has ended, in whatever way."""
+        if self._looking is not None:
+            self._looking.cancel()
 
     async def finish(self) -> None:
         """Close an answer that was broken off here."""
@@ -124,6 +142,11 @@ def _is_still_there(request: Request) -> bool:
     except DicomFabError:
         return False
     return who.session.id in {one.id for one in sessions}
+
+
+def _too_much(path: str, most_bytes: int) -> Response:
+    what = f"Refused: more than {most_bytes >> 10} kB."
+    return refused(413, what) if is_for_programs(path) else PlainTextResponse(what, status_code=413)
 
 
 def _announced(request: Request) -> int:

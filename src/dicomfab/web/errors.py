@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import (
@@ -30,6 +30,7 @@ from dicomfab.model.errors import (
     TransferIncomplete,
 )
 from dicomfab.services.recording import REFUSALS, refused
+from dicomfab.web import problems
 from dicomfab.web.access import current_actor, current_application
 from dicomfab.web.security import SAFE_METHODS
 from dicomfab.web.signed_in import (
@@ -84,13 +85,13 @@ def failure(request: Request, error: DicomFabError) -> Response:
 
 
 def error_response(request: Request, error: DicomFabError) -> Response:
-    """The failure as a page; for htmx as a panel, put where the layout keeps its alerts; for a program as JSON."""
+    """The failure as a page; for htmx as a panel, put where the layout keeps its alerts; for a program as a problem."""
     return _with_headers(_error_response(request, error), error)
 
 
 def _error_response(request: Request, error: DicomFabError) -> Response:
     if is_program(request):
-        return JSONResponse({"error": error.as_dict()}, status_code=status_of(error))
+        return problems.problem(error, status_of(error))
     if is_fragment_wanted(request):
         response = page(request, "fragments/alert.html", {"error": error}, status_code=status_of(error))
         if not request.headers.get("hx-target", "").startswith(OWN_PLACE):
@@ -159,6 +160,9 @@ def _shown(request: Request, header: str) -> str:
 
 def _unusable_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    if is_program(request):
+        found, fields = problems.unusable(error.errors())
+        return problems.problem(found, 422, fields)
     first = error.errors()[0]
     field = str(first["loc"][-1])
     return error_response(
@@ -177,12 +181,13 @@ def _http_error(request: Request, error: Exception) -> Response:
     with suppress(DicomFabError):
         who_asks(request)  # so that the page has its navigation
     if error.status_code == 404:
-        missing = NotFound(
-            "there is no such page.",
-            cause="the address is mistyped or outdated",
-            remedy="start from the navigation above",
-        )
+        start = "see /api/v1/docs" if is_program(request) else "start from the navigation above"
+        missing = NotFound("there is no such page.", cause="the address is mistyped or outdated", remedy=start)
         return error_response(request, missing)
+    if problems.is_for_programs(request.url.path):
+        response = problems.refused(error.status_code, str(error.detail))
+        response.headers.update(error.headers or {})
+        return response
     return PlainTextResponse(str(error.detail), status_code=error.status_code, headers=error.headers)
 
 

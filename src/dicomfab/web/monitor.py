@@ -17,6 +17,7 @@ from dicomfab.services.monitor.plan import LEAST_INTERVAL_S, MOST_INTERVAL_S, US
 from dicomfab.services.monitor.service import Switch, percent
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.errors import status_of
+from dicomfab.web.monitor_chart import Span, chart_of, since
 from dicomfab.web.monitor_view import row_of
 from dicomfab.web.templating import page
 
@@ -37,9 +38,11 @@ def board(request: Request, actor: CurrentActor, application: CurrentApplication
 
 
 @router.get("/monitor/{server_id}", dependencies=[permission(Action.VIEW)])
-def show(request: Request, server_id: str, actor: CurrentActor, application: CurrentApplication) -> Response:
-    """One server."""
-    return _server(request, application, actor, server_id)
+def show(
+    request: Request, server_id: str, actor: CurrentActor, application: CurrentApplication, span: str = ""
+) -> Response:
+    """One server; ``span`` is how far back its chart goes."""
+    return _server(request, application, actor, server_id, span=Span(span) if span in set(Span) else Span.DAY)
 
 
 @router.post("/monitor/{server_id}", dependencies=[permission(Action.CONFIGURE)])
@@ -77,6 +80,7 @@ def _server(
     *,
     error: DicomFabError | None = None,
     given: tuple[str, str] | None = None,
+    span: Span = Span.DAY,
 ) -> Response:
     service = application.monitoring
     status = service.show(actor, server_id, days=DAYS_ON_PAGE)
@@ -84,8 +88,11 @@ def _server(
     checks = service.checks(actor, server_id, limit=CHECKS_DRAWN)
     switch, interval = given or (str(status.switch), f"{status.interval_s:g}")
     usual = "on" if USUAL_ON[environment] else "off"
+    drawn = () if span is Span.MONTH else service.checks_since(actor, server_id, since(span, status.now))
     context = {
         "row": row_of(status, checks),
+        "chart": chart_of(span, status.now, drawn, status.days),
+        "spans": tuple(Span),
         "checks": checks[:CHECKS_LISTED],
         "days": [(day, percent(day.uptime)) for day in reversed(status.days) if day.checks or day.uptime is not None],
         "events": service.events(actor, server_id=server_id, limit=EVENTS_LISTED),

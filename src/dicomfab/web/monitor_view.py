@@ -96,7 +96,7 @@ def row_of(status: ServerStatus, checks: Sequence[Check]) -> Row:
     """
     spans = (("today", 1), ("7 days", 7), ("30 days", 30))
     uptimes = tuple((name, percent(status.uptime(days))) for name, days in spans)
-    return Row(status, _look(status), uptimes, _strip(status.days), _line(checks))
+    return Row(status, _look(status), uptimes, _strip(status.days), line_of(checks))
 
 
 def _look(status: ServerStatus) -> Look:
@@ -144,7 +144,8 @@ def _minutes(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _line(checks: Sequence[Check]) -> Line | None:
+def line_of(checks: Sequence[Check]) -> Line | None:
+    """Latency of some checks; none of fewer than two."""
     if len(checks) < 2:
         return None
     ordered = sorted(checks, key=lambda one: one.at)

@@ -1,4 +1,4 @@
-"""PACS Management: the servers, their connection tests, and the C-MOVE routing."""
+"""PACS Management: servers are added, changed and tested, and the C-MOVE routing of one of them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,17 @@ from starlette.responses import RedirectResponse, Response
 
 from dicomfab.access.policy import Action
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import Conflict, DicomFabError, InvalidInput
-from dicomfab.services.pacs import PacsService, ServerOverview
+from dicomfab.model.errors import ConfirmationRequired, Conflict, DicomFabError, InvalidInput
+from dicomfab.services.pacs import PacsService
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
-from dicomfab.web.confirmation import is_typed, require_typed
+from dicomfab.web.confirmation import is_name, is_typed, require_typed
 from dicomfab.web.errors import status_of
+from dicomfab.web.pacs_list import row_context
 from dicomfab.web.server_form import FormData, ServerForm, routing_from
 from dicomfab.web.templating import page
 from dicomfab.web.uploads import text_of
 
 router = APIRouter(prefix="/pacs")
-
-
-@router.get("", dependencies=[permission(Action.VIEW)])
-def overview(request: Request, actor: CurrentActor, application: CurrentApplication) -> Response:
-    """The list of servers."""
-    return page(request, "pacs/list.html", {"rows": application.pacs.overview(actor)})
 
 
 @router.post("/test", dependencies=[permission(Action.ECHO)])
@@ -42,10 +37,9 @@ def test_all(request: Request, actor: CurrentActor, application: CurrentApplicat
 def test(request: Request, server_id: str, actor: CurrentActor, application: CurrentApplication) -> Response:
     """One C-ECHO; the answer is the server's row with the outcome."""
     application.pacs.test(actor, server_id)
-    row = _row(application.pacs, actor, server_id)
     if "hx-request" not in request.headers:
         return RedirectResponse("/pacs", status_code=303)
-    return page(request, "pacs/row.html", {"row": row, "just_tested": True})
+    return page(request, "pacs/row.html", {**row_context(application, actor, server_id), "just_tested": True})
 
 
 @router.get("/new", dependencies=[permission(Action.CONFIGURE)])
@@ -59,8 +53,9 @@ def add(request: Request, form: FormData, actor: CurrentActor, application: Curr
     """Add a server, or show the form again with what is wrong."""
     given = ServerForm.submitted(form)
     try:
-        server = application.pacs.add(actor, given.fields())
-    except (InvalidInput, Conflict) as error:
+        confirmed = is_name(str(form.get("change_environment", "")), given.values["name"])
+        server = application.pacs.add(actor, given.fields(), confirm_environment=confirmed)
+    except (InvalidInput, Conflict, ConfirmationRequired) as error:
         return _form(request, given, error=error)
     return RedirectResponse(f"/pacs#{server.id}", status_code=303)
 
@@ -163,11 +158,6 @@ def import_file(
     except DicomFabError as error:
         return page(request, "pacs/import.html", {"error": error, "report": None}, status_code=status_of(error))
     return page(request, "pacs/import.html", {"error": None, "report": report})
-
-
-def _row(service: PacsService, actor: Actor, server_id: str) -> ServerOverview:
-    service.get(actor, server_id)
-    return next(row for row in service.overview(actor) if row.server.id == server_id)
 
 
 def _form(

@@ -15,6 +15,8 @@ from dicomfab.model.errors import DicomFabError, NotFound, TranscodingFailed
 from dicomfab.web.templating import fragment
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
+
     from dicomfab.archive.records import StoredInstance
     from dicomfab.fabricate.preview import Preview
 
@@ -68,6 +70,31 @@ def facts(shown: Preview) -> SeriesFacts:
         columns=int(dataset.Columns),
         transfer_syntax=WRITABLE[shown.plan.transfer_syntax_uid].title,
     )
+
+
+#: A value that is longer is cut where attributes are listed.
+_LONGEST_VALUE = 80
+_NOT_LISTED = (0x7FE0, 0x5400)
+
+
+def attributes(shown: Preview) -> tuple[tuple[str, str, str], ...]:
+    """Tag, keyword and value of what will be written; those of sequences follow, with the sequence before the name."""
+    return tuple(_rows(shown.dataset, ""))
+
+
+def _rows(dataset: Dataset, above: str) -> Iterator[tuple[str, str, str]]:
+    for element in dataset:
+        name = above + (element.keyword or "private")
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from _rows(item, f"{name} \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} ")
+        elif element.tag.group not in _NOT_LISTED and not isinstance(element.value, bytes):
+            tag = f"({element.tag.group:04X},{element.tag.element:04X})"
+            yield tag, name, _short("" if element.value is None else str(element.value))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 
 def pictures(

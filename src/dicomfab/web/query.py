@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 from dicomfab.access.policy import Action
 from dicomfab.app.build import Application
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import DicomFabError, InvalidInput, NotFound
 from dicomfab.model.values import uid
-from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
-from dicomfab.services.jobs.service import IN_THE_BACKGROUND
 from dicomfab.services.query import DEFAULT_LIMIT
-from dicomfab.services.search import SearchService, filter_of
+from dicomfab.services.search import Page, SearchService, filter_of
 from dicomfab.services.search_dates import SHORTCUTS
 from dicomfab.services.search_export import KINDS
 from dicomfab.services.search_match import shown
+from dicomfab.services.search_messages import lines, steps
 from dicomfab.services.study_filter import StudyFilter
 from dicomfab.storage.searches import StoredSearch
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.confirmation import is_typed
 from dicomfab.web.errors import status_of
-from dicomfab.web.jobs import to_job
+from dicomfab.web.plain_text import plain
 from dicomfab.web.query_address import LABELS, CurrentSearch, Search, search_from
+from dicomfab.web.query_servers import offered
 from dicomfab.web.streams import stream
 from dicomfab.web.templating import fragment, is_fragment_wanted, page
 
@@ -42,13 +44,18 @@ _SILENCE_S = 3700.0
 
 @router.get("", dependencies=[permission(Action.QUERY)])
 def form(
-    request: Request, search: CurrentSearch, actor: CurrentActor, application: CurrentApplication, saved: str = ""
+    request: Request,
+    search: CurrentSearch,
+    actor: CurrentActor,
+    application: CurrentApplication,
+    saved: str = "",
+    choose: str = "",
 ) -> Response:
     """The form, and the answers to what was asked; asking leads to the address at which they stay for a day."""
     error: DicomFabError | None = None
     if saved:
         search = search.below(application.searches.saved.load(actor, saved))
-    if search.is_asked:
+    if search.is_asked and not choose:
         try:
             return RedirectResponse(_begin(application, actor, search), status_code=303)
         except (InvalidInput, NotFound) as problem:
@@ -59,9 +66,15 @@ def form(
             results = application.searches.page(actor, search.id, search.view)
         except NotFound as problem:
             gone = problem
+    servers = offered(application, actor)
+    if choose:
+        search = replace(search, pacs=servers.ids(choose))
+    elif not search.pacs and not search.is_asked:
+        search = replace(search, pacs=servers.ids("test"))  # production is asked only when somebody chooses it
     context: dict[str, Any] = {
         "search": search,
-        "offered": _offered(application, actor),
+        "offered": servers,
+        "asked": servers.chosen(search.pacs),
         "saved": application.searches.saved.every(actor),
         "error": error,
         "gone": gone,
@@ -75,6 +88,7 @@ def form(
     if results is not None:
         wanted = filter_of(results.search)
         context |= {"columns": shown(wanted), "level": str(wanted.query_level), "said": _said(results.search)}
+        context |= {"study": wanted.study_instance_uid, "elsewhere": _elsewhere(search, results, wanted)}
     return page(request, "query/form.html", context, status_code=status_of(error) if error else 200)
 
 
@@ -83,7 +97,8 @@ def answers(search: str, actor: CurrentActor, application: CurrentApplication) -
     """One ``server-N`` for each server, as soon as it has answered, each with a ``summary`` and a ``changed``."""
     service = application.searches
     service.get(actor, search)
-    return stream(_events(service, actor, search))
+    gone = threading.Event()
+    return stream(_events(service, actor, search, gone), on_close=gone.set)
 
 
 @router.get("/below", dependencies=[permission(Action.QUERY)])
@@ -94,6 +109,7 @@ def below(
     application: CurrentApplication,
     study: str,
     series: str = "",
+    search: str = "",
 ) -> Response:
     """What one server holds of a study, or of a series."""
     asked = application.pacs.get(actor, server)
@@ -105,16 +121,35 @@ def below(
     found = application.queries.below(actor, asked, wanted)
     number = "InstanceNumber" if series else "SeriesNumber"
     found.sort(key=lambda match: (match.number(number) is None, match.number(number) or 0))
-    context = {"server": asked, "study": study, "series": series, "level": level, "found": found}
+    context = {"server": asked, "study": study, "series": series, "level": level, "found": found, "search_id": search}
     return page(request, "query/below.html", {**context, "columns": shown(wanted)})
 
 
 @router.get("/export", dependencies=[permission(Action.QUERY)])
 def export(search: CurrentSearch, actor: CurrentActor, application: CurrentApplication, kind: str) -> Response:
-    """The answers as a file: all pages of the view."""
-    pieces = application.searches.export(actor, search.id, kind, search.view)
+    """The answers as a file: all pages of the view, or the chosen rows alone."""
+    named = [row.split("|") for row in search.rows]
+    only = frozenset((one[0], one[-1]) for one in named) or None
+    pieces = application.searches.export(actor, search.id, kind, search.view, only=only)
     headers = {"Content-Disposition": f'attachment; filename="query.{kind}"'}
     return StreamingResponse(pieces, media_type=KINDS[kind], headers=headers)
+
+
+@router.get("/messages", dependencies=[permission(Action.QUERY)])
+def messages(
+    request: Request, search: str, server: str, actor: CurrentActor, application: CurrentApplication, kind: str = ""
+) -> Response:
+    """What was sent to one server and what it answered, to be read, or as a text file."""
+    log = application.searches.messages(actor, search, server)
+    name = next(one.name for one in application.searches.get(actor, search).answers if one.server_id == server)
+    text = "" if log is None else "\n".join(map(plain, lines(name, log))) + "\n"
+    if kind == "txt":
+        headers = {"Content-Disposition": f'attachment; filename="messages-{server}.txt"', "Cache-Control": "no-store"}
+        return PlainTextResponse(text, headers=headers)
+    context: dict[str, Any] = {"name": name, "search_id": search, "server_id": server, "log": log, "text": text}
+    context["steps"] = [] if log is None else steps(log)
+    template = "query/messages_list.html" if is_fragment_wanted(request) else "query/messages.html"
+    return page(request, template, context)
 
 
 @router.post("/saved", dependencies=[permission(Action.QUERY)])
@@ -132,50 +167,6 @@ def forget(name: str, actor: CurrentActor, application: CurrentApplication) -> R
     """Forget a saved search."""
     application.searches.saved.remove(actor, name)
     return RedirectResponse("/query", status_code=303)
-
-
-@router.get("/move", dependencies=[permission(Action.STORE)])
-def move_form(
-    request: Request, source: str, study: str, actor: CurrentActor, application: CurrentApplication
-) -> Response:
-    """Choose a destination among those that the source has a route to."""
-    return _move_form(request, application, actor, source, uid(study, field="study"))
-
-
-@router.post("/move", dependencies=[permission(Action.STORE)])
-def move(
-    request: Request,
-    actor: CurrentActor,
-    application: CurrentApplication,
-    source: Annotated[str, Form()],
-    study: Annotated[str, Form()],
-    destination: Annotated[str, Form()] = "",
-    confirm_name: Annotated[str, Form()] = "",
-) -> Response:
-    """Start a C-MOVE by the route table."""
-    study = uid(study, field="study")
-    start = application.pacs.get(actor, source)
-    try:
-        end = chosen_destination(application, actor, destination, confirm_name=confirm_name)
-    except InvalidInput as error:
-        return _move_form(request, application, actor, source, study, error, destination)
-    job = application.jobs.move(
-        actor, [study], start, end, confirm_production=end.is_production, options=IN_THE_BACKGROUND
-    )
-    return to_job(application, job)
-
-
-@router.post("/get", dependencies=[permission(Action.RETRIEVE)])
-def get(
-    actor: CurrentActor,
-    application: CurrentApplication,
-    source: Annotated[str, Form()],
-    study: Annotated[str, Form()],
-) -> Response:
-    """Start a C-GET into the local store."""
-    study = uid(study, field="study")
-    start = application.pacs.get(actor, source)
-    return to_job(application, application.jobs.get(actor, [study], start, options=IN_THE_BACKGROUND))
 
 
 def chosen_destination(application: Application, actor: Actor, server_id: str, *, confirm_name: str) -> PacsServer:
@@ -208,7 +199,7 @@ def _begin(application: Application, actor: Actor, search: Search) -> str:
     return search.address(search=search_id, page="")
 
 
-def _events(service: SearchService, actor: Actor, search_id: str) -> Iterator[ServerSentEvent]:
+def _events(service: SearchService, actor: Actor, search_id: str, gone: threading.Event) -> Iterator[ServerSentEvent]:
     sent: dict[int, str] = {}
     silent_since = time.monotonic()
     while time.monotonic() - silent_since < _SILENCE_S:
@@ -216,17 +207,18 @@ def _events(service: SearchService, actor: Actor, search_id: str) -> Iterator[Se
         new = [answer for answer in search.answers if sent.get(answer.place, "waiting") != answer.state]
         for answer in new:
             sent[answer.place] = answer.state
-            yield ServerSentEvent(event=f"server-{answer.place}", data=fragment("query/server.html", answer=answer))
+            text = fragment("query/server.html", answer=answer, search_id=search_id)
+            yield ServerSentEvent(event=f"server-{answer.place}", data=text)
         if new:
             silent_since = time.monotonic()
             yield ServerSentEvent(event="summary", data=fragment("query/summary.html", **_said(search)))
             yield ServerSentEvent(event="changed", data=str(len(sent)))
-        failure = service.failure(search_id)
+        failure = service.failure(search)
         if failure is not None:
             yield ServerSentEvent(event="summary", data=fragment("fragments/alert.html", error=failure))
-        if search.state == "done" or len(sent) == len(search.answers) or failure is not None:
+        is_over = search.state == "done" or len(sent) == len(search.answers) or failure is not None
+        if is_over or gone.wait(_LOOK_S):
             return
-        time.sleep(_LOOK_S)
 
 
 def _said(search: StoredSearch) -> dict[str, Any]:
@@ -239,29 +231,9 @@ def _said(search: StoredSearch) -> dict[str, Any]:
     return {"asked": len(states), "answered": answered, "failed": len(bad), "found": found, "what": level}
 
 
-def _offered(application: Application, actor: Actor) -> list[PacsServer]:
-    return [s for s in application.pacs.servers(actor) if s.is_active and s.can(Capability.FIND)]
-
-
-def _move_form(
-    request: Request,
-    application: Application,
-    actor: Actor,
-    source_id: str,
-    study: str,
-    error: InvalidInput | None = None,
-    chosen: str = "",
-) -> Response:
-    source = application.pacs.get(actor, source_id)
-    rows = application.pacs.routes(actor, source.id)
-    context = {
-        "source": source,
-        "study": study,
-        "routed": [row for row in rows if row.ae_title],
-        "unrouted": [row.destination for row in rows if not row.ae_title],
-        "error": error,
-        "wrong": error.field if error else "",
-        "chosen": chosen,
-    }
-    template = "query/move_panel.html" if is_fragment_wanted(request) else "query/move.html"
-    return page(request, template, context, status_code=400 if error else 200)
+def _elsewhere(search: Search, results: Page, wanted: StudyFilter) -> list[str]:
+    """The chosen rows that the shown page does not hold."""
+    found = results.rows or tuple(one for row in results.merged for one in row.found)
+    middle = "" if wanted.level == "study" else f"|{wanted.study_instance_uid}"
+    here = {f"{one.answer.server_id}{middle}|{one.match.key}" for one in found}
+    return [row for row in search.rows if row not in here]

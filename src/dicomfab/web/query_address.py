@@ -14,6 +14,7 @@ from dicomfab.services.query import DEFAULT_LIMIT
 from dicomfab.services.search import View
 from dicomfab.services.search_saved import SavedSearch
 from dicomfab.services.study_filter import StudyFilter
+from dicomfab.web.query_rows import rows_of
 from dicomfab.web.templating import query_string
 
 LABELS = {
@@ -58,6 +59,7 @@ class Search:
         is_asked: the button was pressed: it is made once more.
         id: of the answers to show; blank if none were asked for.
         view: which part of them.
+        rows: those that are chosen, as :mod:`dicomfab.web.query_rows` writes them.
     """
 
     pacs: tuple[str, ...]
@@ -66,6 +68,7 @@ class Search:
     is_asked: bool
     id: str = ""
     view: View = field(default_factory=View)
+    rows: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -81,17 +84,21 @@ class Search:
         view = self.view
         chosen = {"server": view.server, "q": view.text, "sort": view.sort, "order": "desc" if view.descending else ""}
         rest = {"merged": 1 if view.merged else "", "page": view.page if view.page > 1 else ""}
-        return {**self.parameters, "search": self.id, **chosen, **rest}
+        return {**self.parameters, "search": self.id, **chosen, **rest, "row": list(self.rows)}
 
     def address(self, **changes: Any) -> str:
         """The page with another part of the same answers."""
         return f"/query?{query_string(self.shown, **changes)}"
 
     @property
-    def active(self) -> dict[str, str]:
-        """Label -> value of the fields that restrict the search."""
-        texts = {name: value for name, value in self.parameters.items() if name in LABELS}
-        return {LABELS[name]: value.replace("\n", ", ") for name, value in texts.items() if value.strip()}
+    def active(self) -> list[tuple[str, str, str]]:
+        """Label and value of the fields that restrict the search, and the address that asks without each."""
+        given = self.parameters
+        return [
+            (LABELS[name], value.replace("\n", ", "), f"/query?{query_string(given, **{name: ''}, run=1)}")
+            for name, value in given.items()
+            if name in LABELS and value.strip()
+        ]
 
     @property
     def command(self) -> str:
@@ -112,13 +119,18 @@ class Search:
         return replace(self, pacs=saved.servers, filter=saved.filter, limit=saved.limit, is_asked=False)
 
 
-def search_of(request: Request, pacs: Annotated[tuple[str, ...], Query()] = (), limit: str = "") -> Search:
+def search_of(
+    request: Request,
+    pacs: Annotated[tuple[str, ...], Query()] = (),
+    row: Annotated[tuple[str, ...], Query()] = (),
+    limit: str = "",
+) -> Search:
     """Read the search from the address.
 
     Raises:
         InvalidInput: the limit is no number.
     """
-    return search_from(request.query_params, pacs, limit)
+    return replace(search_from(request.query_params, pacs, limit), rows=rows_of(row))
 
 
 def search_from(given: Mapping[str, Any], pacs: tuple[str, ...], limit: str) -> Search:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import logging.handlers
 import socket
@@ -13,7 +14,7 @@ from pathlib import Path
 import uvicorn
 
 from dicomfab.app.build import Application
-from dicomfab.app.web_settings import WebSettings
+from dicomfab.app.web_settings import LOOPBACK, WebSettings
 from dicomfab.app.workers import replace_lost_worker
 from dicomfab.model.errors import DicomFabError, PortInUse
 from dicomfab.testpacs.ports import listening, not_free
@@ -47,24 +48,43 @@ def serve(application: Application, web: WebSettings, port: int, on_ready: Calla
     with _bound(web.host, port) as bound, logging_to(application.settings.logs / "web.log"):
         bound.listen()
         try:
-            config = uvicorn.Config(
-                create_app(application, web),
-                access_log=False,  # its lines hold the query, in which patients are named; the app logs paths
-                log_config=None,
-                lifespan="off",
-                timeout_graceful_shutdown=_STREAMS_CLOSE_WITHIN_S,
-                server_header=False,
-                proxy_headers=bool(web.proxies),
-                forwarded_allow_ips=sorted(web.proxies),
-                ws="none",
-                ssl_certfile=web.certificate,
-                ssl_keyfile=web.key,
-            )
+            server = server_of(application, web)
             on_ready(_address(web, bound.getsockname()[1]))
             with workers_kept(application):
-                uvicorn.Server(config).run(sockets=[bound])
+                server.run(sockets=[bound])
         finally:
             application.close()
+
+
+def server_of(application: Application, web: WebSettings) -> uvicorn.Server:
+    """The HTTP server of the pages; it is given the sockets that it listens on.
+
+    Args:
+        application: whose pages.
+        web: how they are served.
+    """
+    config = uvicorn.Config(
+        create_app(application, web),
+        access_log=False,  # its lines hold the query, in which patients are named; the app logs paths
+        log_config=None,
+        lifespan="off",
+        timeout_graceful_shutdown=_STREAMS_CLOSE_WITHIN_S,
+        server_header=False,
+        proxy_headers=bool(web.proxies),
+        forwarded_allow_ips=[one for proxy in sorted(web.proxies) for one in _as_seen(proxy)],
+        ws="none",
+        ssl_certfile=web.certificate,
+        ssl_keyfile=web.key,
+    )
+    return uvicorn.Server(config)
+
+
+def _as_seen(proxy: str) -> Iterator[str]:
+    """A network of proxies, also as an IPv6 socket shows IPv4 callers (RFC 4291 2.5.5.2)."""
+    yield proxy
+    network = ipaddress.ip_network(proxy)
+    if network.version == 4:
+        yield f"::ffff:{network.network_address}/{96 + network.prefixlen}"
 
 
 @contextmanager
@@ -96,7 +116,10 @@ def _look_for_worker(application: Application) -> None:
 
 
 def _address(web: WebSettings, port: int) -> str:
-    name = "localhost" if web.is_local else min(web.names, default=web.host)
+    if web.host in {LOOPBACK, "localhost"}:
+        name = "localhost"
+    else:  # no other loopback address goes by that name everywhere
+        name = web.host if web.is_local else min(web.names, default=web.host)
     return f"{'https' if web.is_secure else 'http'}://{f'[{name}]' if ':' in name else name}:{port}"
 
 

@@ -19,7 +19,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dicomfab.app.web_settings import LOOPBACK_NAMES
+from dicomfab.app.web_settings import LOOPBACK_NAMES, is_loopback
+from dicomfab.web.problems import is_for_programs, refused
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -61,7 +62,7 @@ class SecurityMiddleware:
             await self._app(scope, receive, send)
             return
         headers_in = Headers(scope=scope)
-        is_pinned = scope["scheme"] == "https" and _name(f"//{headers_in.get('host', '')}") not in LOOPBACK_NAMES
+        is_pinned = scope["scheme"] == "https" and not is_loopback(_name(f"//{headers_in.get('host', '')}"))
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -75,7 +76,9 @@ class SecurityMiddleware:
 
         problem = refusal(scope["method"], headers_in, self._names, scope["scheme"])
         if problem:
-            await PlainTextResponse(problem, status_code=403)(scope, receive, send_with_headers)
+            is_program = is_for_programs(scope["path"])
+            answer = refused(403, problem) if is_program else PlainTextResponse(problem, status_code=403)
+            await answer(scope, receive, send_with_headers)
         else:
             await self._app(scope, receive, send_with_headers)
 
@@ -93,7 +96,7 @@ def refusal(method: str, headers: Headers, names: Set[str] = LOOPBACK_NAMES, sch
     if _name(f"//{host}") not in names:
         known = "localhost, 127.0.0.1 and [::1]" if names == LOOPBACK_NAMES else "the names in DICOMFAB_WEB_NAMES"
         return f"Refused: this interface answers only to {known}."
-    if scheme != "https" and _name(f"//{host}") not in LOOPBACK_NAMES:
+    if scheme != "https" and not is_loopback(_name(f"//{host}")):
         return (
             "Refused: over TLS only. A reverse proxy must be in DICOMFAB_WEB_PROXIES and send X-Forwarded-Proto: https."
         )

@@ -12,11 +12,13 @@ from dicomfab.app.build import Application
 from dicomfab.app.web_settings import Mode, WebSettings
 from dicomfab.model.account import Origin, SignedIn
 from dicomfab.model.errors import NotSignedIn
+from dicomfab.web.problems import is_for_programs
 
 #: Whoever has not signed in yet, as a reason that is no refusal of anybody.
 NOTHING_SHOWN: Final = "nothing shown"
 _BEARER: Final = "bearer "
 _LONGEST: Final = 2000
+_MAPPED: Final = "::ffff:"
 
 
 def sign_in_address(back: str = "/") -> str:
@@ -53,6 +55,8 @@ def who_asks(request: Request) -> SignedIn | None:
 def origin_of(request: Request) -> Origin:
     """Where a request comes from; a trusted proxy's word is in the request's client already."""
     address = request.client.host if request.client else ""
+    if address.lower().startswith(_MAPPED) and "." in address:
+        address = address[len(_MAPPED) :]  # an IPv6 socket shows IPv4 callers so (RFC 4291 2.5.5.2)
     return Origin(address, request.headers.get("user-agent", "")[:200])
 
 
@@ -65,8 +69,7 @@ def bearer_token(request: Request) -> str:
 def is_program(request: Request) -> bool:
     """Whether a program asks, which can do nothing with a page: it shows a token, or wants events or JSON."""
     wants = request.headers.get("accept", "")
-    is_api = request.url.path.startswith("/api/")
-    return is_api or bool(bearer_token(request)) or wants.startswith("text/event-stream")
+    return is_for_programs(request.url.path) or bool(bearer_token(request)) or wants.startswith("text/event-stream")
 
 
 def session_token(request: Request) -> str:

@@ -1,82 +1,38 @@
-"""Studies: the local store; fabricate, look at, send, delete."""
+"""Studies: the local store; look at, send, delete."""
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Form, Query, Request
-from sse_starlette import EventSourceResponse
+from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from dicomfab.access.policy import Action, Scope, decide
+from dicomfab.access.policy import Action, decide
 from dicomfab.app.build import Application
-from dicomfab.archive.records import StudyFilter, StudySort
-from dicomfab.fabricate.kinds import KINDS
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import InvalidInput, NotFound
-from dicomfab.pixels.writable import WRITABLE
 from dicomfab.registry.fields import Capability
+from dicomfab.services import pictures
 from dicomfab.services.jobs.service import IN_THE_BACKGROUND
-from dicomfab.services.previews import resolve_preview
-from dicomfab.storage.patients import PatientSort, StoredPatient
-from dicomfab.web import preview
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.jobs import to_job
 from dicomfab.web.query import chosen_destination
-from dicomfab.web.streams import stream
-from dicomfab.web.study_form import StudyForm
-from dicomfab.web.templating import is_fragment_wanted, page
+from dicomfab.web.study_listing import FILTERS, MODALITIES, SIZES, Listing, listing_of
+from dicomfab.web.templating import page
 
 if TYPE_CHECKING:
-    from dicomfab.fabricate.recipe import ResolvedStudy, StudyRecipe
+    from dicomfab.archive.records import StudyDetail
 
-PAGE_SIZE = 25
-PATIENTS_OFFERED = 5
-
-# Registry numbers are below: no database knows a larger one.
-_NUMBER_LIMIT = 2**63
+#: Instances of a series that are listed at once.
+INSTANCES_SHOWN = 48
+#: A small picture, of which the address names the version, never changes.
+KEPT: Final = "private, max-age=31536000, immutable"
+_NO_PICTURE: Final = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 56 56"><rect width="56" height="56" fill="#5b6b7a"/>'
+    b'<path d="M19 14h12l7 7v21H19z M31 14v7h7" fill="none" stroke="#fff" stroke-width="2"/></svg>'
+)
 
 router = APIRouter(prefix="/studies")
-
-
-@dataclass(frozen=True, slots=True)
-class Advance:
-    """What the form would make.
-
-    Args:
-        study: with everything decided.
-        series: of it, in order.
-        has_examples: an identifier comes from a pattern, so that the study will have another one.
-    """
-
-    study: ResolvedStudy
-    series: tuple[preview.SeriesFacts, ...]
-    has_examples: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What part of the local store is shown, as the address of the page holds it."""
-
-    search: str
-    sort: StudySort
-    is_descending: bool
-    number: int
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """For an address that shows the same; what is as usual is left out."""
-        order = "" if self.is_descending else "asc"
-        return {"q": self.search, "sort": str(self.sort), "order": order, "page": self.number}
-
-
-def listing_of(q: str = "", sort: str = StudySort.STORED, order: str = "", page: str = "1") -> Listing:
-    """Read the listing from the address; what makes no sense there is taken as absent."""
-    known = {str(s): s for s in StudySort}
-    number = int(page) if page.isascii() and page.isdigit() and len(page) < 9 else 1
-    return Listing(q.strip(), known.get(sort, StudySort.STORED), order != "asc", max(1, number))
 
 
 @router.get("", dependencies=[permission(Action.VIEW)])
@@ -89,85 +45,25 @@ def overview(
     """One page of the local studies."""
     found = application.studies.page(
         actor,
-        StudyFilter(search=listing.search),
+        listing.filter(),
+        environments=listing.environments(),
         sort=listing.sort,
         descending=listing.is_descending,
-        limit=PAGE_SIZE,
-        offset=(listing.number - 1) * PAGE_SIZE,
+        limit=listing.size,
+        offset=(listing.number - 1) * listing.size,
     )
-    pages = max(1, -(-found.total // PAGE_SIZE))
-    context = {"found": found, "listing": listing, "pages": pages, "page_size": PAGE_SIZE, "copies": application.copies}
+    here = {study.study_instance_uid for study in found.studies}
+    context = {
+        "found": found,
+        "listing": listing,
+        "pages": max(1, -(-found.total // listing.size)),
+        "copies": application.copies,
+        "elsewhere": [uid for uid in listing.chosen if uid not in here],
+        "filters": FILTERS,
+        "modality_choices": MODALITIES,
+        "sizes": SIZES,
+    }
     return page(request, "studies/list.html", context)
-
-
-@router.get("/new", dependencies=[permission(Action.FABRICATE)])
-def new(
-    request: Request,
-    actor: CurrentActor,
-    application: CurrentApplication,
-    recipe: str = "",
-    patient: str = "",
-    patient_search: str = "",
-) -> Response:
-    """The form for a study to fabricate, with a recipe and a registered patient chosen if the address names them."""
-    form = StudyForm(recipe=recipe, patient=patient.strip(), patient_search=patient_search)
-    try:
-        _chosen_patient(application, actor, form)
-    except InvalidInput as error:
-        return _form(request, application, actor, form.model_copy(update={"patient": ""}), error)
-    return _form(request, application, actor, form)
-
-
-@router.get("/new/patients", dependencies=[permission(Action.FABRICATE)])
-def offered_patients(
-    request: Request, form: Annotated[StudyForm, Query()], actor: CurrentActor, application: CurrentApplication
-) -> Response:
-    """The part of the form in which a registered patient is chosen: those who fit the search, the first few."""
-    context = {"form": form, **_offered(application, actor, form)}
-    return page(request, "studies/patient_choices.html", context)
-
-
-@router.post("/new/preview", dependencies=[permission(Action.FABRICATE)])
-def preview_of_form(
-    request: Request, form: Annotated[StudyForm, Form()], actor: CurrentActor, application: CurrentApplication
-) -> Response:
-    """The form again, with what it would make; the pictures come by :func:`pictures`. Nothing is kept."""
-    try:
-        recipe = _recipe(application, actor, form)
-        resolved = resolve_preview(application.studies, actor, recipe)
-        shown = application.studies.preview(actor, resolved)
-    except InvalidInput as error:
-        return _form(request, application, actor, form, error)
-    form = form.model_copy(update={"shown_seed": str(resolved.seed), "anew": False})
-    has_examples = bool(recipe.accession_pattern or recipe.patient_id_pattern)
-    advance = Advance(resolved, tuple(preview.facts(one) for one in shown), has_examples)
-    return _form(request, application, actor, form, advance=advance)
-
-
-@router.get("/new/pictures", dependencies=[permission(Action.FABRICATE)])
-def pictures(
-    form: Annotated[StudyForm, Query()], actor: CurrentActor, application: CurrentApplication
-) -> EventSourceResponse:
-    """One ``picture-N`` for each series of the form as it stands in the address, as soon as it is rendered."""
-    resolved = resolve_preview(application.studies, actor, _recipe(application, actor, form))
-    shown = application.studies.preview(actor, resolved)
-    gone = threading.Event()
-    return stream(preview.pictures(shown, is_gone=gone.is_set), on_close=gone.set)
-
-
-@router.post("/new", dependencies=[permission(Action.FABRICATE)])
-def create(
-    request: Request,
-    form: Annotated[StudyForm, Form()],
-    actor: CurrentActor,
-    application: CurrentApplication,
-) -> Response:
-    """Start fabricating, or show the form again with what is wrong."""
-    try:
-        resolved = application.studies.resolve_recipe(actor, _recipe(application, actor, form))
-    except InvalidInput as error:
-        return _form(request, application, actor, form, error)
-    return to_job(application, application.jobs.fabricate(actor, [resolved]))
 
 
 @router.get("/{study}", dependencies=[permission(Action.VIEW)])
@@ -181,15 +77,68 @@ def picture(
     request: Request, study: str, actor: CurrentActor, application: CurrentApplication, series: str = ""
 ) -> Response:
     """The middle instance of a series (the first series if none is named), windowed, as PNG."""
-    detail = application.studies.show(actor, study)
-    wanted = series or detail.series[0].series_instance_uid
-    instances = application.studies.local.instances(study)
-    chosen = preview.middle([i for i in instances if i.series_instance_uid == wanted])
-    tag = f'"{chosen.identity.sop_instance_uid}"'
-    headers = {"ETag": tag, "Cache-Control": "private, max-age=600"}
+    detail = application.studies.brief(actor, study)
+    chosen = _middle(application, detail, series)
+    return shown(request, chosen, longest=pictures.LONGEST_EDGE, application=application)
+
+
+@router.get("/{study}/thumbnail.png", dependencies=[permission(Action.VIEW)])
+def thumbnail(
+    request: Request, study: str, actor: CurrentActor, application: CurrentApplication, series: str = ""
+) -> Response:
+    """The same, small; a tile without a picture where there is none."""
+    detail = application.studies.brief(actor, study)
+    try:
+        chosen = _middle(application, detail, series)
+        return shown(request, chosen, longest=pictures.SMALL_EDGE, application=application)
+    except NotFound:
+        return Response(_NO_PICTURE, media_type="image/svg+xml", headers={"Cache-Control": "private, max-age=600"})
+
+
+def shown(
+    request: Request, sop_instance_uid: str, *, longest: int, application: Application, frame: int | None = None
+) -> Response:
+    """A picture of an instance that the actor may see, or that it has not changed.
+
+    Raises:
+        NotFound: it is gone, or has no picture.
+    """
+    tag = f'"{sop_instance_uid}-{longest}-{"" if frame is None else frame}"'
+    kept = KEPT if "v" in request.query_params else "private, max-age=600"
+    headers = {"ETag": tag, "Cache-Control": kept}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
-    return Response(preview.png(chosen.path), media_type="image/png", headers=headers)
+    instance = application.studies.local.find_instance(sop_instance_uid)
+    if instance is None:
+        raise NotFound("this instance is not in the local store any more.")
+    content = pictures.png(instance.path, frame=frame, longest=longest)
+    return Response(content, media_type="image/png", headers=headers)
+
+
+@router.get("/{study}/series/{series}", dependencies=[permission(Action.VIEW)])
+def show_series(
+    request: Request,
+    study: str,
+    series: str,
+    actor: CurrentActor,
+    application: CurrentApplication,
+    page_number: Annotated[str, Depends(lambda page="1": page)],
+) -> Response:
+    """The instances of a series, a page of them."""
+    detail = application.studies.show(actor, study)
+    found = next((one for one in detail.series if one.series_instance_uid == series), None)
+    if found is None:
+        raise NotFound("there is no such series in this study.", remedy="open the study, and choose a series")
+    number = max(1, int(page_number)) if page_number.isascii() and page_number.isdigit() and len(page_number) < 9 else 1
+    offset = (number - 1) * INSTANCES_SHOWN
+    context = {
+        "study": detail.summary,
+        "series": found,
+        "instances": application.studies.local.instance_page(study, series, limit=INSTANCES_SHOWN, offset=offset),
+        "number": number,
+        "pages": max(1, -(-found.instance_count // INSTANCES_SHOWN)),
+    }
+    return page(request, "studies/series.html", context)
 
 
 @router.post("/{study}/send", dependencies=[permission(Action.STORE)])
@@ -214,9 +163,10 @@ def send(
 
 
 @router.get("/{study}/delete", dependencies=[permission(Action.DELETE)])
-def ask_delete(request: Request, study: str, actor: CurrentActor, application: CurrentApplication) -> Response:
+def ask_delete(study: str, actor: CurrentActor, application: CurrentApplication) -> Response:
     """What would go, and the question."""
-    return page(request, "studies/delete.html", {"study": application.studies.show(actor, study).summary})
+    application.studies.brief(actor, study)
+    return RedirectResponse(f"/studies/delete?study={study}", status_code=303)
 
 
 @router.post("/{study}/delete", dependencies=[permission(Action.DELETE)])
@@ -226,73 +176,18 @@ def delete(study: str, actor: CurrentActor, application: CurrentApplication) -> 
     return RedirectResponse("/studies", status_code=303)
 
 
-def _recipe(application: Application, actor: Actor, form: StudyForm) -> StudyRecipe:
-    return form.recipe(
-        lambda name: application.recipes.named(actor, name).recipe.study(),
-        lambda number: _registered(application, actor, number).data.patient,
-    )
+def destinations(application: Application, actor: Actor) -> list[Any]:
+    """Servers that can be sent to; those of test first."""
+    able = [s for s in application.pacs.servers(actor) if s.is_active and s.can(Capability.STORE)]
+    return sorted(able, key=lambda server: server.is_production)
 
 
-def _registered(application: Application, actor: Actor, number: int) -> StoredPatient:
-    try:
-        if number >= _NUMBER_LIMIT:
-            raise NotFound(f"there is no patient number {number}.")
-        return application.patients.get(actor, number)
-    except NotFound as error:
-        raise InvalidInput(
-            "patient: is not in the registry (any more)",
-            field="patient",
-            value=number,
-            cause="someone has removed the patient, or the address is mistyped",
-            remedy="choose another one",
-        ) from error
-
-
-def _chosen_patient(application: Application, actor: Actor, form: StudyForm) -> StoredPatient | None:
-    number = form.patient_number
-    return None if number is None else _registered(application, actor, number)
-
-
-def _offered(application: Application, actor: Actor, form: StudyForm) -> dict[str, Any]:
-    """The registered patients to choose from, the chosen one first; none for those who may not look at them."""
-    if not decide(actor, Action.VIEW, Scope.TEST).allowed:
-        return {"chosen": None, "offered": [], "offered_total": None}
-    search = form.patient_search.strip()
-    order = PatientSort.NAME if search else PatientSort.CHANGED
-    found = application.patients.page(actor, search, sort=order, descending=not search, limit=PATIENTS_OFFERED)
-    try:
-        chosen = _chosen_patient(application, actor, form)
-    except InvalidInput:
-        chosen = None
-    others = [one for one in found.patients if chosen is None or one.number != chosen.number]
-    room = PATIENTS_OFFERED - (chosen is not None)
-    return {"chosen": chosen, "offered": others[:room], "offered_total": found.total}
-
-
-def _form(
-    request: Request,
-    application: Application,
-    actor: Actor,
-    form: StudyForm,
-    error: InvalidInput | None = None,
-    advance: Advance | None = None,
-) -> Response:
-    recipes = [(one.name, one.recipe.title or one.name) for one in application.recipes.every(actor)]
-    context = {
-        "form": form,
-        "kinds": sorted(KINDS.items(), key=lambda row: row[1].modality),
-        "recipes": [("", "none"), *recipes],
-        "syntaxes": [("", "as usual"), *((one.name, one.title) for one in WRITABLE.values())],
-        "error": error,
-        "wrong": error.field if error else "",
-        "advance": advance,
-        **_offered(application, actor, form),
-    }
-    template = "studies/form_body.html" if is_fragment_wanted(request) else "studies/form.html"
-    response = page(request, template, context, status_code=400 if error else 200)
-    if error and is_fragment_wanted(request):
-        response.headers["HX-Reswap"] = "outerHTML show:.field-error:bottom"
-    return response
+def _middle(application: Application, detail: StudyDetail, series: str) -> str:
+    study = detail.summary.study_instance_uid
+    uids = application.studies.local.instance_uids(study, series or detail.series[0].series_instance_uid)
+    if not uids:
+        raise NotFound("there is no such series in this study.")
+    return uids[len(uids) // 2]
 
 
 def _study(
@@ -304,11 +199,11 @@ def _study(
     chosen: str = "",
 ) -> Response:
     detail = application.studies.show(actor, study)
-    able = [s for s in application.pacs.servers(actor) if s.is_active and s.can(Capability.STORE)]
     context = {
         "study": detail.summary,
         "series": detail.series,
-        "destinations": able,
+        "destinations": destinations(application, actor),
+        "may_delete": decide(actor, Action.DELETE, detail.summary.environment).allowed,
         "error": error,
         "wrong": error.field if error else "",
         "chosen": chosen,

@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,10 +15,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from dicomfab import __version__
+from dicomfab.model.actor import local_admin
 from dicomfab.model.errors import DicomFabError
+from dicomfab.web import assets
+from dicomfab.web.navigation import current_address, groups_for
+from dicomfab.web.plain_text import plain
 
 UNREPORTED = "unreported"
-STATIC = Path(__file__).parent / "static"
 
 
 def is_fragment_wanted(request: Request) -> bool:
@@ -31,7 +33,14 @@ def page(
     request: Request, template: str, context: Mapping[str, Any] | None = None, *, status_code: int = 200
 ) -> HTMLResponse:
     """Render a template as the answer to a request. Every template knows ``mode``, and ``who`` has signed in."""
-    known = {"mode": request.app.state.web.mode, "who": getattr(request.state, "who", None)}
+    mode, who = request.app.state.web.mode, getattr(request.state, "who", None)
+    actor = who.actor if who else local_admin("local", "web") if mode == "none" else None
+    known = {
+        "mode": mode,
+        "who": who,
+        "navigation": groups_for(actor, has_accounts=mode != "none") if actor else [],
+        "current_address": current_address(request.url.path),
+    }
     response: HTMLResponse = _templates().TemplateResponse(
         request, template, {**known, **(context or {})}, status_code=status_code
     )
@@ -57,7 +66,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(version=__version__, query_string=query_string, asset_version=_asset_version())
+    environment.globals.update(version=__version__, query_string=query_string, asset=assets.address)
     environment.filters.update(
         person_name=person_name,
         dicom_date=dicom_date,
@@ -72,27 +81,28 @@ def _environment() -> Environment:
         capitalize_first=capitalize_first,
         iso=datetime.fromisoformat,
         pair=lambda value: (value, value),
+        plain=plain,
     )
     return environment
 
 
 def person_name(value: str) -> str:
-    """PN for reading: ``DOE^JANE^M`` -> ``DOE, JANE M``; only the first component group."""
+    """PN for reading: ``DOE^JANE^M`` -> ``DOE, JANE M``; only the first component group, made harmless."""
     family, _, rest = value.split("=")[0].partition("^")
     given = " ".join(part for part in rest.split("^") if part)
-    return ", ".join(part for part in (family, given) if part)
+    return plain(", ".join(part for part in (family, given) if part))
 
 
 def dicom_date(value: str) -> str:
-    """DA for reading, ``20260131`` -> ``2026-01-31``; anything else as it is."""
-    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if len(value) == 8 and value.isdigit() else value
+    """DA for reading, ``20260131`` -> ``2026-01-31``; anything else as it is, made harmless."""
+    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if len(value) == 8 and value.isdigit() else plain(value)
 
 
 def dicom_time(value: str) -> str:
-    """TM for reading, ``0731[42[.5]]`` -> ``07:31[:42]``; anything else as it is."""
+    """TM for reading, ``0731[42[.5]]`` -> ``07:31[:42]``; anything else as it is, made harmless."""
     digits = value.split(".")[0]
     if not digits.isdigit() or len(digits) not in (4, 6):
-        return value
+        return plain(value)
     return ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
 
 
@@ -142,9 +152,3 @@ def problem(error: DicomFabError) -> str:
 def capitalize_first(text: str) -> str:
     """The first letter large, the others as they are."""
     return text[:1].upper() + text[1:]
-
-
-def _asset_version() -> str:
-    """Changes with every asset, so that browsers may keep each for ever."""
-    newest = max((path.stat().st_mtime_ns for path in STATIC.rglob("*") if path.is_file()), default=0)
-    return f"{newest:x}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pyotp
+import pytest
 
 from dicomfab.app.build import Application
 from dicomfab.model.actor import Role
@@ -46,29 +48,43 @@ def test_a_token_makes_nothing_that_lasts_longer_than_itself(application: Applic
     ):
         answer = browser.post(path, form, **bearer)
         assert answer.status_code == 403, path
-        assert answer.json()["error"]["what"]
+        assert answer.json()["detail"]
     assert len(application.api_tokens.of(OWNER, account.id)) == 1
     assert [one.name for one in application.accounts.every(OWNER)] == ["anna"]
 
 
-def test_the_second_factor_from_its_offer_to_its_end(application: Application) -> None:
+def test_the_second_factor_from_its_offer_to_its_end(application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
     person = somebody(application, "ben", Role.TEST_READ)
     offered = person.post("/account/second-factor/offer").text
     secret = re.search(r"<code>([A-Z2-7]{32,})</code>", offered)
     assert secret
     assert person.get("/account").text.count(secret[1]) == 0
-    wrong = person.post("/account/second-factor/confirm", {"code": "000000"})
+    app = pyotp.TOTP(secret[1])
+    now = datetime.now(UTC)
+    no_code = next(code for code in ("000000", "111111", "222222", "333333", "444444", "555555", "666666")
+                   if code not in {app.at(now + timedelta(seconds=30 * step)) for step in range(-2, 4)})  # fmt: skip
+    wrong = person.post("/account/second-factor/confirm", {"code": no_code})
     assert wrong.status_code == 400
     assert secret[1] not in wrong.text
-    code = pyotp.TOTP(secret[1]).now()
+    code = app.now()
     assert person.post("/account/second-factor/confirm", {"code": code}).status_code == 303
     other = nobody(application)
     needed = other.sign_in("ben")
     assert needed.status_code == 401
     assert "Code needed" in needed.text
     assert other.sign_in("ben", code=code).status_code == 401  # each code works once
-    removed = person.post("/account/second-factor/remove", {"code": "000000"})
-    assert removed.status_code in {303, 401}
+    following = app.at(
+        datetime.now(UTC) + timedelta(seconds=30)
+    )  # the one before has been used; this one may be half a minute early
+    assert nobody(application).sign_in("ben", code=following).status_code == 303
+    refused = person.post("/account/second-factor/remove", {"code": no_code})
+    assert refused.status_code == 401
+    assert "the code is not right" in refused.text
+    assert other.sign_in("ben").status_code == 401  # it is still asked for
+    later = datetime.now(UTC) + timedelta(minutes=2)
+    monkeypatch.setattr(application.accounts, "_now", lambda: later)
+    assert person.post("/account/second-factor/remove", {"code": app.at(later)}).status_code == 303
+    assert other.sign_in("ben").status_code == 303
 
 
 def test_another_password_ends_every_session(application: Application) -> None:

@@ -215,6 +215,9 @@ def test_production_without_its_name_is_called_but_nothing_is_stored(
     _, page = diagnosed(browser, "/doctor/move", **{"from": "left", "to": "right"})
     assert verdict(page) == "cannot tell"
     assert "Right is production" in page
+    assert "type the server&#39;s name into the form" in page
+    assert "Type the server&#39;s name into the form if you mean it" in page
+    assert "<dd>Repeat the command" not in page
     assert not list((tmp_path / "RIGHT").rglob("*.dcm"))
 
 
@@ -377,7 +380,7 @@ def test_failures_on_other_pages_lead_here(browser: Browser, lab: Application, c
 
     lab.transfers.send(ACTOR, study, lab.pacs.get(ACTOR, "left"))
     lab.pacs.set_routes(ACTOR, "left", {"right": "NOBODY"})
-    moving = {"source": "left", "study": study, "destination": "right", "confirm_name": "Right"}
+    moving = {"row": f"left|{study}", "destination": "right", "confirm_name": "Right"}
     job = done(lab, browser.post("/query/move", moving))
     page = unescape(browser.get(f"/jobs/{job.id}").text)
     assert re.search(rf'href="/doctor\?from=left&to=right(&study={study})?"', page)

@@ -16,6 +16,6 @@ def test_jobs_are_found_again_with_how_they_stand_the_running_first(browser: Bro
     page = browser.get("/").text
     places = [page.index(f'href="/jobs/{number}">Fabricate') for number in (first, third, second)]
     assert places == sorted(places)
-    for word in ("Running", "Waiting", "Succeeded"):
+    for word in ("Running", "Waiting", "succeeded"):
         assert word in page
     assert application.jobs.show(ACTOR, third).state == "queued"

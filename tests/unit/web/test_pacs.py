@@ -243,6 +243,25 @@ def test_what_may_be_sent_there_follows_the_environment_until_it_is_chosen(
     assert (server.allow_synthetic, server.allow_real) == (True, False)
 
 
+def test_a_test_server_where_production_stood_wants_its_name_typed(browser: Browser, application: Application) -> None:
+    browser.post("/pacs/new", FORM)
+    browser.post("/pacs/hospital-pacs/delete")
+    back = {**FORM, "name": "Back", "environment": "test"}
+    for typed in ("", "true", FORM["name"]):
+        refused = browser.post("/pacs/new", {**back, "change_environment": typed})
+        assert refused.status_code == 409
+        assert 'name="change_environment"' in refused.text
+        assert "stood in production" in refused.text
+    given = {name: back[name] for name in ("name", "host", "port", "aec", "environment")}
+    text = json.dumps({"id": "back", **given}).encode()
+    for typed in ("", "true", FORM["name"]):
+        files = {"file": ("pacs.json", text, "application/json")}
+        assert browser.post("/pacs/import", {"change_environment": typed}, files=files).status_code == 409
+    assert application.pacs.servers(ACTOR) == ()
+    assert browser.post("/pacs/new", {**back, "change_environment": " back "}).status_code == 303
+    assert application.pacs.get(ACTOR, "back").environment is Environment.TEST
+
+
 def test_an_import_that_changes_the_environment_wants_the_names_typed(
     browser: Browser, application: Application
 ) -> None:

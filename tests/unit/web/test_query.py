@@ -3,6 +3,8 @@ from __future__ import annotations
 import re
 import shlex
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from urllib.parse import parse_qs, urlsplit
@@ -13,6 +15,8 @@ from dicomfab.app.build import Application
 from dicomfab.dimse.handlers import ServerConfig
 from dicomfab.dimse.scp.server import Server
 from dicomfab.services.study_filter import StudyFilter
+from dicomfab.storage.jobs import JobFilter
+from dicomfab.web.query import _events
 from dicomfab.web.query_address import Search
 from tests.unit.services.test_search import Holding
 from tests.unit.web.conftest import ACTOR, Browser, done
@@ -125,7 +129,7 @@ def test_pages_sort_filter_merge_and_files_ask_nobody(browser: Browser, applicat
         assert first.count("<tbody") == 50
         assert browser.get(f"{address}&page=3").text.count("<tbody") == 20
         down = browser.get(f"{address}&sort=NumberOfStudyRelatedInstances&order=desc&server=two").text
-        assert re.findall(r'data-key="(\S+)"', down)[:2] == ["1.2.59", "1.2.58"]
+        assert re.findall(r'data-row="(\S+)"', down)[:2] == ["1.2.59", "1.2.58"]
         assert "60 rows" in browser.get(f"{address}&merged=1").text
         assert "2 rows with “name 007”" in browser.get(f"{address}&q=name+007").text
         assert "Nothing of what was found fits" in browser.get(f"{address}&q=nobody").text
@@ -161,21 +165,21 @@ def test_a_search_is_saved_and_forgotten(browser: Browser, servers: tuple[str, s
 def test_a_move_needs_a_route_and_says_how_to_add_one(
     browser: Browser, application: Application, servers: tuple[str, str]
 ) -> None:
-    without = browser.get(f"/query/move?source=alpha&study={STUDY}", **{"HX-Request": "true"}).text
+    without = browser.get(f"/query/move?row=alpha|{STUDY}", **{"HX-Request": "true"}).text
     assert "no C-MOVE route yet" in without
     assert 'href="/pacs/alpha/routing"' in without
-    refused = browser.post("/query/move", {"source": "beta", "study": STUDY, "destination": "alpha"})
+    refused = browser.post("/query/move", {"row": f"beta|{STUDY}", "destination": "alpha"})
     assert refused.status_code == 409
     assert "C-MOVE failed" in refused.text
     application.pacs.set_routes(ACTOR, "alpha", {"beta": "BETA"})
-    assert "Beta (prod), as BETA" in browser.get(f"/query/move?source=alpha&study={STUDY}").text
+    assert "Beta (prod), as BETA" in browser.get(f"/query/move?row=alpha|{STUDY}").text
 
 
 def test_a_move_to_production_wants_an_explicit_yes(
     browser: Browser, application: Application, servers: tuple[str, str]
 ) -> None:
     application.pacs.set_routes(ACTOR, "alpha", {"beta": "BETA"})
-    form = {"source": "alpha", "study": STUDY, "destination": "beta"}
+    form = {"row": f"alpha|{STUDY}", "destination": "beta"}
     asked = browser.post("/query/move", form)
     assert asked.status_code == 400
     assert 'id="confirm_name-error"' in asked.text
@@ -189,9 +193,9 @@ def test_a_move_to_production_wants_an_explicit_yes(
 
 
 def test_a_get_that_fails_is_explained(browser: Browser, application: Application, servers: tuple[str, str]) -> None:
-    last = done(application, browser.post("/query/get", {"source": "alpha", "study": STUDY}))
+    last = done(application, browser.post("/query/get", {"row": f"alpha|{STUDY}"}))
     assert last.error["heading"] == "Connection failed"
-    assert browser.post("/query/get", {"source": "alpha", "study": "../x"}).status_code == 400
+    assert browser.post("/query/get", {"row": "alpha|../x"}).status_code == 400
 
 
 def test_a_failure_below_a_row_is_shown_in_its_place(browser: Browser, servers: tuple[str, str]) -> None:
@@ -205,3 +209,152 @@ def test_a_failure_below_a_row_is_shown_in_its_place(browser: Browser, servers: 
 def test_the_command_line_quotes_what_a_shell_would_read() -> None:
     search = Search(("a",), StudyFilter(patient_name="O'Neil^* $(x)"), 500, True)
     assert shlex.split(search.command) == ["--pacs", "a", "--patient-name", "O'Neil^* $(x)"]
+
+
+def test_servers_are_chosen_by_environment_group_and_favourites(
+    browser: Browser, application: Application, servers: tuple[str, str]
+) -> None:
+    entry = {"name": "Gamma", "host": "127.0.0.1", "port": 1, "aec": "GAMMA", "environment": "test"}
+    application.pacs.add(ACTOR, {**entry, "group": "Site A, research"})
+    application.pacs.set_favourite(ACTOR, "beta", is_on=True)
+
+    def chosen(preset: str) -> list[str]:
+        text = browser.get(f"/query?pacs=alpha&patient_name=DOE&choose={preset}&run=1").text
+        assert 'value="DOE"' in text
+        assert "sse-connect" not in text
+        return re.findall(r'name="pacs" value="(\w+)" checked', text)
+
+    assert chosen("test") == ["alpha", "gamma"]
+    assert chosen("prod") == chosen("favourites") == ["beta"]
+    assert chosen("group:research") == ["gamma"]
+    assert chosen("all") == ["alpha", "gamma", "beta"]
+    assert chosen("none") == chosen("group:nobody") == []
+    assert "Not checked yet" in browser.get("/query").text
+
+
+def test_rows_of_two_servers_are_moved_by_a_job_each(browser: Browser, application: Application) -> None:
+    with answering(application, "One", "Two"):
+        for name in ("End", "Live"):
+            entry = {"name": name, "host": "127.0.0.1", "port": 1, "aec": name.upper()}
+            application.pacs.add(ACTOR, {**entry, "environment": "prod" if name == "Live" else "test"})
+        application.pacs.set_routes(ACTOR, "one", {"end": "END", "live": "LIVE"})
+        application.pacs.set_routes(ACTOR, "two", {"end": "END2"})
+        search = parse_qs(urlsplit(asked(browser, "pacs=one&pacs=two")).query)["search"][0]
+        rows = "row=one|1.2.7&row=one|1.2.8&row=two|1.2.9&row=two|1.2.9|1.2.9.1"
+        text = browser.get(f"/query/move?{rows}&search={search}").text
+        assert "Move 3 studies, 24 instances" in text  # 7 + 8 + 9: the series of a chosen study adds nothing
+        assert "End (test), as END, END2" in text
+        assert not re.search(r"<option[^>]*>Live", text)
+        assert re.search(r"No route from Two to [^<]*Live", text)
+        assert "in 2 jobs" in text
+    form = {"row": ["one|1.2.7", "one|1.2.8", "two|1.2.9"], "search": search, "destination": "end"}
+    address = browser.post("/query/move", form).headers["location"]
+    assert re.fullmatch(r"/query/started\?job=\d+&job=\d+", address)
+    assert "Move 2 studies from One to End" in browser.get(address).text
+    assert browser.post("/query/move", {**form, "destination": "live"}).status_code == 400
+    before = application.jobs.page(ACTOR, JobFilter()).total
+    refused = browser.post("/query/move", {**form, "destination": "live", "confirm_name": "Live"})
+    assert refused.status_code == 409
+    assert application.jobs.page(ACTOR, JobFilter()).total == before
+
+
+def test_series_are_fetched_by_a_job_for_each_study(browser: Browser, servers: tuple[str, str]) -> None:
+    rows = ["alpha|1.2.7|1.2.7.1", "alpha|1.2.7|1.2.7.2", "alpha|1.2.8|1.2.8.1", "beta|1.2.9"]
+    address = browser.post("/query/get", {"row": rows}).headers["location"]
+    text = browser.get(address).text
+    assert "3 jobs begun" in text
+    assert "Get 2 series from Alpha" in text
+    assert "Get a study from Beta" in text
+
+
+def test_what_another_server_holds_is_retrieved_from_there(browser: Browser, application: Application) -> None:
+    with answering(application, "One", "Two"):
+        search = parse_qs(urlsplit(asked(browser, "pacs=one&pacs=two")).query)["search"][0]
+        text = browser.get(f"/query/move?row=one|1.2.7&row=one|1.2.8&search={search}").text
+        assert "Retrieve from Two instead" in text
+        assert "row=two%7C1.2.7&amp;row=two%7C1.2.8" in text
+        other = browser.get(f"/query/move?row=one|1.2.7&row=one|9.9&search={search}").text
+        assert "Retrieve from" not in other
+        compared = browser.get(f"/query/compare?row=one|1.2.7&search={search}").headers["location"]
+        assert compared == "/compare?a=one&b=two&study_instance_uid=1.2.7"
+        assert browser.get(f"/query/compare?row=one|1.2.7&row=two|1.2.7&row=x|1.2&search={search}").status_code == 404
+
+
+def test_chosen_rows_stay_chosen_and_are_exported_alone(browser: Browser, application: Application) -> None:
+    with answering(application, "One", "Two"):
+        address = asked(browser, "pacs=one&pacs=two")
+        rows = "row=one%7C1.2.7&row=two%7C1.2.7&row=two%7C1.2.59"
+        text = browser.get(f"{address}&{rows}&q=name+007").text
+        assert len(re.findall(r'name="row" value="(?:one|two)\|1\.2\.7"[^>]* checked', text)) == 2
+        assert "1 of them on other pages" in text
+        query = urlsplit(address).query
+        assert browser.get(f"/query/export?{query}&{rows}&kind=csv").text.count("\n") == 4
+        assert browser.get(f"/query/export?{query}&row=one%7C1.2.7&merged=1&kind=csv").text.count("\n") == 2
+        assert "checked" not in browser.get(f"{address}&row=nonsense&q=007").text.partition('id="results"')[2]
+
+
+def test_messages_are_shown_and_downloaded(browser: Browser, application: Application) -> None:
+    with answering(application, "One"):
+        search = parse_qs(urlsplit(asked(browser, "pacs=one&patient_name=NAME")).query)["search"][0]
+    text = browser.get(f"/query/messages?search={search}&server=one").text
+    assert "C-FIND-RQ" in text
+    assert "Explicit VR Little Endian" in text
+    assert "40 more" in text
+    part = browser.get(f"/query/messages?search={search}&server=one", **{"HX-Request": "true"}).text
+    assert "<html" not in part
+    file = browser.get(f"/query/messages?search={search}&server=one&kind=txt")
+    assert file.headers["content-type"].startswith("text/plain")
+    assert "->  C-FIND-RQ" in file.text
+    assert browser.get(f"/query/messages?search={search}&server=two").status_code == 404
+    assert browser.get("/query/messages?search=AAAAAAAAAAAAAAAA&server=one").status_code == 404
+
+
+def test_hostile_values_are_text_everywhere(browser: Browser, application: Application) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    with answering(application, "One") as pacs:
+        for match in pacs.matches:
+            match.PatientName = f"{evil}\u202e^\x07"
+            match.StudyDescription = "D" * 10_000
+            match.PatientID = '"><script>'
+        address = asked(browser, "pacs=one")
+        search = parse_qs(urlsplit(address).query)["search"][0]
+        pages = [browser.get(address).text, browser.get(f"{address}&merged=1").text]
+    pages += [browser.get(f"/query/messages?search={search}&server=one{kind}").text for kind in ("", "&kind=txt")]
+    for text in pages:
+        assert "\u202e" not in text
+        assert "\x07" not in text
+        assert "D" * 400 not in text
+    for text in pages[:3]:
+        assert "<img" not in text.partition("<main")[2]
+        assert "<script>" not in text
+
+
+def test_no_answer_nothing_found_and_cut_off_are_told_apart(
+    browser: Browser, application: Application, servers: tuple[str, str]
+) -> None:
+    assert "No server gave an answer" in browser.get(asked(browser, "pacs=alpha")).text
+    with answering(application, "One") as pacs:
+        assert "the first 5 of more" in browser.get(asked(browser, "pacs=one&limit=5")).text
+        pacs.matches.clear()
+        text = browser.get(asked(browser, "pacs=one&patient_name=DOE&patient_id=007&date=today")).text
+    assert "Nothing matches on the servers that answered" in text
+    assert "Names match from the beginning" in text
+    assert "zeros in front count" in text
+    assert 'aria-label="Search without Patient name"' in text
+    without = re.search(r'href="([^"]+)" aria-label="Search without Patient name"', text)
+    assert without is not None
+    assert "patient_name" not in without[1]
+    assert "patient_id=007" in without[1]
+
+
+def test_the_stream_ends_when_the_page_goes_away(application: Application, servers: tuple[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        entry = {"name": "Slow", "host": "127.0.0.1", "port": silent.getsockname()[1], "aec": "SLOW"}
+        application.pacs.add(ACTOR, {**entry, "environment": "test", "association_timeout_s": 3.0})
+        service = application.searches
+        search = service.begin(ACTOR, service.targets(ACTOR, ["slow"]), StudyFilter(), 5)
+        gone = threading.Event()
+        gone.set()
+        start = time.monotonic()
+        assert list(_events(service, ACTOR, search, gone)) == []
+        assert time.monotonic() - start < 2

@@ -69,13 +69,6 @@ def test_pages_hold_nothing_inline_and_carry_the_headers(
     assert response.headers["x-frame-options"] == "DENY"
 
 
-def test_assets_of_a_version_are_kept_by_the_browser(browser: Browser) -> None:
-    address = re.search(r'href="(/static/app\.css\?v=[0-9a-f]+)"', browser.get("/").text)
-    assert address is not None
-    assert "immutable" in browser.get(address[1]).headers["cache-control"]
-    assert browser.get("/static/app.css").headers["cache-control"] == "no-cache"
-
-
 def test_the_log_names_no_patient(browser: Browser, servers: tuple[str, str], tmp_path: Path) -> None:
     with logging_to(tmp_path / "logs" / "web.log"):
         searched = browser.get("/query?pacs=alpha&patient_name=SECRETNAME&run=1")

@@ -65,11 +65,12 @@ def test_the_list_is_searched_and_sorted_by_its_address(browser: Browser, study:
 
 
 def test_the_list_has_pages(browser: Browser, application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dicomfab.web import studies
+    from dicomfab.web import study_listing
 
-    monkeypatch.setattr(studies, "PAGE_SIZE", 2)
+    monkeypatch.setattr(study_listing, "SIZES", (2, 50))
     for seed in range(3):
-        done(application, browser.post("/studies/new", {**CARD, "seed": str(seed)}))
+        made = application.studies.resolve_recipe(ACTOR, StudyRecipe(("text-card",), seed=seed))
+        application.studies.create(ACTOR, made)
     first, second = browser.get("/studies").text, browser.get("/studies?page=2").text
     assert (first.count("<tbody"), second.count("<tbody")) == (2, 1)
     assert 'rel="next"' in first
@@ -110,7 +111,9 @@ def test_sending_to_production_wants_an_explicit_yes(
 
 
 def test_deleting_asks_first(browser: Browser, application: Application, study: str) -> None:
-    assert "Delete this study?" in browser.get(f"/studies/{study}/delete").text
+    asked = browser.get(f"/studies/{study}/delete")
+    assert asked.headers["location"] == f"/studies/delete?study={study}"
+    assert "Delete this study?" in browser.get(asked.headers["location"]).text
     assert application.studies.page(ACTOR).total == 1
     assert browser.post(f"/studies/{study}/delete").status_code == 303
     assert application.studies.page(ACTOR).total == 0

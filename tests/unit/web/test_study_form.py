@@ -99,7 +99,7 @@ def test_a_mistake_is_said_as_creating_says_it(
     assert response.status_code == 400
     assert f'id="{field}-error"' in response.text
     assert 'value="KEPT"' in response.text
-    assert 'id="study-preview"' not in response.text
+    assert "sse-connect" not in response.text
     assert response.text == browser.post("/studies/new", form, **headers).text
 
 

@@ -14,6 +14,7 @@ from dicomfab.services.transfer import FailedInstance, TransferReport
 from dicomfab.services.verification import Verdict, VerdictKind
 from dicomfab.web import templating
 from dicomfab.web.errors import status_of
+from dicomfab.web.plain_text import plain
 
 
 @pytest.mark.parametrize(
@@ -29,9 +30,13 @@ def test_only_the_first_component_group_of_a_name_is_shown() -> None:
 
 
 @given(st.text(max_size=12))
-def test_what_is_no_date_or_time_stays_as_it_is(text: str) -> None:
-    assert templating.dicom_date(text).replace("-", "") == text.replace("-", "")
-    assert templating.dicom_time(text).replace(":", "") in {text.replace(":", ""), text.split(".")[0]}
+def test_what_is_no_date_or_time_stays_as_it_is_but_for_what_cannot_be_seen(text: str) -> None:
+    assert templating.dicom_date(text).replace("-", "") == plain(text).replace("-", "")
+    assert templating.dicom_time(text).replace(":", "") in {plain(text).replace(":", ""), text.split(".")[0]}
+
+
+def test_what_would_turn_a_name_around_is_made_visible() -> None:
+    assert templating.person_name("Doe\u202e^Jane\x1b") == "Doe⟨U+202E⟩, Jane\N{SYMBOL FOR ESCAPE}"
 
 
 def test_dates_and_times() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from dicomfab.app.build import Application
 from dicomfab.model.actor import Role
-from tests.unit.web.people import OWNER, PASSWORD, somebody, token_of
+from tests.unit.web.people import OWNER, PASSWORD, SESSION, nobody, somebody, token_of
 
 
 def test_an_account_from_beginning_to_end(application: Application) -> None:
@@ -22,12 +24,21 @@ def test_an_account_from_beginning_to_end(application: Application) -> None:
     assert application.accounts.find(OWNER, ben.id).roles == {Role.TEST_WRITE}
     token_of(application, application.accounts.find(OWNER, ben.id))
     assert "dfl_" in admin.get(page).text
+    assert ", disabled" not in admin.get(page).text
     assert admin.post(f"{page}/disable").status_code == 303
-    assert "disabled" in admin.get(page).text
+    assert ", disabled" in admin.get(page).text
+    person = nobody(application)
+    assert person.sign_in("ben").status_code == 401
     assert admin.post(f"{page}/enable").status_code == 303
+    assert ", disabled" not in admin.get(page).text
+    assert person.sign_in("ben").status_code == 303
     assert admin.post(f"{page}/password", {"password": "short"}).status_code == 400
     assert admin.post(f"{page}/password", {"password": "another long secret"}).status_code == 303
+    assert person.get("/pacs").status_code == 303  # another password is another sign-in
+    assert person.sign_in("ben", "another long secret").status_code == 303
+    assert person.get("/pacs").status_code == 200
     assert admin.post(f"{page}/sessions/end").status_code == 303
+    assert person.get("/pacs").status_code == 303
     wrong = admin.post(f"{page}/remove", {"confirm_name": "bob"})
     assert wrong.status_code == 400
     assert "type ben" in wrong.text.lower()
@@ -56,9 +67,19 @@ def test_others_do_not_see_the_page(application: Application) -> None:
 
 def test_an_administrator_holds_no_secret_of_others(application: Application) -> None:
     admin = somebody(application, "anna", Role.ADMIN)
-    somebody(application, "ben", Role.TEST_READ)
-    ben = application.accounts.named(OWNER, "ben")
-    text = admin.get(f"/users/{ben.id}").text
-    assert "/tokens/" not in text or "Revoke" in text
-    assert 'action="/account/tokens"' not in text
-    assert admin.get(f"/users/{ben.id}/second-factor/offer").status_code == 404
+    ben = somebody(application, "ben", Role.TEST_READ)
+    account = application.accounts.named(OWNER, "ben")
+    token = token_of(application, account)
+    offered = ben.post("/account/second-factor/offer").text
+    secret = re.search(r"<code>([A-Z2-7]{32,})</code>", offered)
+    assert secret
+    page = f"/users/{account.id}"
+    text = admin.get(page).text
+    assert token[4:12] in text  # its name is there, so that it can be revoked
+    for hidden in (token[13:], secret[1], ben.cookies[SESSION]):
+        assert hidden not in text
+    for made in ("tokens", "second-factor/offer", "second-factor/confirm"):
+        assert admin.post(f"{page}/{made}", {"label": "x", "roles": ["test_read"]}).status_code in {404, 405}, made
+    assert len(application.api_tokens.of(OWNER, account.id)) == 1
+    assert admin.post(f"{page}/tokens/{token[4:12]}/revoke").status_code == 303
+    assert nobody(application).get("/pacs", authorization=f"Bearer {token}").status_code == 401

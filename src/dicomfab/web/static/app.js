@@ -91,10 +91,13 @@ document.addEventListener("htmx:sseError", async (event) => {
   if (answer.type === "opaqueredirect") location.reload();
 });
 
-// A form that takes a moment is sent once.
-document.addEventListener("submit", (event) => {
-  if (event.target.matches("[data-busy]")) for (const button of event.target.querySelectorAll("button:not([type])")) {
-    button.setAttribute("aria-disabled", "true");
-    button.classList.add("disabled");
+// A form that takes a moment is sent once; whoever comes back to the page, or sent it in vain, can send it again.
+function setBusy(form, isBusy) {
+  if (form.matches("[data-busy]")) for (const button of form.querySelectorAll("button:not([type])")) {
+    button.toggleAttribute("aria-disabled", isBusy);
+    if (isBusy) button.setAttribute("aria-disabled", "true");
+    button.classList.toggle("disabled", isBusy);
   }
-});
+}
+document.addEventListener("submit", (event) => setBusy(event.target, true));
+addEventListener("pageshow", () => document.querySelectorAll("form[data-busy]").forEach((form) => setBusy(form, false)));
