@@ -65,6 +65,7 @@ def has_no_violation(page: Page) -> None:
     assert found.violations_count == 0, found.generate_report()
 
 
+@pytest.mark.full  # each page in light is looked at in test_every_page.py
 def test_the_log_is_accessible_in_light_and_dark_and_fits_a_narrow_screen(
     page: Page, audit: str, picture: Picture
 ) -> None:

@@ -86,6 +86,7 @@ def _order(page: Page, web: str) -> None:
 PAGES = (_form_with_series, _recipe_refused, _order_pasted, _order_unread, _order_of_production, _orders, _order)
 
 
+@pytest.mark.full  # each page in light is looked at in test_every_page.py
 @pytest.mark.parametrize("opened", PAGES, ids=lambda opened: opened.__name__.strip("_"))
 def test_page_is_accessible_in_light_and_dark_and_fits_a_narrow_screen(
     page: Page, office: str, picture: Picture, opened: Open

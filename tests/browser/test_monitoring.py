@@ -75,6 +75,7 @@ def one_server(page: Page, url: str) -> None:
     expect(page.get_by_role("heading", name="Last 90 days")).to_be_visible()
 
 
+@pytest.mark.full  # each page in light is looked at in test_every_page.py
 @pytest.mark.parametrize("opened", [board, one_server], ids=["board", "server"])
 def test_page_is_accessible_in_light_and_dark_and_fits_a_narrow_screen(
     page: Page, pages: str, opened, picture: Picture, snapshot: Picture

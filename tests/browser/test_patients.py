@@ -74,6 +74,7 @@ def _import_with_mistake(page: Page, web: str) -> None:
 PAGES = (_list, _form_with_mistake, _edit, _invent_with_mistake, _deletion, _import_with_mistake)
 
 
+@pytest.mark.full  # each page in light is looked at in test_every_page.py
 @pytest.mark.parametrize("opened", PAGES, ids=lambda opened: opened.__name__.strip("_"))
 def test_page_is_accessible_in_light_and_dark_and_fits_a_narrow_screen(
     page: Page, clinic: str, snapshot: Picture, opened: Open

@@ -55,6 +55,7 @@ def _patient_chosen(page: Page, web: str) -> None:
 PAGES = (_previewed, _preview_refused, _patient_chosen)
 
 
+@pytest.mark.full  # each page in light is looked at in test_every_page.py
 @pytest.mark.parametrize("opened", PAGES, ids=lambda opened: opened.__name__.strip("_"))
 def test_page_is_accessible_in_light_and_dark_and_fits_a_narrow_screen(
     page: Page, clinic: str, snapshot: Picture, opened: Open
