@@ -45,3 +45,9 @@ def test_an_address_of_another_machine_is_no_taken_port():
     with pytest.raises(LocalFailure, match="cannot be listened on") as caught:
         ports.require_free(lab_on_free_ports().servers, "192.0.2.1")
     assert not isinstance(caught.value, PortInUse)
+
+
+def test_servers_do_not_wait_before_they_send_the_rest_of_an_answer() -> None:
+    """Where the protocol of a socket is not named, asyncio leaves Nagle's algorithm on: 40 ms for each page."""
+    with ports.listening("127.0.0.1", 0) as bound:
+        assert bound.proto == socket.IPPROTO_TCP
