@@ -180,6 +180,7 @@ def verification_dict(found: Verification) -> dict[str, Any]:
         "first": found.first,
         "anchor": str(found.last) if found.last else None,
         "anchors_compared": found.anchors,
+        "earlier_keys": [{"through": through, "checked": is_known} for through, is_known in found.given_up],
         "broken": broken
         and {
             "entry": broken.seq,

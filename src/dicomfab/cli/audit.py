@@ -19,7 +19,6 @@ from dicomfab.model.values import Environment
 
 if TYPE_CHECKING:
     from dicomfab.storage.audit import AuditFilter
-    from dicomfab.storage.audit_chain import Verification
 
 BROKEN: Final = 6
 
@@ -143,7 +142,9 @@ def verify(
 
     found = application().audit.verify(actor(), *(Anchor.parse(one) for one in anchor or ()))
     if as_json:
-        output.print_json(_verification(found))
+        from dicomfab.app.plain import verification_dict
+
+        output.print_json(verification_dict(found))
     elif found.broken is None:
         checked = output.counted(found.entries, "entry", "entries")
         output.print_styled(output.verdict_text(True, f"The audit log is as it was written: {checked} checked"))
@@ -220,23 +221,3 @@ def _filter(
         environment=environment or "",
         text=text,
     )
-
-
-def _verification(found: Verification) -> dict[str, object]:
-    broken = found.broken
-    return {
-        "ok": broken is None,
-        "entries": found.entries,
-        "first": found.first,
-        "anchor": str(found.last) if found.last else None,
-        "anchors_compared": found.anchors,
-        "earlier_keys": [{"through": through, "checked": is_known} for through, is_known in found.given_up],
-        "broken": broken
-        and {
-            "entry": broken.seq,
-            "through": broken.through,
-            "what": str(broken.kind),
-            "explanation": broken.explanation,
-            "at": broken.at.isoformat() if broken.at else None,
-        },
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from dicomfab.cli import output, report
 from dicomfab.cli.session import actor, application
@@ -35,6 +35,7 @@ def show_job(job: Job, wanted: Sequence[ItemState] | None, *, limit: int, offset
         as_json: print JSON.
     """
     from dicomfab.app.job_words import why_waiting
+    from dicomfab.app.plain import item_dict
 
     service, why = application().jobs, why_waiting(application(), actor(), job)
     if wanted is None:
@@ -45,7 +46,7 @@ def show_job(job: Job, wanted: Sequence[ItemState] | None, *, limit: int, offset
         items = service.items_worst_first(actor(), job.id, limit=limit, offset=offset)
     if as_json:
         plain = report.job_dict(job, service) | {"why_waiting": why or None}
-        output.print_json({**plain, "listed_items": [_item_dict(item) for item in items]})
+        output.print_json({**plain, "listed_items": [item_dict(item) for item in items]})
         return
     output.print_table(("job", str(job.id)), _facts(job, why))
     report.print_studies(job)
@@ -125,17 +126,3 @@ def _why(item: JobItem) -> str:
         return str(found["what"])
     verdict = item.detail.get("report", {}).get("verdict", {})
     return str(verdict.get("why", "")) if item.state is ItemState.FAILED else str(item.detail.get("why", ""))
-
-
-def _item_dict(item: JobItem) -> dict[str, Any]:
-    return {
-        "number": item.number,
-        "key": item.key,
-        "label": item.label,
-        "state": str(item.state),
-        "attempts": item.attempts,
-        "resent": item.resent,
-        "status": item.status,
-        "detail": dict(item.detail),
-        "changed_at": item.changed_at.isoformat(),
-    }

@@ -108,7 +108,11 @@ class ValidationRun:
         except DicomFabError as error:
             self.failure = error
         except BaseException:
-            self.failure = LocalFailure("an unexpected error occurred.", cause="a fault in this program")
+            self.failure = LocalFailure(
+                "an unexpected error occurred.",
+                cause="a fault in this program",
+                remedy="see logs/web.log in the home folder, and report it",
+            )
             raise
         finally:
             self.has_ended = True

@@ -42,6 +42,9 @@ class Verification(Told):
     first: int | None
     anchor: str | None = Field(description="Keep it elsewhere, and give it the next time.")
     anchors_compared: int
+    earlier_keys: list[dict[str, Any]] = Field(
+        description="Until which entry an earlier key was used, and whether those entries were checked with it."
+    )
     broken: dict[str, Any] | None
 
 
