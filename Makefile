@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Processes that run tests; those of a file stay in one, which shares its servers.
-WORKERS ?= 2
+WORKERS ?= 3
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile
 FUZZ_SECONDS ?= 60
 

@@ -3,7 +3,38 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection
+
+from dicomfab.storage.migrations import run
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and every child would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _schema_once() -> Iterator[None]:
+    """Run the migrations of a new SQLite database once; later ones get the schema that came out of it.
+
+    They take 0.15 s, a third of the time of all tests. Databases that are not new, and PostgreSQL, are migrated.
+    """
+    migrate, scripts = run.upgrade, []
+
+    def upgrade(connection: Connection, name: str) -> None:
+        raw = connection.connection.driver_connection
+        if not isinstance(raw, sqlite3.Connection) or raw.execute("SELECT 1 FROM sqlite_master").fetchone():
+            migrate(connection, name)
+        elif scripts:
+            for statement in scripts:
+                raw.execute(statement)
+        else:
+            migrate(connection, name)
+            scripts.extend(line for line in raw.iterdump() if line not in ("BEGIN TRANSACTION;", "COMMIT;"))
+
+    run.upgrade = upgrade
+    yield
+    run.upgrade = migrate

@@ -87,6 +87,7 @@ def of_the_rest(world: World) -> Iterator[str]:
         yield f"/audit/{entry.seq}"
 
 
+@pytest.mark.full
 def test_every_page_shows_hostile_values_as_text(watched: Page, url: str, world: World) -> None:
     wrong: dict[str, list[str]] = {}
     for address in (*of_the_rest(world), *of_servers(), *of_searches(world), *of_studies(world)):
@@ -100,6 +101,7 @@ def test_every_page_shows_hostile_values_as_text(watched: Page, url: str, world:
     assert not wrong, "\n".join(f"{address}: {said}" for address, said in wrong.items())
 
 
+@pytest.mark.full
 def test_every_value_is_on_the_page_as_text(watched: Page, url: str, world: World) -> None:
     for address in (f"/query?pacs=peer&patient_name=mark*&search={world.search}", "/studies", "/orders"):
         watched.goto(url + address)

@@ -35,6 +35,7 @@ def no_sideways(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("view", VIEWS)
 def test_everybody_can_use_it(web: str, page: Page, grouped: Application, view: str, theme: str) -> None:
@@ -45,6 +46,7 @@ def test_everybody_can_use_it(web: str, page: Page, grouped: Application, view: 
     assert found.violations_count == 0, found.generate_report()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("view", VIEWS)
 def test_on_a_phone_only_the_table_and_the_picture_scroll(
     web: str, page: Page, grouped: Application, view: str, picture: Picture
@@ -56,6 +58,7 @@ def test_on_a_phone_only_the_table_and_the_picture_scroll(
         picture(page, f"pacs{view.removeprefix('/pacs').replace('/', '-')}-phone")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("view", VIEWS[:3])
 def test_pictures(web: str, page: Page, grouped: Application, view: str, theme: str, picture: Picture) -> None:

@@ -153,6 +153,7 @@ def test_page_is_accessible_in_light_and_dark_and_fits_a_narrow_screen(
     snapshot(page, f"page-{name}-narrow")
 
 
+@pytest.mark.full
 def test_pictures_for_the_guide(page: Page, web: str, study: Fabricated, picture: Picture) -> None:
     _servers(page, web)
     picture(page, "connection-failed")
@@ -201,6 +202,7 @@ def test_a_uid_is_copied(page: Page, web: str, study: Fabricated) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == study.resolved.study_instance_uid
 
 
+@pytest.mark.full
 def test_answers_are_sorted_and_the_address_remembers_it(page: Page, web: str, study: Fabricated) -> None:
     _query(page, web)
     heading = page.get_by_role("table", name="Results").get_by_role("columnheader", name="Date")
@@ -234,6 +236,7 @@ def test_answers_are_merged_narrowed_opened_and_exported(page: Page, web: str, s
     page.wait_for_url("**q=nobody**")
 
 
+@pytest.mark.full
 def test_a_search_is_saved_and_asked_again(page: Page, web: str, study: Fabricated) -> None:
     _query(page, web)
     page.get_by_label("Save this search as").fill("of-astrid")
@@ -257,6 +260,7 @@ def test_the_list_of_studies_is_narrowed_while_typing(page: Page, web: str, stud
     expect(page.get_by_role("link", name="Lindgren, Astrid", exact=True)).to_be_visible()
 
 
+@pytest.mark.full
 def test_a_study_is_fetched_from_a_server(page: Page, web: str, study: Fabricated) -> None:
     _query(page, web)
     page.get_by_role("button", name="Get to local store").first.click()
@@ -292,6 +296,7 @@ def test_a_job_is_paused_and_resumed_by_keyboard_without_a_jump(page: Page, web:
     expect(page.get_by_role("status").get_by_text("Cancelled")).to_be_visible()
 
 
+@pytest.mark.full
 def test_jobs_are_narrowed_by_state_in_the_address(page: Page, web: str, study: Fabricated) -> None:
     _sent_twice(page, web)
     page.goto(f"{web}/jobs")
@@ -305,7 +310,7 @@ def test_jobs_are_narrowed_by_state_in_the_address(page: Page, web: str, study: 
     expect(page.get_by_role("table", name="Instances").get_by_role("row")).to_have_count(4)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [pytest.param(signal.SIGINT, marks=pytest.mark.full), signal.SIGTERM])
 def test_a_signal_ends_the_pages_while_work_goes_on(page: Page, tmp_path: Path, stop: signal.Signals) -> None:
     with serving(tmp_path / "home", stop) as url:
         _start_endless_work(page, url)

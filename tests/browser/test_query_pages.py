@@ -104,6 +104,7 @@ def test_from_choosing_servers_to_the_job_by_keyboard_alone(page: Page, web: str
     expect(page.get_by_role("heading", name="Verified")).to_be_visible()
 
 
+@pytest.mark.full
 def test_a_choice_of_several_servers_is_copied_exported_and_lasts(page: Page, web: str, study: Fabricated) -> None:
     _find(page, web, "test-pacs-1", "prod-pacs-1")
     uid = study.resolved.study_instance_uid
@@ -120,6 +121,7 @@ def test_a_choice_of_several_servers_is_copied_exported_and_lasts(page: Page, we
     assert uid in Path(started.value.path()).read_text("utf-8")
 
 
+@pytest.mark.full
 def test_series_are_chosen_and_stay_chosen(page: Page, web: str, study: Fabricated) -> None:
     _find(page, web, "test-pacs-1")
     results = page.get_by_role("table", name="Results")
@@ -138,6 +140,7 @@ def test_series_are_chosen_and_stay_chosen(page: Page, web: str, study: Fabricat
     _is_accessible(page)
 
 
+@pytest.mark.full
 def test_messages_are_read_and_copied(page: Page, web: str, study: Fabricated, picture: Picture) -> None:
     _find(page, web, "test-pacs-1", "closed-port")
     card = page.get_by_role("article", name="Test PACS 1")
@@ -174,6 +177,7 @@ def test_a_dead_server_is_seen_before_and_delays_nobody(
     _looks_well(page, picture, "query-chosen")
 
 
+@pytest.mark.full
 def test_nothing_found_teaches_and_a_filter_is_removed(
     page: Page, web: str, study: Fabricated, snapshot: Picture
 ) -> None:
@@ -196,6 +200,7 @@ def test_a_move_to_production_says_what_happens(page: Page, web: str, study: Fab
     _looks_well(page, picture, "query-move-production")
 
 
+@pytest.mark.full
 def test_a_list_is_looked_up_and_rows_are_chosen_by_keyboard(
     page: Page, web: str, study: Fabricated, picture: Picture
 ) -> None:
@@ -220,8 +225,8 @@ def test_a_schedule_is_added_paused_and_removed(
 ) -> None:
     page.goto(f"{web}/query?pacs=test-pacs-1&accession_number=SYN-WEB-1&run=1")
     page.get_by_label("Save this search as").fill("every-morning")
-    with page.expect_navigation():
-        page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("link", name="every-morning")).to_be_visible()
     page.goto(f"{web}/schedules")
     expect(page.get_by_label("Studies", exact=True)).to_be_hidden()
     page.get_by_label("Saved search").select_option("every-morning")

@@ -79,7 +79,7 @@ def _import_the_others(page: Page, lab: Lab, file: Path, picture: Picture) -> No
     expect(page.get_by_role("status").get_by_text("3 added")).to_be_visible()
     page.get_by_role("link", name="Back to the servers").click()
     page.get_by_role("button", name="Test all").click()
-    expect(page.get_by_text("OK")).to_have_count(4)
+    expect(page.get_by_role("table", name="PACS servers").get_by_text("OK")).to_have_count(4)
     picture(page, "pacs-management")
 
 

@@ -85,7 +85,7 @@ def assert_valid(paths: list[Path]) -> None:
 
 @pytest.mark.parametrize(
     "patient",
-    [name if name in {"invented", "scripts"} else pytest.param(name, marks=pytest.mark.full) for name in PATIENTS],
+    [name if name == "scripts" else pytest.param(name, marks=pytest.mark.full) for name in PATIENTS],
 )
 def test_a_study_of_all_kinds(tmp_path: Path, patient: str) -> None:
     recipe = StudyRecipe(small(KINDS), patient=PATIENTS[patient], referring_physician="Großmann^Åsa")

@@ -279,6 +279,7 @@ def test_a_transfer_syntax_is_possible_or_refused_before_anything_is_rendered(ki
                 encode_series(plan, writable(name).uid, 1)
 
 
+@pytest.mark.full
 def test_orthanc_keeps_every_kind_and_every_transfer_syntax_as_it_is(tmp_path: Path) -> None:
     """Every kind in one transfer syntax that it can be in, such that all of them occur."""
     (tmp_path / "orthanc").mkdir()

@@ -67,6 +67,7 @@ def test_strict_counts_warnings_but_only_strict_all_expected_ones(
     assert validate([doubtful], strict=True).verdict == validate([doubtful], strict_all=True).verdict == "invalid"
 
 
+@pytest.mark.full
 def test_every_kind_passes_strictly(tmp_path: Path) -> None:
     report = validate(made(tmp_path, **{name.replace("-", "_"): 2 if KINDS[name].counted else None for name in KINDS}))
     assert severe(report) == []

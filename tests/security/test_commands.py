@@ -158,7 +158,9 @@ def test_so_many_run_at_once_and_no_more(
     assert run(api, "recipe", "kinds")[0] == 0
 
 
-@pytest.mark.parametrize("end", ["expired", "revoked", "disabled"])
+@pytest.mark.parametrize(
+    "end", ["revoked", *(pytest.param(end, marks=pytest.mark.full) for end in ("expired", "disabled"))]
+)
 def test_a_command_ends_with_its_token(
     application: Application, url: str, clock: Clock, job: int, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
@@ -177,6 +179,7 @@ def test_a_command_ends_with_its_token(
     assert eventually(lambda: running() == [] and not commands._running, WAIT_S)
 
 
+@pytest.mark.full
 def test_words_that_are_not_for_afar(api: httpx.Client) -> None:
     for words in (
         ["users", "list"],

@@ -381,7 +381,9 @@ def _value(reader: Reader, raw: Raw, limit: int) -> tuple[str, bool, int]:
 
 def _text(data: bytes, raw: Raw, *, little: bool) -> str:
     charsets = raw.scope.charsets
-    if b"\x1b" in data and charsets and charsets[0] in _WITHOUT_ESCAPES:  # there it is a control character like others
+    is_number = raw.vr in _NUMBERS  # of which any byte may be 1B
+    # There it is a control character like others.
+    if not is_number and b"\x1b" in data and charsets and charsets[0] in _WITHOUT_ESCAPES:
         return trim(raw.vr, data.decode(charsets[0], "replace"))
     return value_text(data, raw.vr, charsets, little_endian=little)
 

@@ -185,7 +185,9 @@ class SearchStore:
     @contextlib.contextmanager
     def asking(self, search_id: str) -> Iterator[None]:
         """Show other processes, for as long as it lasts, that somebody is asking; it ends with the process."""
-        with self._beside(search_id).open("ab") as handle:
+        beside = self._beside(search_id)
+        beside.touch(mode=0o600)
+        with beside.open("ab") as handle:
             fcntl.flock(handle, fcntl.LOCK_SH)
             yield
 

@@ -51,5 +51,17 @@ def all_cases() -> list[Case]:
 
 def parameters() -> list[object]:
     """The same for ``pytest.mark.parametrize``."""
-    marks = {True: [pytest.mark.peers, pytest.mark.full], False: []}  # another program's start takes seconds
-    return [pytest.param(case, id=case.name, marks=marks[case.peers]) for case in all_cases()]
+    return [pytest.param(case, id=case.name, marks=_marks(case)) for case in all_cases()]
+
+
+#: Worlds of which a like one is in the short run: they wait for seconds until a move has come to its end.
+_LONG = (
+    "move: a study went elsewhere", "move: destination keeps a part", "move: destination keeps nothing",
+    "move: elsewhere not looked for", "move: moves nothing", "move: some refused", "move: went to nobody we know",
+)  # fmt: skip
+
+
+def _marks(case: Case) -> list[pytest.MarkDecorator]:
+    if case.peers:  # another program's start takes seconds
+        return [pytest.mark.peers, pytest.mark.full]
+    return [pytest.mark.full] if case.name in _LONG else []

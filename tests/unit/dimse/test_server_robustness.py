@@ -352,7 +352,8 @@ def abandon_associations(server: Server, count: int) -> None:
             (Wire.reset if number % 2 else Wire.__exit__)(wire)
 
 
-@pytest.mark.parametrize("abandon", [abandon_connections, pytest.param(abandon_associations, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("abandon", [abandon_connections, abandon_associations])
 def test_a_thousand_that_are_abandoned_leave_nothing(abandon: Callable[[Server, int], None], pacs: MemoryPacs) -> None:
     with Server(replace(PATIENT, max_associations=2000), pacs) as server:
         abandon(server, 100)

@@ -233,6 +233,8 @@ class Mortal:
         self.site.destinations[self.ae_title] = ("127.0.0.1", self.port)
         self.site.stack.callback(self.kill)
 
+        self.dying: threading.Thread | None = None
+
     def kill(self) -> None:
         self.running.__exit__(None, None, None)
 
@@ -240,10 +242,13 @@ class Mortal:
         """Be killed at this moment, called from one of its own handlers, which gets no answer out any more."""
         for abort in dict(self.running._sessions).values():
             abort()
-        threading.Thread(target=self.kill).start()
+        self.dying = threading.Thread(target=self.kill)
+        self.dying.start()
         assert self.running._closing.wait(30)
 
     def revive(self) -> None:
+        if self.dying is not None:
+            self.dying.join()  # until its port is free
         self.handlers.on_store = self.handlers.on_move = lambda: None
         self.running = Server(ServerConfig(self.ae_title, port=self.port), self.handlers)
         self.running.__enter__()

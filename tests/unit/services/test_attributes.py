@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -82,8 +82,16 @@ def expected(dataset: Dataset) -> list[tuple[str, str, str]]:
     return found
 
 
+def holds_an_escape_byte() -> Dataset:
+    made = Dataset()
+    made.SpecificCharacterSet = "ISO_IR 192"
+    made.Rows = 0x1B00
+    return made
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(dataset=data_sets(), syntax=st.sampled_from(SYNTAXES))
+@example(dataset=holds_an_escape_byte(), syntax=ExplicitVRLittleEndian)
 def test_every_value_is_read_as_pydicom_reads_it(tmp_path: Path, dataset: Dataset, syntax: str) -> None:
     path = written(tmp_path / "a.dcm", dataset, syntax)
     found = [one for one in flat(tree(path).nodes) if not one.tag.startswith("(0002")]

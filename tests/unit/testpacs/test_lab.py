@@ -60,6 +60,7 @@ def test_all_answer_and_a_second_start_changes_nothing(lab):
     assert all(s.uptime_s is not None and s.uptime_s > 0 and s.holdings is not None for s in again)
 
 
+@pytest.mark.full
 def test_servers_are_detached_from_whoever_started_them(lab):
     for pid in pids(lab).values():
         assert os.getsid(pid) == pid
@@ -101,6 +102,7 @@ def test_sigterm_ends_a_server_cleanly(lab):
     assert lab.folders.output("prod-pacs-2").read_text() == ""
 
 
+@pytest.mark.full
 def test_starts_at_the_same_time_start_each_server_once(lab):
     process.stop(lab.folders, ["test-pacs-1"], grace_s=30)
     code = (
@@ -114,6 +116,7 @@ def test_starts_at_the_same_time_start_each_server_once(lab):
     assert sorted(run.stdout.strip() for run in runs) == ["[False, True, True, True]", "[True, True, True, True]"]
 
 
+@pytest.mark.full
 def test_a_server_survives_a_starter_that_is_killed(lab):
     process.stop(lab.folders, ["test-pacs-1"], grace_s=30)
     code = (
@@ -135,6 +138,7 @@ def test_a_taken_port_stops_the_start_before_anything_runs(lab):
     assert states(lab)["test-pacs-1"] is State.STOPPED
 
 
+@pytest.mark.full
 def test_settings_do_not_change_under_running_servers(lab):
     with pytest.raises(Conflict, match="would not follow"):
         lab.configure(lambda config: replace(config, strict=True))

@@ -20,6 +20,7 @@ from dicomfab.model.actor import Actor, local_admin
 from dicomfab.model.job import Job
 from dicomfab.model.study import Patient
 from dicomfab.testpacs.ports import free_ports
+from dicomfab.web import access
 from dicomfab.web.app import create_app
 
 ORIGIN = "http://localhost:5001"
@@ -28,9 +29,20 @@ ACTOR: Actor = local_admin("local", "web")
 
 @dataclass(frozen=True)
 class Browser:
-    """Asks pages in this process."""
+    """Asks pages in this process.
+
+    Args:
+        app: the pages.
+        monkeypatch: of the test, for :meth:`act_as`.
+    """
 
     app: FastAPI
+    monkeypatch: pytest.MonkeyPatch | None = None
+
+    def act_as(self, actor: Actor) -> None:
+        """Be somebody else than the administrator that mode ``none`` makes of everybody."""
+        assert self.monkeypatch is not None
+        self.monkeypatch.setattr(access, "local_admin", lambda *_: actor)
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         return self.request("GET", path, headers=headers)
@@ -60,8 +72,8 @@ def application(tmp_path: Path) -> Iterator[Application]:
 
 
 @pytest.fixture
-def browser(application: Application) -> Browser:
-    return Browser(create_app(application))
+def browser(application: Application, monkeypatch: pytest.MonkeyPatch) -> Browser:
+    return Browser(create_app(application), monkeypatch)
 
 
 @pytest.fixture

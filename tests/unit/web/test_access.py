@@ -8,7 +8,7 @@ from starlette.routing import Mount
 from dicomfab.access.policy import Action
 from dicomfab.model.actor import Actor, Role
 from dicomfab.model.errors import AccessDenied
-from dicomfab.web.access import Permission, current_actor, declared_actions, permission
+from dicomfab.web.access import Permission, declared_actions, permission
 from tests.unit.web.conftest import Browser
 
 #: What tells nothing about servers or patients, and how one becomes somebody.
@@ -75,12 +75,12 @@ def test_someone_who_may_do_it_nowhere_is_refused_at_the_door() -> None:
 def test_the_policy_decides_for_the_actor(
     browser: Browser, servers: tuple[str, str], role: Role, path: str, status: int
 ) -> None:
-    browser.app.dependency_overrides[current_actor] = lambda: Actor("someone", frozenset({role}), "web")
+    browser.act_as(Actor("someone", frozenset({role}), "web"))
     assert browser.get(path).status_code == status
 
 
 def test_a_list_shows_only_what_the_actor_may_see(browser: Browser, servers: tuple[str, str]) -> None:
-    browser.app.dependency_overrides[current_actor] = lambda: Actor("someone", frozenset({Role.TEST_READ}), "web")
+    browser.act_as(Actor("someone", frozenset({Role.TEST_READ}), "web"))
     text = browser.get("/pacs").text
     assert "Alpha" in text
     assert "Beta" not in text

@@ -12,7 +12,6 @@ from sqlalchemy import text
 from dicomfab.app.build import Application
 from dicomfab.model.actor import Actor, Role
 from dicomfab.model.audit import AuditEvent, EventKind, Node, Outcome
-from dicomfab.web.access import current_actor
 from dicomfab.web.audit import PAGE_SIZE
 from tests.unit.services.audit_schema import problems
 from tests.unit.web.conftest import ACTOR, Browser
@@ -128,7 +127,7 @@ def test_an_entry_that_cannot_be_read_any_more_is_still_listed(browser: Browser,
 @pytest.mark.parametrize("path", ["/audit", "/audit/1", "/audit/export"])
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMIN])
 def test_only_administrators_see_it(browser: Browser, role: Role, path: str) -> None:
-    browser.app.dependency_overrides[current_actor] = lambda: Actor("someone", frozenset({role}), "web")
+    browser.act_as(Actor("someone", frozenset({role}), "web"))
     assert browser.get(path).status_code == 403
 
 

@@ -26,7 +26,6 @@ from dicomfab.model.actor import Actor, Role
 from dicomfab.model.values import Environment
 from dicomfab.testpacs.pacs import PacsHandlers
 from dicomfab.web import doctor_runs
-from dicomfab.web.access import current_actor
 from dicomfab.web.doctor_runs import Run, Runs, Wanted
 from dicomfab.web.doctor_view import report
 from tests.unit.dimse.memory_pacs import MemoryPacs
@@ -255,7 +254,7 @@ def test_the_report_has_no_comment_of_a_server_and_nothing_that_steers() -> None
 
 def test_who_may_not(browser: Browser, lab: Application) -> None:
     def acts_as(name: str, *roles: Role) -> None:
-        browser.app.dependency_overrides[current_actor] = lambda: Actor(name, frozenset(roles), "web")
+        browser.act_as(Actor(name, frozenset(roles), "web"))
 
     sent = browser.post("/doctor/server", {"pacs": "left"})
     run = parse_qs(urlsplit(sent.headers["location"]).query)["run"][0]
@@ -272,7 +271,7 @@ def test_who_may_not(browser: Browser, lab: Application) -> None:
 def test_a_role_that_may_not_store_sees_why_it_was_skipped(browser: Browser, lab: Application) -> None:
     lab.pacs.set_routes(ACTOR, "left", {"right": "RIGHT"})
     reader = Actor("reader", frozenset({Role.TEST_READ, Role.PROD_READ}), "web")
-    browser.app.dependency_overrides[current_actor] = lambda: reader
+    browser.act_as(reader)
     _, page = diagnosed(browser, "/doctor/move", **{"from": "left", "to": "right", "confirm_name": "Right"})
     assert "not allowed: store (test) needs one of" in page
     assert 'data-outcome="skipped"' in page

@@ -21,7 +21,6 @@ from dicomfab.storage.job_queue import Claim
 from dicomfab.storage.jobs import JobRepository
 from dicomfab.storage.tables import job
 from dicomfab.web import jobs
-from dicomfab.web.access import current_actor
 from dicomfab.web.job_view import view_of
 from tests.unit.web.conftest import ACTOR, Browser, done, submitted
 
@@ -134,13 +133,13 @@ def test_only_what_is_possible_is_offered_and_taken(browser: Browser, applicatio
 def test_another_s_job_is_shown_without_buttons(browser: Browser, application: Application) -> None:
     number = submitted(browser.post("/studies/new", CARD))
     reader = Actor("someone", frozenset({Role.TEST_READ}), "web")
-    browser.app.dependency_overrides[current_actor] = lambda: reader
+    browser.act_as(reader)
     page = browser.get(f"/jobs/{number}").text
     assert "Fabricate" in page
     assert 'name="event"' not in page
     assert 'name="priority"' not in page
     assert browser.post(f"/jobs/{number}/ask", {"event": "cancel"}).status_code == 403
-    browser.app.dependency_overrides[current_actor] = lambda: Actor("other", frozenset({Role.PROD_READ}), "web")
+    browser.act_as(Actor("other", frozenset({Role.PROD_READ}), "web"))
     assert browser.get(f"/jobs/{number}").status_code == 404
 
 

@@ -8,7 +8,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from dicomfab.app.build import Application
 from dicomfab.model.actor import Actor, Role
 from dicomfab.services.monitor.service import Switch
-from dicomfab.web.access import current_actor
 from tests.unit.web.conftest import ACTOR, Browser
 
 
@@ -71,7 +70,7 @@ def test_what_cannot_be_is_said_beside_the_field(
 def test_who_may_look_at_tests_sees_no_production(
     browser: Browser, application: Application, servers: tuple[str, str]
 ) -> None:
-    browser.app.dependency_overrides[current_actor] = lambda: Actor("someone", frozenset({Role.TEST_READ}), "web")
+    browser.act_as(Actor("someone", frozenset({Role.TEST_READ}), "web"))
     page = browser.get("/monitor").text
     assert "Alpha" in page
     assert "Beta" not in page

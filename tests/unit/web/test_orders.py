@@ -17,7 +17,6 @@ from dicomfab.model.values import Environment
 from dicomfab.services.provenance import Origin
 from dicomfab.storage.jobs import JobFilter
 from dicomfab.storage.orders import OrderFilter
-from dicomfab.web.access import current_actor
 from tests.unit.hl7.messages import ADT, OMI_JAPANESE, ORM
 from tests.unit.web.conftest import ACTOR, Browser, done, submitted
 
@@ -93,7 +92,7 @@ def test_a_kept_order_of_production_stays_one_whatever_the_form_says(
 def test_orders_of_production_are_hidden_from_roles_for_test(browser: Browser, application: Application) -> None:
     (hidden,) = application.orders.add(ACTOR, ORM)
     (seen,) = application.orders.add(ACTOR, ADT, Environment.TEST)
-    browser.app.dependency_overrides[current_actor] = lambda: TEST_READER
+    browser.act_as(TEST_READER)
     shown = browser.get("/orders").text
     assert "Lindgren" not in shown
     assert "Roe, Max" in shown
@@ -243,5 +242,5 @@ def test_pictures_are_for_whoever_asked_for_the_preview(browser: Browser) -> Non
     found = re.search(r'sse-connect="([^"]+)"', shown)
     assert found
     assert "picture-0" in browser.get(found.group(1)).text
-    browser.app.dependency_overrides[current_actor] = lambda: TEST_READER
+    browser.act_as(TEST_READER)
     assert browser.get(found.group(1)).status_code == 404

@@ -9,7 +9,6 @@ import pytest
 
 from dicomfab.app.build import Application
 from dicomfab.model.actor import Actor, Role
-from dicomfab.web.access import current_actor
 from tests.unit.web.conftest import ACTOR, Browser
 
 
@@ -70,9 +69,9 @@ def test_a_favourite_is_marked_and_unmarked_for_oneself(browser: Browser, hospit
     page = browser.get("/pacs").text
     assert 'aria-pressed="true" aria-label="Favourite: Alpha"' in page
     assert shown(browser.get("/pacs?favourites=yes").text) == ["alpha"]
-    browser.app.dependency_overrides[current_actor] = lambda: Actor("other", frozenset({Role.ADMIN}), "web")
+    browser.act_as(Actor("other", frozenset({Role.ADMIN}), "web"))
     assert shown(browser.get("/pacs?favourites=yes").text) == []
-    browser.app.dependency_overrides.clear()
+    browser.act_as(ACTOR)
     browser.post("/pacs/alpha/favourite", {"on": "false"})
     assert hospital.pacs.favourites(ACTOR) == frozenset()
     assert browser.post("/pacs/no-such/favourite", {"on": "true"}).status_code == 404
@@ -118,7 +117,7 @@ def test_nothing_else_is_a_flag(browser: Browser, hospital: Application, flag: s
 
 
 def test_who_may_not_configure_sees_no_switch(browser: Browser, hospital: Application) -> None:
-    browser.app.dependency_overrides[current_actor] = lambda: Actor("ann", frozenset({Role.TEST_READ}), "web")
+    browser.act_as(Actor("ann", frozenset({Role.TEST_READ}), "web"))
     page = browser.get("/pacs").text
     assert "Favourite: Alpha" in page
     assert "Default server: Alpha" not in page

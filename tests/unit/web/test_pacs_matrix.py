@@ -18,7 +18,6 @@ from dicomfab.dimse.scp.server import Server
 from dicomfab.model.actor import Actor, Role
 from dicomfab.model.values import Environment
 from dicomfab.testpacs.pacs import PacsHandlers
-from dicomfab.web.access import current_actor
 from tests.unit.web.conftest import ACTOR, Browser
 
 HX = {"hx_request": "true"}
@@ -42,7 +41,7 @@ def lab(application: Application, tmp_path: Path) -> Iterator[Application]:
 
 
 def acts_as(browser: Browser, *roles: Role) -> None:
-    browser.app.dependency_overrides[current_actor] = lambda: Actor("someone", frozenset(roles), "web")
+    browser.act_as(Actor("someone", frozenset(roles), "web"))
 
 
 def cell(page: str, source: str, destination: str) -> str:

@@ -22,7 +22,6 @@ from dicomfab.model.actor import Actor, Role
 from dicomfab.model.errors import TranscodingFailed
 from dicomfab.services.previews import resolve_preview
 from dicomfab.web import preview
-from dicomfab.web.access import current_actor
 from tests.unit.web.conftest import ACTOR, Browser, done
 
 CARD = {"kinds": ["text-card"], "seed": "5"}
@@ -222,7 +221,7 @@ def test_an_address_with_an_unknown_patient_says_so_and_offers_the_form(browser:
 
 def test_who_may_not_look_at_patients_is_offered_none(browser: Browser, application: Application) -> None:
     number = add_patient(application, name="Secret^Sally")
-    browser.app.dependency_overrides[current_actor] = lambda: Actor("x", frozenset({Role.PROD_READ}), "web")
+    browser.act_as(Actor("x", frozenset({Role.PROD_READ}), "web"))
     opened = browser.get("/studies/new")
     assert opened.status_code == 200
     assert "Secret" not in opened.text

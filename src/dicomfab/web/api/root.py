@@ -71,7 +71,7 @@ for one in (
     accounts.users,
     service.router,
 ):
-    router.include_router(one)
+    router.routes.extend(one.routes)  # not included: that makes each route anew when the first request comes
 
 
 def openapi() -> dict[str, Any]:

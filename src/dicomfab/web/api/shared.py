@@ -153,10 +153,10 @@ def resource(name: str, prefix: str = "") -> APIRouter:
 
     Args:
         name: its plural, as the documents group by it.
-        prefix: below ``/api/v1``; ``/NAME`` if left out.
+        prefix: what follows ``/api/v1``; ``/NAME`` if left out.
     """
     return APIRouter(
-        prefix=prefix or f"/{name}",
+        prefix=PREFIX + (prefix or f"/{name}"),
         tags=[name],
         responses=PROBLEMS,
         dependencies=[Depends(json_only)],
