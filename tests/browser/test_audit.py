@@ -17,6 +17,8 @@ from dicomfab.model.actor import Actor, Role
 from dicomfab.model.audit import AuditEvent, EventKind, Node, Outcome
 from tests.browser.conftest import Picture, serving
 
+pytestmark = pytest.mark.full  # the short run has the story by keyboard, and the shell
+
 NARROW = {"width": 400, "height": 800}
 MORNING = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
 WARD = Node(name="Ward PACS", ae_title="WARD", host="192.0.2.9")

@@ -14,6 +14,8 @@ from dicomfab.registry.fields import Capability
 from dicomfab.services.peers import peer_for
 from tests.browser.conftest import Picture, actor
 
+pytestmark = pytest.mark.full  # the short run has the story by keyboard, and the shell
+
 NARROW = {"width": 400, "height": 800}
 #: No other test makes studies of this day.
 DAY = "2024-02-29"

@@ -131,6 +131,7 @@ def test_an_order_becomes_a_study_by_keyboard_alone(page: Page, office: str) -> 
     expect(page.get_by_role("link", name="Study", exact=True)).to_be_visible()
 
 
+@pytest.mark.full
 def test_the_preview_follows_the_form_and_keeps_the_patient(page: Page, office: str) -> None:
     page.goto(f"{office}/studies/new")
     page.locator("#kind-text-card").check()
@@ -144,6 +145,7 @@ def test_the_preview_follows_the_form_and_keeps_the_patient(page: Page, office: 
     expect(page.get_by_text("tick at least one")).to_be_visible()
 
 
+@pytest.mark.full
 def test_an_example_is_put_into_the_recipe_where_it_belongs(page: Page, office: str) -> None:
     page.goto(f"{office}/studies/new/recipe?recipe=text-cards")
     page.get_by_role("button", name="Insert seed").focus()
@@ -153,6 +155,7 @@ def test_an_example_is_put_into_the_recipe_where_it_belongs(page: Page, office: 
     expect(page.get_by_role("heading", name="Preview:")).to_be_visible()
 
 
+@pytest.mark.full
 def test_sending_to_production_at_once_wants_its_name(page: Page, office: str) -> None:
     page.goto(f"{office}/studies/new?recipe=text-cards")
     name = page.get_by_label("This is production: type the server's name")
@@ -168,6 +171,7 @@ def test_sending_to_production_at_once_wants_its_name(page: Page, office: str) -
     expect(page.get_by_role("link", name="to Ward")).to_be_visible()
 
 
+@pytest.mark.full
 def test_series_are_added_and_removed_without_a_script(browser, office: str) -> None:  # type: ignore[no-untyped-def]
     context = browser.new_context(java_script_enabled=False)
     try:

@@ -51,6 +51,7 @@ def unfriendly(application: Application) -> Iterator[str]:
         application.pacs.remove(actor(), server.id)
 
 
+@pytest.mark.full
 def test_a_wrong_name_of_the_move_destination(page: Page, web: str, wrong_title: str, snapshot: Picture) -> None:
     page.goto(f"{web}/doctor?from={wrong_title}&to=test-pacs-1")
     expect(page.get_by_label("From", exact=True)).to_have_value(wrong_title)
@@ -74,6 +75,7 @@ def test_a_wrong_name_of_the_move_destination(page: Page, web: str, wrong_title:
     expect(page.get_by_role("heading", name="Found: C-MOVE failed")).to_be_visible()
 
 
+@pytest.mark.full
 def test_lines_are_copied_product_by_product(
     page: Page, web: str, unfriendly: str, picture: Picture, snapshot: Picture
 ) -> None:
@@ -91,6 +93,7 @@ def test_lines_are_copied_product_by_product(
     _fits(page, snapshot, "doctor-lines")
 
 
+@pytest.mark.full
 def test_from_a_failed_test_with_the_keyboard_alone(page: Page, web: str, study: Fabricated, snapshot: Picture) -> None:
     page.goto(f"{web}/pacs")
     page.get_by_role("button", name="Test Connection of Closed port").click()
@@ -108,12 +111,14 @@ def test_from_a_failed_test_with_the_keyboard_alone(page: Page, web: str, study:
     expect(page.get_by_role("heading", name="Found: Connection failed")).to_be_visible()
 
 
+@pytest.mark.full
 def test_from_a_server_that_fails_in_a_search(page: Page, web: str, study: Fabricated) -> None:
     page.goto(f"{web}/query?pacs=test-pacs-1&pacs=closed-port&accession_number=SYN-WEB-1&run=1")
     page.get_by_role("link", name="Find out why Closed port does not answer").click()
     expect(page.get_by_label("Server", exact=True)).to_have_value("closed-port")
 
 
+@pytest.mark.full
 def test_nothing_wrong_is_as_clear(page: Page, web: str, application: Application, snapshot: Picture) -> None:
     page.goto(f"{web}/doctor?pacs=test-pacs-1")
     page.get_by_role("button", name="Diagnose the server").click()
@@ -121,6 +126,7 @@ def test_nothing_wrong_is_as_clear(page: Page, web: str, application: Applicatio
     _fits(page, snapshot, "doctor-healthy")
 
 
+@pytest.mark.full
 def test_production_asks_for_its_name(page: Page, web: str, application: Application, snapshot: Picture) -> None:
     page.goto(f"{web}/doctor?from=test-pacs-1&to=prod-pacs-1")
     expect(page.get_by_label("Production: type")).to_be_visible()
@@ -133,6 +139,7 @@ def test_production_asks_for_its_name(page: Page, web: str, application: Applica
     expect(page.get_by_role("heading", name="Nothing wrong")).to_be_visible()
 
 
+@pytest.mark.full
 def test_checks_appear_while_others_are_awaited(page: Page, web: str, silent: str) -> None:
     page.goto(f"{web}/doctor?pacs={silent}")
     page.get_by_role("button", name="Diagnose the server").click()

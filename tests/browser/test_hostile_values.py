@@ -141,6 +141,7 @@ def test_what_comes_later_is_text_as_well(watched: Page, url: str, world: World)
     assert watched.evaluate(LOOK) == []
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "value", [VALUES[0], VALUES[1], VALUES[2], VALUES[5], VALUES[6], VALUES[11], VALUES[13], "W" * 3000]
 )

@@ -16,6 +16,8 @@ from dicomfab.services.monitor.service import Switch
 from tests.browser.conftest import Picture, actor, serving
 from tests.unit.services.ward import ADMIN, Clock, Ward
 
+pytestmark = pytest.mark.full  # the short run has the story by keyboard, and the shell
+
 NARROW = {"width": 400, "height": 800}
 EVERY_S = 300.0
 

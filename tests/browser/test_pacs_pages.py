@@ -95,6 +95,7 @@ def test_a_cell_is_edited_by_keyboard(web: str, page: Page, grouped: Application
     grouped.pacs.set_routes(actor(), "test-pacs-1", {"closed-port": ""})
 
 
+@pytest.mark.full
 def test_all_routes_are_tested_and_the_cells_fill(web: str, page: Page, grouped: Application) -> None:
     page.goto(f"{web}/pacs/matrix?environment=test")
     page.get_by_role("button", name=re.compile(r"^Test all \d")).click()
@@ -104,6 +105,7 @@ def test_all_routes_are_tested_and_the_cells_fill(web: str, page: Page, grouped:
     expect(page.locator("[aria-busy]")).to_have_count(0)
 
 
+@pytest.mark.full
 def test_the_servers_flags_are_one_click_and_can_be_undone(web: str, page: Page, grouped: Application) -> None:
     page.goto(f"{web}/pacs?group=Radiology")
     page.get_by_role("button", name="Active, offered for work: Test PACS 1").click()
@@ -114,6 +116,7 @@ def test_the_servers_flags_are_one_click_and_can_be_undone(web: str, page: Page,
     assert grouped.pacs.get(actor(), "test-pacs-1").is_active
 
 
+@pytest.mark.full
 def test_the_picture_leads_to_a_server_by_keyboard(web: str, page: Page, grouped: Application) -> None:
     page.goto(f"{web}/pacs/network")
     page.locator('.net a[href="/pacs#test-pacs-1"]').focus()

@@ -13,6 +13,8 @@ from playwright.sync_api import Page, expect
 from dicomfab.services.studies import Fabricated
 from tests.browser.conftest import Picture, serving
 
+pytestmark = pytest.mark.full  # the short run has the story by keyboard, and the shell
+
 Open = Callable[[Page, str], None]
 
 NARROW = {"width": 400, "height": 800}

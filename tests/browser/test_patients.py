@@ -13,6 +13,8 @@ from dicomfab.app.build import Application, build
 from dicomfab.app.settings import Settings
 from tests.browser.conftest import Picture, actor, serving
 
+pytestmark = pytest.mark.full  # the short run has the story by keyboard, and the shell
+
 Open = Callable[[Page, str], None]
 
 NARROW = {"width": 400, "height": 800}

@@ -18,7 +18,7 @@ from tests.browser.conftest import Picture, actor
 PHONE = {"width": 360, "height": 800}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def black_hole(application: Application) -> Iterator[str]:
     """Id of a server that takes no connection and refuses none: its backlog is full."""
     with socket.socket() as listener:
@@ -157,6 +157,7 @@ def test_messages_are_read_and_copied(page: Page, web: str, study: Fabricated, p
     _looks_well(page, picture, "query-messages")
 
 
+@pytest.mark.full
 def test_a_dead_server_is_seen_before_and_delays_nobody(
     page: Page, web: str, study: Fabricated, black_hole: str, picture: Picture
 ) -> None:
@@ -189,6 +190,7 @@ def test_nothing_found_teaches_and_a_filter_is_removed(
     expect(page.get_by_role("table", name="Results").get_by_text("Lindgren").first).to_be_visible()
 
 
+@pytest.mark.full
 def test_a_move_to_production_says_what_happens(page: Page, web: str, study: Fabricated, picture: Picture) -> None:
     _find(page, web, "test-pacs-1")
     page.get_by_label("Select all on this page").check()
@@ -220,6 +222,7 @@ def test_a_list_is_looked_up_and_rows_are_chosen_by_keyboard(
     expect(page.get_by_role("heading", name="Move 1 study")).to_be_visible()
 
 
+@pytest.mark.full
 def test_a_schedule_is_added_paused_and_removed(
     page: Page, web: str, study: Fabricated, application: Application, picture: Picture
 ) -> None:

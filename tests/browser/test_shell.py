@@ -65,6 +65,7 @@ def test_shortcuts_lead_to_pages(page: Page, web: str) -> None:
     expect(page.get_by_role("heading", name="Keyboard shortcuts")).to_be_hidden()
 
 
+@pytest.mark.full
 def test_a_key_that_is_typed_stays_text(page: Page, web: str) -> None:
     page.goto(f"{web}/help")
     page.keyboard.press("/")
@@ -76,6 +77,7 @@ def test_a_key_that_is_typed_stays_text(page: Page, web: str) -> None:
     page.wait_for_url("**/help?q=*")
 
 
+@pytest.mark.full
 def test_the_menu_of_a_phone_opens_by_its_button(page: Page, web: str, picture: Picture) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(web)
@@ -90,6 +92,7 @@ def test_the_menu_of_a_phone_opens_by_its_button(page: Page, web: str, picture: 
     page.wait_for_url(f"{web}/jobs")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_dashboard_and_the_guide_are_accessible(
     page: Page, web: str, study: Fabricated, scheme: str, picture: Picture

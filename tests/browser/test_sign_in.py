@@ -67,7 +67,8 @@ def sign_in(page: Page, served: Served, name: str = "anna", password: str = PASS
     page.goto(served.url + to)
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign in").click()
 
 
 def nothing_wrong(page: Page) -> None:

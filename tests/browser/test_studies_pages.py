@@ -87,6 +87,7 @@ def test_studies_are_chosen_by_keyboard_and_stay_chosen(
     expect(page.get_by_role("button", name="Delete")).to_be_hidden()
 
 
+@pytest.mark.full
 def test_a_zip_is_downloaded(page: Page, studies: tuple[str, list[str]]) -> None:
     url, uids = studies
     page.goto(f"{url}/studies?study={uids[0]}&study={uids[1]}")
@@ -97,6 +98,7 @@ def test_a_zip_is_downloaded(page: Page, studies: tuple[str, list[str]]) -> None
         assert len(archive.namelist()) == 12
 
 
+@pytest.mark.full
 def test_filters_are_seen_and_taken_off(page: Page, studies: tuple[str, list[str]], picture: Picture) -> None:
     url, _ = studies
     page.goto(f"{url}/studies")
@@ -112,6 +114,7 @@ def test_filters_are_seen_and_taken_off(page: Page, studies: tuple[str, list[str
     _is_fine(page, picture, "studies-filtered")
 
 
+@pytest.mark.full
 def test_an_instance_is_read_by_keyboard(page: Page, studies: tuple[str, list[str]], picture: Picture) -> None:
     url, uids = studies
     page.goto(f"{url}/studies/{uids[0]}")
@@ -135,6 +138,7 @@ def test_an_instance_is_read_by_keyboard(page: Page, studies: tuple[str, list[st
     _is_fine(page, picture, "study-attributes")
 
 
+@pytest.mark.full
 def test_differences_of_two_instances(page: Page, studies: tuple[str, list[str]], picture: Picture) -> None:
     url, uids = studies
     page.goto(f"{url}/studies?study={uids[0]}&study={uids[1]}")
@@ -147,6 +151,7 @@ def test_differences_of_two_instances(page: Page, studies: tuple[str, list[str]]
     expect(page.get_by_role("row").filter(has_text="TransferSyntaxUID")).to_contain_text("Same")
 
 
+@pytest.mark.full
 def test_studies_are_validated_and_deleted(page: Page, studies: tuple[str, list[str]], picture: Picture) -> None:
     url, uids = studies
     page.goto(f"{url}/studies?study={uids[2]}")

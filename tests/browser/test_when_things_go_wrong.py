@@ -65,6 +65,7 @@ def gate(application: Application) -> Iterator[threading.Event]:
         opened.set()
 
 
+@pytest.mark.full
 def test_a_job_is_shown_on_by_a_server_that_was_started_anew(
     page: Page, application: Application, gate: threading.Event
 ) -> None:
@@ -86,6 +87,7 @@ def test_a_job_is_shown_on_by_a_server_that_was_started_anew(
         worker.join(PATIENCE_S)
 
 
+@pytest.mark.full
 def test_a_search_that_was_broken_off_is_said_to_be_so_and_is_made_again(
     page: Page, application: Application, gate: threading.Event
 ) -> None:
@@ -133,6 +135,7 @@ def test_a_request_that_fails_is_said_and_its_button_works_again(page: Page, tmp
         expect(page.get_by_role("row", name="One test")).to_contain_text("just now")
 
 
+@pytest.mark.full
 def test_a_button_that_waits_is_free_again_when_the_server_was_away_or_one_comes_back(
     page: Page, tmp_path: Path
 ) -> None:

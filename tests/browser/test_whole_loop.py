@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from dicomfab.testpacs.lab import Lab
 from dicomfab.testpacs.spec import ServerSpec
 from tests.browser.conftest import Picture, serving
+
+pytestmark = pytest.mark.full  # the short run has the story by keyboard, and the shell
 
 SLICES = 40
 

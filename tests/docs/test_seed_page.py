@@ -103,6 +103,7 @@ def failed(steps: list[Step]) -> list[Step]:
     return [s for s in steps if s.code != 0 and not (s.command.startswith("lsof") and s.code == 1)]
 
 
+@pytest.mark.full
 def test_each_block_from_its_evident_directory(guide):
     for script, folder in ((START, CLONE), (CONFIGURE, CLONE), (PORTS, CLONE), (MANAGE, TEST_PACS)):
         steps, output = guide.run(script, folder)
@@ -130,6 +131,7 @@ def test_the_printed_ports_are_the_default():
     assert logins == {("test", "test123")}
 
 
+@pytest.mark.full
 def test_configuring_twice_changes_nothing(guide):
     first, _ = guide.run(CONFIGURE, CLONE)
     exported = guide.dicomfab("pacs", "export")

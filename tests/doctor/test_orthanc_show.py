@@ -110,6 +110,7 @@ def told_and_cured(
     return diagnosis
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=list(WRONG))
 def test_a_server_that_is_set_up_wrongly(tmp_path: Path, application: Application, wrong: Wrong) -> None:
     configuration = OrthancConfiguration(wrong.settings)

@@ -46,6 +46,7 @@ def proven(lab: Laboratory, kind: str, count: int, tell: Callable[[str], None]) 
         assert trial.resent <= (BATCH if kind == "send" else 1)
 
 
+@pytest.mark.full
 def test_a_send_and_a_move_survive_the_kill_of_their_worker(folder: Path, tell: Callable[[str], None]) -> None:
     with laboratory(folder) as lab:
         proven(lab, "send", 1, tell)

@@ -68,6 +68,7 @@ def _put_a_patients_study(site: Hospital, orthanc: programs.Orthanc) -> None:
     assert site.transfers.send(ADMIN, PATIENTS, server).accepted == 1
 
 
+@pytest.mark.full
 def test_only_ours_goes_by_the_rest_interface_and_it_is_asked_again(lab: Lab) -> None:
     where = ("sweep", "hospital", "--orthanc", lab.orthanc.http, "--json")
     code, out = lab.call(*where)
@@ -101,6 +102,7 @@ def test_where_nothing_can_be_deleted_there_is_a_list_and_the_exit_code_says_wha
     assert lab.instances == 4
 
 
+@pytest.mark.full
 def test_an_address_without_dicomweb_deletes_nothing_and_says_so(lab: Lab) -> None:
     lab.call("pacs", "edit", "hospital", "--dicomweb-root", f"{lab.orthanc.http}/dicom-web")
     code, out = lab.call("sweep", "hospital", "--delete", "--yes-production", "--json")

@@ -87,6 +87,7 @@ def test_old_tls_is_not_spoken(served: Served, version: str, is_spoken: bool) ->
     assert ("BEGIN CERTIFICATE" in tried.stdout) == is_spoken
 
 
+@pytest.mark.full
 def test_a_key_that_cannot_be_used_is_named_at_the_start(folder: Path) -> None:
     chain = {"DICOMFAB_WEB_CERTIFICATE": str(folder / "chain.pem")}
     home = folder / "home"

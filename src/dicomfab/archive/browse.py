@@ -85,6 +85,7 @@ _ORDER: Final[dict[StudySort, ColumnElement[Any]]] = {
     StudySort.INSTANCES: _CONTENT.c.instances,
     StudySort.SIZE: _CONTENT.c.size_bytes,
 }
+_BY_PATIENT: Final = (StudySort.PATIENT_NAME, StudySort.PATIENT_ID)
 _BY_CONTENT: Final = (StudySort.INSTANCES, StudySort.SIZE)
 _SEARCHED: Final = (
     patient.c.PatientName
@@ -110,22 +111,27 @@ def study_page(
     offset: int,
 ) -> StudyPage:
     """One page of the studies that a filter lets through, and their total."""
-    conditions = [study.c.environment.in_([e.value for e in environments]), *_conditions(wanted)]
-    source: FromClause = study.join(patient)
+    visible = study.c.environment.in_([e.value for e in environments])
+    conditions = _conditions(wanted)
+    source: FromClause = study.join(patient) if conditions or sort in _BY_PATIENT else study
     if sort in _BY_CONTENT:
         source = source.join(_CONTENT, _CONTENT.c.study_id == study.c.id)
     order = _ORDER[sort]
     ordered = (order.desc(), study.c.id.desc()) if descending else (order, study.c.id)
     # First which, then what: SQLite would count the instances of every study before it sorts and cuts off.
-    which = select(study.c.id).select_from(source).where(*conditions).order_by(*ordered)
+    which = select(study.c.id).select_from(source).where(visible, *conditions).order_by(*ordered)
     with reporting(engine), engine.connect() as connection:
-        ids = connection.execute(which).scalars().all()
-        shown = ids[offset : offset + limit]
+        if conditions:  # every study is looked at in any case: once is enough for the page and for the total
+            ids = connection.execute(which).scalars().all()
+            shown, total = ids[offset : offset + limit], len(ids)
+        else:
+            shown = connection.execute(which.limit(limit).offset(offset)).scalars().all()
+            total = connection.execute(select(func.count()).select_from(study).where(visible)).scalar_one()
         found: dict[int, StudySummary] = {}
         for start in range(0, len(shown), _AT_ONCE):
             some = _SUMMARY_AND_ID.where(study.c.id.in_(shown[start : start + _AT_ONCE]))
             found.update((row.id, _study_summary(row)) for row in connection.execute(some))
-        return StudyPage(tuple(found[one] for one in shown), len(ids))
+        return StudyPage(tuple(found[one] for one in shown), total)
 
 
 def study_detail(engine: Engine, study_instance_uid: str) -> StudyDetail:

@@ -27,6 +27,7 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
+    func,
 )
 from sqlalchemy.exc import DatabaseError
 
@@ -36,8 +37,9 @@ from dicomfab.archive.matching import matches, matches_any
 from dicomfab.model.disk import is_disk_full
 from dicomfab.model.query import Level
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 _WITHOUT_ORIGIN: Final = 2  # made good by two columns
+_WITHOUT_LISTS: Final = 3  # made good by indexes
 _OLDER: Final = (1,)  # of these the files tell all that the new tables need
 _BUSY_TIMEOUT_MS: Final = 30_000
 _BEGIN: Final = "dicomfab_begin"  # execution option: the statement that opens a transaction
@@ -62,7 +64,7 @@ series = _table("series", Level.SERIES, Column("study_id", ForeignKey("study.id"
 instance = _table(
     "instance",
     Level.IMAGE,
-    Column("series_id", ForeignKey("series.id"), nullable=False, index=True),
+    Column("series_id", ForeignKey("series.id"), nullable=False),
     Column("transfer_syntax_uid", Text, nullable=False),
     Column("path", Text, nullable=False),
     Column("size_bytes", Integer, nullable=False),
@@ -101,6 +103,12 @@ Index("study_date", study.c.StudyDate)
 Index("series_key", series.c.study_id, series.c.SeriesInstanceUID, unique=True)
 Index("series_uid", series.c.SeriesInstanceUID)
 Index("instance_key", instance.c.SOPInstanceUID, unique=True)
+# What lists of studies are counted, summed and sorted by, without a look at the rows themselves.
+_FOR_LISTS: Final = (
+    Index("study_environment", study.c.environment),
+    Index("patient_name", func.lower(patient.c.PatientName)),
+    Index("instance_size", instance.c.series_id, instance.c.size_bytes),
+)
 
 
 def open_engine(path: Path) -> Engine:
@@ -220,6 +228,11 @@ def prepare(engine: Engine) -> Found:
             elif version == _WITHOUT_ORIGIN:
                 connection.exec_driver_sql("ALTER TABLE instance ADD COLUMN retrieved_at TEXT")
                 connection.exec_driver_sql("ALTER TABLE instance ADD COLUMN made_here INTEGER")
+                version = _WITHOUT_LISTS
+            if version == _WITHOUT_LISTS:
+                for index in _FOR_LISTS:
+                    index.create(connection)
+                connection.exec_driver_sql("DROP INDEX ix_instance_series_id")  # the beginning of another one
                 connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
                 version = SCHEMA_VERSION
     if version in (0, SCHEMA_VERSION):

@@ -62,6 +62,7 @@ def speaks_tls(peer: Peer) -> bool:
         contextlib.suppress(OSError),
         socket.create_connection((peer.host, peer.port), peer.timeouts.connect_s) as sock,
     ):
+        sock.getpeername()  # fails if it is reset already: wrapping it would fail as well, and leave it open
         try:
             context.wrap_socket(sock, server_hostname=peer.host).close()
         except OSError as error:

@@ -68,6 +68,7 @@ def test_kernels_are_compiled_once_and_then_loaded_in_every_process(tmp_path: Pa
     assert after["compiled"] == 0
 
 
+@pytest.mark.full
 def test_it_is_done_again_for_other_kinds_and_when_the_cache_is_gone(tmp_path: Path) -> None:
     assert run(WARM, ["text-card"], tmp_path) is True
     assert run(WARM, ["sc-multiframe-bit"], tmp_path) is True

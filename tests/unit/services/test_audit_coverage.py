@@ -57,9 +57,10 @@ WRITES = {
 #: Why a method has no entry of its own.
 EXCEPTIONS = {
     "a list of what is here, without the content of a study": "StudyService.page PatientService.page SearchService.page"
-    " .rows .merged .held .messages .get ScheduleService.every .show MonitorService.board .show .checks .checks_since .events"
-    " .recent PacsService.servers .overview .default .get .resolve .routes .route .favourites ScheduleService.need_a_worker"
-    " ProductionCopies.need_a_worker .said .expires_at SetUpService.is_needed MonitorService.job_counts Metrics.text",
+    " .rows .merged .held .messages .get ScheduleService.every .show MonitorService.board .show .checks"
+    " .checks_since .events .recent PacsService.servers .overview .default .get .resolve .routes .route"
+    " .favourites ScheduleService.need_a_worker ProductionCopies.need_a_worker .said .expires_at"
+    " SetUpService.is_needed MonitorService.job_counts Metrics.text",
     "finds what somebody means; what is done with it is recorded by itself": "StudyService.resolve_reference .brief"
     " PatientService.resolve_reference .get .studies_of AccountService.named DoctorService.subject",
     "makes nothing yet: a recipe is filled in, a picture of what it would be": "StudyService.resolve_recipe"
