@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Engine, FromClause, Select, case, exists, func, select, true
+from sqlalchemy import ColumnElement, Engine, FromClause, Select, exists, func, select, true
 
 from dicomfab.archive import rows
 from dicomfab.archive.attributes import ATTRIBUTES
@@ -87,17 +87,7 @@ _ORDER: Final[dict[StudySort, ColumnElement[Any]]] = {
 }
 _BY_PATIENT: Final = (StudySort.PATIENT_NAME, StudySort.PATIENT_ID)
 _BY_CONTENT: Final = (StudySort.INSTANCES, StudySort.SIZE)
-_SEARCHED: Final = (
-    patient.c.PatientName
-    + "\n"
-    + patient.c.PatientID
-    + "\n"
-    + study.c.AccessionNumber
-    + "\n"
-    + study.c.StudyDescription
-)
 _AT_ONCE: Final = 5000  # SQLite takes some ten thousand values in one statement
-_NOT_ASCII: Final = "*[^\n -~]*"
 
 
 def study_page(
@@ -111,9 +101,10 @@ def study_page(
     offset: int,
 ) -> StudyPage:
     """One page of the studies that a filter lets through, and their total."""
-    visible = study.c.environment.in_([e.value for e in environments])
+    visible = true() if set(environments) == set(Environment) else study.c.environment.in_(map(str, environments))
     conditions = _conditions(wanted)
-    source: FromClause = study.join(patient) if conditions or sort in _BY_PATIENT else study
+    needs_patient = wanted.patient_name or wanted.patient_id or sort in _BY_PATIENT
+    source: FromClause = study.join(patient) if needs_patient else study
     if sort in _BY_CONTENT:
         source = source.join(_CONTENT, _CONTENT.c.study_id == study.c.id)
     order = _ORDER[sort]
@@ -298,18 +289,8 @@ def _conditions(wanted: StudyFilter) -> list[ColumnElement[bool]]:
         conditions.append(select(series.c.id).where(series.c.study_id == study.c.id, is_one).exists())
     elif wanted.modality:
         conditions.append(MODALITIES_IN_STUDY.matching(wanted.modality))
-    conditions += [_contains(word) for word in wanted.search.casefold().split()]
+    conditions += [func.instr(study.c.search_text, word) > 0 for word in wanted.search.casefold().split()]
     return conditions
-
-
-def _contains(word: str) -> ColumnElement[bool]:
-    """Whether a casefolded word occurs. Where all is ASCII, SQLite looks itself: calling Python takes longer."""
-    contains: Callable[..., ColumnElement[Any]] = func.contains_word
-    by_python = contains(word, _SEARCHED) == 1
-    if not word.isascii():
-        return by_python
-    has_other = _SEARCHED.bool_op("GLOB")(_NOT_ASCII)
-    return case((has_other, by_python), else_=_SEARCHED.icontains(word, autoescape=True)) == true()
 
 
 def _study_summary(row: Any) -> StudySummary:

@@ -11,9 +11,20 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, exists, func, insert, select, true
 
+from dicomfab.archive.attributes import BY_LEVEL
 from dicomfab.archive.header import Header
 from dicomfab.archive.records import StoredInstance
-from dicomfab.archive.schema import TABLES, driver, instance, obsolete_file, patient, series, study, unsettled
+from dicomfab.archive.schema import (
+    TABLES,
+    driver,
+    instance,
+    obsolete_file,
+    patient,
+    search_text,
+    series,
+    study,
+    unsettled,
+)
 from dicomfab.model.query import Level
 from dicomfab.model.study import InstanceIdentity
 from dicomfab.model.values import Environment
@@ -52,6 +63,13 @@ def _insert_text(table: Table) -> str:
     return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608 - our own
 
 
+def _place_of(keyword: str, level: Level) -> int:
+    return [attribute.keyword for attribute in BY_LEVEL[level]].index(keyword)
+
+
+_NAME: Final = _place_of("PatientName", Level.PATIENT)
+_ACCESSION: Final = _place_of("AccessionNumber", Level.STUDY)
+_DESCRIPTION: Final = _place_of("StudyDescription", Level.STUDY)
 _INSERT: Final = {level: _insert_text(table) for level, table in TABLES.items()}
 _INSERT_UNSETTLED: Final = _insert_text(unsettled)
 _LOOK_UP: Final = """
@@ -62,7 +80,9 @@ _LOOK_UP: Final = """
     LEFT JOIN patient ON patient.id = study.patient_id
     LEFT JOIN series ON series.study_id = study.id AND series.SeriesInstanceUID = ?
 """
-_PATIENT: Final = "SELECT id FROM patient WHERE PatientID = ? AND PatientID != '' AND IssuerOfPatientID = ?"
+_PATIENT: Final = (
+    "SELECT id, PatientName FROM patient WHERE PatientID = ? AND PatientID != '' AND IssuerOfPatientID = ?"
+)
 _NOW_PROD: Final = "UPDATE study SET environment = ? WHERE StudyInstanceUID = ?"
 _AGAIN: Final = "UPDATE instance SET retrieved_at = ? WHERE SOPInstanceUID = ? AND retrieved_at IS NOT NULL"
 _INDEXED: Final = "SELECT EXISTS (SELECT 1 FROM instance WHERE SOPInstanceUID IN (?, ?) AND path = ?)"
@@ -233,12 +253,13 @@ def is_indexed(connection: Connection, path: str) -> bool:
 
 
 def _add_study(connection: Connection, header: Header, environment: Environment) -> tuple[int, str]:
-    of_patient = header.values(Level.PATIENT)
+    of_patient, of_study = header.values(Level.PATIENT), header.values(Level.STUDY)
     patient_id, issuer = of_patient[:2]  # the order of the attributes
     found = driver(connection).execute(_PATIENT, (patient_id, issuer)).fetchone()
-    patient_row = found[0] if found else _insert(connection, Level.PATIENT, *of_patient)
+    patient_row, name = found or (_insert(connection, Level.PATIENT, *of_patient), of_patient[_NAME])
+    words = search_text(name, patient_id, of_study[_ACCESSION], of_study[_DESCRIPTION])
     now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-    columns = (patient_row, environment.value, now, *header.values(Level.STUDY))
+    columns = (patient_row, environment.value, now, words, *of_study)
     return _insert(connection, Level.STUDY, *columns), patient_id
 
 

@@ -27,7 +27,6 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
-    func,
 )
 from sqlalchemy.exc import DatabaseError
 
@@ -39,7 +38,7 @@ from dicomfab.model.query import Level
 
 SCHEMA_VERSION: Final = 4
 _WITHOUT_ORIGIN: Final = 2  # made good by two columns
-_WITHOUT_LISTS: Final = 3  # made good by indexes
+_WITHOUT_LISTS: Final = 3  # made good by a column and indexes
 _OLDER: Final = (1,)  # of these the files tell all that the new tables need
 _BUSY_TIMEOUT_MS: Final = 30_000
 _BEGIN: Final = "dicomfab_begin"  # execution option: the statement that opens a transaction
@@ -59,6 +58,8 @@ study = _table(
     Column("patient_id", ForeignKey("patient.id"), nullable=False, index=True),
     Column("environment", Text, nullable=False),
     Column("stored_at", Text, nullable=False),
+    # What people find it by, one below the other, casefolded: see search_text().
+    Column("search_text", Text, nullable=False, server_default=""),
 )
 series = _table("series", Level.SERIES, Column("study_id", ForeignKey("study.id"), nullable=False))
 instance = _table(
@@ -106,7 +107,6 @@ Index("instance_key", instance.c.SOPInstanceUID, unique=True)
 # What lists of studies are counted, summed and sorted by, without a look at the rows themselves.
 _FOR_LISTS: Final = (
     Index("study_environment", study.c.environment),
-    Index("patient_name", func.lower(patient.c.PatientName)),
     Index("instance_size", instance.c.series_id, instance.c.size_bytes),
 )
 
@@ -126,7 +126,6 @@ def open_engine(path: Path) -> Engine:
         connection.execute("PRAGMA secure_delete=FAST")
         connection.create_function("dicom_matches", 3, matches, deterministic=True)
         connection.create_function("dicom_matches_any", 3, matches_any, deterministic=True)
-        connection.create_function("contains_word", 2, contains_word, deterministic=True)
 
     @event.listens_for(engine, "begin")
     def _begins(connection: Connection) -> None:
@@ -180,9 +179,9 @@ class WriteTransactions:
                 self._connection = None
 
 
-def contains_word(word: str, text: str) -> bool:
-    """Whether a casefolded word occurs in a text."""
-    return word in text.casefold()
+def search_text(patient_name: str, patient_id: str, accession_number: str, description: str) -> str:
+    """The words by which a study is found."""
+    return "\n".join((patient_name, patient_id, accession_number, description)).casefold()
 
 
 @contextmanager
@@ -230,9 +229,7 @@ def prepare(engine: Engine) -> Found:
                 connection.exec_driver_sql("ALTER TABLE instance ADD COLUMN made_here INTEGER")
                 version = _WITHOUT_LISTS
             if version == _WITHOUT_LISTS:
-                for index in _FOR_LISTS:
-                    index.create(connection)
-                connection.exec_driver_sql("DROP INDEX ix_instance_series_id")  # the beginning of another one
+                _serve_lists(connection)
                 connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
                 version = SCHEMA_VERSION
     if version in (0, SCHEMA_VERSION):
@@ -244,6 +241,18 @@ def prepare(engine: Engine) -> Found:
         cause="another version of the program made it",
         remedy="rebuild the index from the instance files (local store: dicomfab study reindex)",
     )
+
+
+def _serve_lists(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE study ADD COLUMN search_text TEXT NOT NULL DEFAULT ''")
+    driver(connection).create_function("search_text", 4, search_text, deterministic=True)
+    connection.exec_driver_sql(
+        "UPDATE study SET search_text = (SELECT search_text(PatientName, PatientID, AccessionNumber, StudyDescription)"
+        " FROM patient WHERE patient.id = study.patient_id)"
+    )
+    for index in _FOR_LISTS:
+        index.create(connection)
+    connection.exec_driver_sql("DROP INDEX ix_instance_series_id")  # the beginning of another one
 
 
 def create_tables(connection: Connection) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dicomfab.archive.archive import Archive
+from dicomfab.archive.records import StudyFilter
 from dicomfab.model.errors import NotFound
 from dicomfab.model.values import Environment
 from dicomfab.services.copies import ProductionCopies
@@ -160,11 +161,13 @@ def test_an_index_without_the_column_gets_it(site: Hospital) -> None:
         for column in ("retrieved_at", "made_here"):
             index.execute(f"ALTER TABLE instance DROP COLUMN {column}")
         index.executescript(
-            "DROP INDEX study_environment; DROP INDEX patient_name; DROP INDEX instance_size;"
+            "DROP INDEX study_environment; DROP INDEX instance_size; ALTER TABLE study DROP COLUMN search_text;"
             "CREATE INDEX ix_instance_series_id ON instance (series_id); PRAGMA user_version = 2"
         )
     index.close()
     assert site.local.study(made).summary.retrieved_at == ""
+    name = site.local.study(made).summary.patient_name
+    assert [one.study_instance_uid for one in site.local.studies(StudyFilter(search=name.lower())).studies] == [made]
     assert copies(site, later_h=25).sweep() == []
     study = fetched(site)
     assert copies(site, later_h=25).sweep() == [study]
