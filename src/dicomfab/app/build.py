@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from dicomfab.services.dashboard import DashboardService
     from dicomfab.services.doctor.move import MoveDoctor
     from dicomfab.services.jobs.compare import CompareJobs
+    from dicomfab.services.jobs.of_study import StudyJobs
     from dicomfab.services.jobs.query import QueryJobs
     from dicomfab.services.jobs.schedules import ScheduleService
     from dicomfab.services.jobs.service import JobService
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from dicomfab.storage.job_queue import JobQueue
     from dicomfab.storage.jobs import JobRepository
     from dicomfab.storage.monitoring import MonitorRepository
+
+log = logging.getLogger(__name__)
 
 
 class Application(Work):
@@ -92,6 +96,14 @@ class Application(Work):
         )
 
     @cached_property
+    def study_jobs(self) -> StudyJobs:
+        """Jobs by their study."""
+        from dicomfab.services.jobs.of_study import StudyJobs
+        from dicomfab.storage.study_jobs import StudyJobRepository
+
+        return StudyJobs(StudyJobRepository(self.database))
+
+    @cached_property
     def worker(self) -> Worker:
         """Does jobs in this process: for a worker, or for a command that waits for its own job."""
         from dicomfab.app.executors import executors
@@ -112,6 +124,10 @@ class Application(Work):
 
     def _beat(self) -> bool:
         """What a worker does beside its jobs; true if it has to stay for it."""
+        if self.database.is_gone:
+            log.error("the database %s was removed; this worker ends", self.database.place)
+            self.worker.stop()
+            return False
         self.audit.beat()
         self.copies.beat()
         stays = self.schedules.beat()

@@ -134,6 +134,11 @@ class Database:
         with self._reported():
             return self._store.now(self._opened())
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the file was removed while it was in use: what is written now, nobody will ever read."""
+        return self._engine is not None and isinstance(self.place, Path) and not self.place.exists()
+
     def close(self) -> None:
         """Close every connection; the next transaction opens the database again."""
         with self._opening:

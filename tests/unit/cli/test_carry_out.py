@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,20 @@ def run(lab: Laboratory, *words: str) -> tuple[int, str]:
 def work(lab: Laboratory) -> None:
     """Have a worker do what there is to do."""
     assert run(lab, "worker", "--idle-exit", "0.1")[0] == 0
+
+
+def test_a_worker_ends_when_its_database_is_removed(lab: Laboratory) -> None:
+    database = lab.application.database.place
+    assert isinstance(database, Path)
+    working = lab.start("worker", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert working.stdout is not None
+    assert b"does jobs" in working.stdout.readline()
+    long_ago = lab.application.database.now() - timedelta(minutes=1)
+    until(lambda: lab.application.job_queue.workers(long_ago))
+    database.unlink()
+    _, said = working.communicate(timeout=120)
+    assert working.returncode == 0
+    assert b"was removed; this worker ends" in said
 
 
 def only_job(lab: Laboratory):  # type: ignore[no-untyped-def]
