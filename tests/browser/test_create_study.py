@@ -105,6 +105,7 @@ def test_page_is_accessible_in_light_and_dark_and_fits_a_narrow_screen(
     picture(page, f"{name}-phone")
 
 
+@pytest.mark.full
 def test_an_order_becomes_a_study_by_keyboard_alone(page: Page, office: str) -> None:
     page.goto(f"{office}/studies/new/order")
     page.get_by_label("Message", exact=True).focus()

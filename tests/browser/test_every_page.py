@@ -127,8 +127,8 @@ PAGES = {
 }
 #: Pages of every part, for the short run; each page has the same shell, macros and styles.
 SOME = (
-    "account", "create-form", "dashboard", "doctor-diagnosis", "help-found", "job", "order", "pacs", "pacs-matrix",
-    "pacs-new", "query-results", "sign-in", "studies", "study", "study-instance", "users",
+    "create-form", "dashboard", "doctor-diagnosis", "job", "pacs", "pacs-matrix", "query-results", "sign-in", "studies",
+    "study-instance", "users",
 )  # fmt: skip
 
 #: Routes that answer with something else, and the query with which they do: files, pictures, streams, parts of a page,
@@ -289,6 +289,7 @@ def test_no_page_is_forgotten(place: Place, tmp_path: Path) -> None:
     assert set(declared) - programs == {re.sub(r"\{validation\}", "{run_id}", route) for route in shown} | set(OTHERS)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("route", OTHERS)
 def test_the_other_routes_are_no_pages(place: Place, route: str) -> None:
     with (

@@ -69,6 +69,7 @@ def test_pictures(web: str, page: Page, grouped: Application, view: str, theme: 
     picture(page, name if theme == "light" else f"{name}-dark")
 
 
+@pytest.mark.full
 def test_a_cell_is_edited_by_keyboard(web: str, page: Page, grouped: Application) -> None:
     page.goto(f"{web}/pacs/matrix?environment=test")
     cell = page.locator('[id="test-pacs-1~closed-port"]')

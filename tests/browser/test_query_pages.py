@@ -78,6 +78,7 @@ def _looks_well(page: Page, picture: Picture, name: str) -> None:
     picture(page, f"{name}-phone")
 
 
+@pytest.mark.full
 def test_from_choosing_servers_to_the_job_by_keyboard_alone(page: Page, web: str, study: Fabricated) -> None:
     page.goto(f"{web}/query")
     _tab_to(page, "Test")

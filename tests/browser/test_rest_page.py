@@ -14,6 +14,7 @@ from tests.browser.conftest import PATIENCE_MS
 from tests.unit.web.api.conftest import serving
 
 
+@pytest.mark.full
 def test_the_page_of_the_interface_shows_and_asks_nobody_else(page: Page, tmp_path: Path) -> None:
     application = build(Settings(tmp_path / "home", worker_idle_s=0))
     complaints: list[str] = []

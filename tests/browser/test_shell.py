@@ -45,6 +45,7 @@ def test_the_palette_finds_and_goes_by_keyboard_alone(
     expect(box).to_be_hidden()
 
 
+@pytest.mark.full
 def test_shortcuts_lead_to_pages(page: Page, web: str) -> None:
     page.goto(web)
     for keys, address in (

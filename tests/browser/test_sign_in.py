@@ -136,6 +136,7 @@ def test_who_signs_in_comes_to_the_page_that_was_asked_for_and_who_signs_out_see
     assert problems == []
 
 
+@pytest.mark.full
 def test_a_second_factor_is_asked_for_from_then_on(page: Page, first: Served) -> None:
     sign_in(page, first, to="/account")
     page.get_by_role("button", name="Set one up").click()
@@ -183,6 +184,7 @@ def test_users_are_made_and_a_command_from_afar_has_the_roles_of_its_token(
     assert first.call(token, "pacs", "list").returncode == 5
 
 
+@pytest.mark.full
 def test_a_session_that_is_over_leads_to_signing_in_and_back_to_the_same_page(page: Page, first: Served) -> None:
     """On an open dashboard, by what renews it; and by a button of a page that was open."""
     sign_in(page, first)

@@ -57,6 +57,7 @@ def _is_fine(page: Page, picture: Picture, name: str) -> None:
     page.set_viewport_size(usual)  # type: ignore[arg-type]
 
 
+@pytest.mark.full
 def test_studies_are_chosen_by_keyboard_and_stay_chosen(
     page: Page, studies: tuple[str, list[str]], picture: Picture
 ) -> None:
