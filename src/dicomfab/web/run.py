@@ -141,6 +141,12 @@ def _explained(taken: DicomFabError, port: int) -> DicomFabError:
     )
 
 
+def _log_thread(args: threading.ExceptHookArgs) -> None:
+    """A fault in a thread of its own belongs into the file as well, to which the pages point."""
+    name = args.thread.name if args.thread else "that has ended"
+    log.error("thread %s ended by a fault", name, exc_info=args.exc_value)
+
+
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
     """Write what this program says into a file, from INFO up.
@@ -155,9 +161,11 @@ def logging_to(path: Path) -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.INFO)
         logger.addHandler(handler)
+    told, threading.excepthook = threading.excepthook, _log_thread
     try:
         yield
     finally:
+        threading.excepthook = told
         for logger, level in zip(loggers, levels, strict=True):
             logger.removeHandler(handler)
             logger.setLevel(level)

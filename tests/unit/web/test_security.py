@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,16 @@ def test_the_log_names_no_patient(browser: Browser, servers: tuple[str, str], tm
     assert "GET /query 303" in text
     assert "GET /query 200" in text
     assert "SECRETNAME" not in text
+
+
+def test_a_fault_in_a_thread_of_its_own_is_in_the_log(tmp_path: Path) -> None:
+    with logging_to(tmp_path / "logs" / "web.log"):
+        thread = threading.Thread(target=[].pop, name="list-run")
+        thread.start()
+        thread.join()
+    text = (tmp_path / "logs" / "web.log").read_text()
+    assert "ERROR dicomfab.web.run: thread list-run ended by a fault" in text
+    assert "IndexError: pop from empty list" in text
 
 
 def test_names_are_text_and_never_markup(browser: Browser) -> None:
