@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from pydicom import Dataset, config
 from pydicom.dataelem import DataElement
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
-from pynetdicom import build_context, evt
+from pynetdicom import _config, build_context, evt
 
 from dicomfab.app.build import Application, build
 from dicomfab.app.settings import Settings
@@ -47,11 +48,17 @@ VALUES: Final = (
 )
 ROOT: Final = "1.2.826.0.1.3680043.8.498.66"
 COMMENT: Final = "comment<img src=x onerror=__ran()>\x1b[31m"
-VERSION: Final = "<script>__ran("
 TITLE: Final = "<b>'\"><i>"
 OTHER_TITLE: Final = "{{7*7}}&lt;"
+#: Implementation Version Name by the title that was called; the second one would also turn a terminal red.
+VERSIONS: Final = {TITLE: "<script>__ran()", OTHER_TITLE: "<img src=x>\x1b[31m"}
 NAME: Final = 'Peer"><img src=x onerror=__ran()>'
 OTHER: Final = "Other</title><script>__ran()</script>"
+
+
+#: Names of people; what one types is a line that can be printed, and what others say is not.
+PEOPLE: Final = tuple(VALUES[number][:200] for number in (0, 1, 5, 6, 8, 13))
+PASSWORD: Final = "tulip marble seven"
 
 
 @dataclass
@@ -62,6 +69,7 @@ class World:
         application: whose home it is.
         studies: UIDs of the local ones.
         jobs: numbers of all.
+        people: numbers of their accounts.
         search: id of a finished search of the peer.
         server: id of the peer.
         other: id of the second entry, which is the same peer.
@@ -72,6 +80,7 @@ class World:
     other: str
     studies: list[str] = field(default_factory=list)
     jobs: list[int] = field(default_factory=list)
+    people: list[int] = field(default_factory=list)
     search: str = ""
 
 
@@ -132,7 +141,7 @@ def _find(event: evt.Event) -> Iterator[tuple[Any, Dataset | None]]:
         yield _status(0xC001), None
         return
     level, study = str(event.identifier.QueryRetrieveLevel), event.identifier.get("StudyInstanceUID")
-    is_other = event.assoc.requestor.primitive.called_ae_title.strip() == OTHER_TITLE
+    is_other = _called(event) == OTHER_TITLE
     for number, match in enumerate(_matches(level)):
         if is_other and number % 3 == 1:
             continue
@@ -155,8 +164,23 @@ def _get(event: evt.Event) -> Iterator[Any]:
     yield _status(0xC003), None
 
 
+def _called(event: evt.Event) -> str:
+    title: str = event.assoc.requestor.primitive.called_ae_title
+    return title.strip()
+
+
+def _say_version(event: evt.Event) -> None:
+    """Have A-ASSOCIATE-AC name the software as no well-behaved one would (PS3.7 D.3.3.2.3)."""
+    event.assoc.acceptor.implementation_version_name = VERSIONS[_called(event)]
+
+
+def _echo(event: evt.Event) -> Dataset | int:
+    return 0 if _called(event) == OTHER_TITLE else _status(0x0110)
+
+
 HANDLERS: Final = (
-    (evt.EVT_C_ECHO, lambda event: _status(0x0110)),
+    (evt.EVT_REQUESTED, _say_version),
+    (evt.EVT_C_ECHO, _echo),
     (evt.EVT_C_STORE, lambda event: _status(0xC004)),
     (evt.EVT_C_FIND, _find),
     (evt.EVT_C_MOVE, _move),
@@ -226,13 +250,15 @@ def hostile_world(folder: Path) -> Iterator[World]:
     config.settings.reading_validation_mode = config.settings.writing_validation_mode = config.IGNORE
     application = build(Settings(folder / "home", worker_idle_s=0))
     try:
-        with acceptor(HANDLERS, title=TITLE) as peer:
+        with pytest.MonkeyPatch.context() as patch, acceptor(HANDLERS, title=TITLE) as peer:
+            patch.setitem(_config.VALIDATORS, "AE", lambda _: (True, ""))  # of the version name as well
             world = World(application, "peer", "other")
             _servers(application, peer.port)
             _patients(application)
             _studies(world, folder / "files")
             _orders(application)
             _kept(application)
+            _people(world)
             _jobs(world)
             yield world
     finally:
@@ -270,6 +296,14 @@ def _patients(application: Application) -> None:
             "notes": value,
         }
         application.patients.add(ACTOR, given)
+
+
+def _people(world: World) -> None:
+    accounts, tokens = world.application.accounts, world.application.api_tokens
+    for number, name in enumerate(name for name in PEOPLE if name.isprintable()):
+        made = accounts.add(ACTOR, f"user{number}", ["admin"], password=PASSWORD, display_name=name)
+        tokens.create(ACTOR, made.id, ["test_read"], label=name[:60])
+        world.people.append(made.id)
 
 
 def _studies(world: World, folder: Path) -> None:
@@ -318,6 +352,8 @@ def _jobs(world: World) -> None:
         application.query_jobs.submit(ACTOR, [peer], StudyFilter(patient_id="FAIL")),
         application.verify_jobs.submit(ACTOR, [world.studies[-1]], None, peer),
     ]
+    search = StudyFilter(patient_id="FAIL")
+    jobs += [application.query_jobs.submit(local_admin(name, "cli"), [peer], search) for name in PEOPLE]
     for job in jobs:
         assert application.worker.run_one(job.id), job
         world.jobs.append(job.id)

@@ -13,14 +13,18 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from dicomfab.app.web_settings import Mode, WebSettings
 from dicomfab.storage.audit import AuditFilter
+from dicomfab.web.app import create_app
 from tests.browser.conftest import serving
-from tests.browser.hostile_world import ACTOR, NAME, ROOT, VALUES, World, hostile_world
+from tests.browser.hostile_world import ACTOR, NAME, PASSWORD, ROOT, VALUES, World, hostile_world
+from tests.unit.web.api.conftest import serving as signed_in_at
 
 # pydicom tells of what the peer's texts are like.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 LOOK = (Path(__file__).parent / "hostile_look.js").read_text()
+PHONE, DESKTOP = 360, 1280
 WATCH = """
 window.violations = []; window.runs = 0;
 window.__ran = () => { window.runs += 1; };
@@ -77,7 +81,8 @@ def of_searches(world: World) -> Iterator[str]:
 
 def of_the_rest(world: World) -> Iterator[str]:
     """All other pages."""
-    yield from ("/", "/orders", "/patients", "/jobs", "/schedules", "/audit", "/settings", "/help?q=<b>")
+    yield from ("/", "/orders", "/patients", "/jobs", "/schedules", "/audit", "/settings", "/help?q=<b>", "/users")
+    yield from (f"/users/{number}" for number in world.people)
     for number in range(1, len(VALUES) + 1):
         yield from (f"/orders/{number}", f"/studies/new/order?order={number}")
     yield from (f"/jobs/{number}?items={items}" for number in world.jobs for items in ("all", "failed"))
@@ -87,13 +92,22 @@ def of_the_rest(world: World) -> Iterator[str]:
         yield f"/audit/{entry.seq}"
 
 
+def looked_at(page: Page) -> list[str]:
+    """What is wrong on the page that is open, on a telephone and on a desk."""
+    wrong = []
+    for width in (PHONE, DESKTOP):
+        page.set_viewport_size({"width": width, "height": 800})
+        wrong += [f"{one} at {width}" for one in page.evaluate(LOOK)]
+    return wrong
+
+
 @pytest.mark.full
 def test_every_page_shows_hostile_values_as_text(watched: Page, url: str, world: World) -> None:
     wrong: dict[str, list[str]] = {}
     for address in (*of_the_rest(world), *of_servers(), *of_searches(world), *of_studies(world)):
         answer = watched.goto(url + address, wait_until="load")
         assert answer is not None
-        said = watched.evaluate(LOOK)
+        said = looked_at(watched)
         if answer.status >= 400:
             said.append(f"status {answer.status}")
         if said:
@@ -112,6 +126,11 @@ def test_every_value_is_on_the_page_as_text(watched: Page, url: str, world: Worl
     for address in ("/pacs", "/jobs", "/", "/doctor", "/monitor"):
         watched.goto(url + address)
         assert NAME in watched.locator("main").inner_text(), address
+    watched.goto(f"{url}/pacs")
+    expect(watched.locator("main")).to_contain_text("<img src=x>␛[31m")
+    watched.goto(f"{url}/users")
+    for person in (VALUES[0], VALUES[1]):
+        expect(watched.get_by_role("table", name="Users")).to_contain_text(person)
 
 
 def test_what_comes_later_is_text_as_well(watched: Page, url: str, world: World) -> None:
@@ -159,6 +178,19 @@ def test_a_hostile_address_is_no_fault_and_no_script(watched: Page, url: str, va
         assert answer.status < 500, (address[:80], answer.status)
         assert not any(name.startswith("set-cookie") for name in answer.headers), address[:80]
         assert watched.evaluate(LOOK) == [], address[:80]
+
+
+def test_who_has_a_hostile_name_signs_in_and_sees_it_as_text(watched: Page, world: World) -> None:
+    with signed_in_at(create_app(world.application, WebSettings(Mode.LOCAL))) as place:
+        watched.goto(f"{place}/account")
+        watched.get_by_label("Name").fill("user0")
+        watched.get_by_label("Password").fill(PASSWORD)
+        watched.get_by_role("button", name="Sign in").click()
+        expect(watched.get_by_role("heading", name="My account")).to_be_visible()
+        expect(watched.locator("main")).to_contain_text(VALUES[0])
+        for address in ("/account", "/users", f"/users/{world.people[-1]}"):
+            watched.goto(place + address)
+            assert looked_at(watched) == [], address
 
 
 def test_programs_and_files_get_the_values_whole_and_no_spreadsheet_a_formula(url: str, world: World) -> None:

@@ -180,6 +180,7 @@ class Filler:
     job: str = "1"
     search: str = ""
     run: str = ""
+    undo: str = ""
 
     def learn(self, location: str) -> None:
         """What a redirect tells: the job that was submitted, the search that was begun."""
@@ -187,6 +188,7 @@ class Filler:
             ("job", r"/jobs/(\d+)"),
             ("search", r"[?&]search=([\w-]+)|/queries/([\w-]+)"),
             ("run", r"[?&]run=([\w-]+)|/diagnoses/([\w-]+)"),
+            ("undo", r"[?&]undo=([\w-]+)"),
         ):
             if found := re.search(pattern, location):
                 setattr(self, name, found[found.lastindex or 0])
@@ -195,6 +197,8 @@ class Filler:
         """The value of a field; ``None`` leaves it out."""
         if name in _PLAIN:
             return _PLAIN[name]
+        if name == "token":
+            return self.undo or None
         if name == "port":
             return str(self.world.prod_port)
         kind = _KIND_OF.get(name, name)

@@ -252,7 +252,9 @@ class World:
                 (one.id, one.next_at) for one in built.schedules.every(ADMIN) if one.owner == ADMIN.name
             ],
             "the order of production": built.orders.brief(ADMIN, int(self.admins["order"][1])),
-            "the admin's saved search": built.searches.saved.load(ADMIN, "of-the-chief"),
+            "the admin's saved search": [
+                one for one in built.searches.saved.every(ADMIN) if one.name == "of-the-chief"
+            ],
         }
 
     def leaked(self) -> list[str]:

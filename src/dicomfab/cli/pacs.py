@@ -64,96 +64,29 @@ def show(server: Server, as_json: output.Json = False) -> None:
 
 
 @app.command()
+@options.with_settings(*options.SETTINGS)
 def add(
-    name: options.Name = None,
-    host: options.Host = None,
-    port: options.Port = None,
-    aec: options.Aec = None,
-    environment: options.Environment = None,
-    id: options.Id = None,  # noqa: A002 - the name of the field, and so of the option
-    allow_synthetic: options.AllowSynthetic = None,
-    allow_real: options.AllowReal = None,
-    description: options.Description = None,
-    group: options.Group = None,
-    aet_find: options.AetFind = None,
-    aet_store: options.AetStore = None,
-    aet_echo: options.AetEcho = None,
-    aet_move: options.AetMove = None,
-    aet_get: options.AetGet = None,
-    capabilities: options.Capabilities = None,
-    connect_timeout_s: options.ConnectTimeout = None,
-    association_timeout_s: options.AssociationTimeout = None,
-    dimse_timeout_s: options.DimseTimeout = None,
-    max_associations: options.MaxAssociations = None,
-    max_pdu: options.MaxPdu = None,
-    rate_per_minute: options.RatePerMinute = None,
-    permitted_hours: options.PermittedHours = None,
-    fallback_charset: options.FallbackCharset = None,
-    dicomweb_root: options.DicomwebRoot = None,
-    tls: options.Tls = None,
-    tls_ca_file: options.TlsCaFile = None,
-    tls_certificate_file: options.TlsCertificateFile = None,
-    tls_key_file: options.TlsKeyFile = None,
-    tls_verify: options.TlsVerify = None,
-    tls_profile: options.TlsProfile = None,
-    tls_server_name: options.TlsServerName = None,
-    is_default: options.IsDefault = None,
-    is_active: options.IsActive = None,
-    notes: options.Notes = None,
     change_environment: ChangeEnvironment = False,
     as_json: output.Json = False,
+    **settings: Any,
 ) -> None:
     """Add a server; name, host, port, aec and environment are needed."""
-    fields = options.given_fields(locals())
-    server = application().pacs.add(actor(), fields, confirm_environment=change_environment)
+    server = application().pacs.add(actor(), options.given_fields(settings), confirm_environment=change_environment)
     _print_server("Added", server, as_json=as_json)
 
 
 @app.command()
+@options.with_settings(*(name for name in options.SETTINGS if name != "id"))
 def edit(
     server: Server,
-    name: options.Name = None,
-    host: options.Host = None,
-    port: options.Port = None,
-    aec: options.Aec = None,
-    environment: options.Environment = None,
-    allow_synthetic: options.AllowSynthetic = None,
-    allow_real: options.AllowReal = None,
-    description: options.Description = None,
-    group: options.Group = None,
-    aet_find: options.AetFind = None,
-    aet_store: options.AetStore = None,
-    aet_echo: options.AetEcho = None,
-    aet_move: options.AetMove = None,
-    aet_get: options.AetGet = None,
-    capabilities: options.Capabilities = None,
-    connect_timeout_s: options.ConnectTimeout = None,
-    association_timeout_s: options.AssociationTimeout = None,
-    dimse_timeout_s: options.DimseTimeout = None,
-    max_associations: options.MaxAssociations = None,
-    max_pdu: options.MaxPdu = None,
-    rate_per_minute: options.RatePerMinute = None,
-    permitted_hours: options.PermittedHours = None,
-    fallback_charset: options.FallbackCharset = None,
-    dicomweb_root: options.DicomwebRoot = None,
-    tls: options.Tls = None,
-    tls_ca_file: options.TlsCaFile = None,
-    tls_certificate_file: options.TlsCertificateFile = None,
-    tls_key_file: options.TlsKeyFile = None,
-    tls_verify: options.TlsVerify = None,
-    tls_profile: options.TlsProfile = None,
-    tls_server_name: options.TlsServerName = None,
-    is_default: options.IsDefault = None,
-    is_active: options.IsActive = None,
-    notes: options.Notes = None,
     change_environment: ChangeEnvironment = False,
     as_json: output.Json = False,
+    **settings: Any,
 ) -> None:
     """Change settings of a server; what is not given stays."""
-    changes = options.given_fields(locals())
     service = application().pacs
     found = service.resolve(actor(), server)
-    edited = service.edit(actor(), found.id, changes, confirm_environment=change_environment)
+    edited = service.edit(actor(), found.id, options.given_fields(settings), confirm_environment=change_environment)
     _print_server("Changed" if edited != found else "Nothing to change in", edited, as_json=as_json)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from dicomfab.registry import seed_json
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.registry import Registry, free_id, not_found
 from dicomfab.registry.seed_json import ImportReport
-from dicomfab.registry.server import ConnectionTest, PacsServer, server_from
+from dicomfab.registry.server import ConnectionTest, MoveRoute, PacsServer, server_from
 from dicomfab.registry.sides import in_place_of_production
 from dicomfab.services.peers import peer_for
 from dicomfab.services.recording import Record, nobody
@@ -72,6 +72,21 @@ class ServerOverview:
     server: PacsServer
     routes: Mapping[str, str]
     last_test: ConnectionTest | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedServer:
+    """A server that was removed, with all that is needed to put it back.
+
+    Args:
+        server: as it was.
+        routes: those from and to it.
+        is_favourite: whether whoever removed it had marked it.
+    """
+
+    server: PacsServer
+    routes: tuple[MoveRoute, ...]
+    is_favourite: bool
 
 
 class PacsService:
@@ -205,15 +220,57 @@ class PacsService:
         Raises:
             AccessDenied, NotFound: nothing was removed.
         """
+        return self.take_out(actor, server_id).server
+
+    def take_out(self, actor: Actor, server_id: str) -> RemovedServer:
+        """The same, with what :meth:`put_back` needs.
+
+        Tests, what monitoring noted of the server, and the marks of others go for good.
+
+        Raises:
+            AccessDenied, NotFound: nothing was removed.
+        """
         require(actor, Action.CONFIGURE, Scope.SYSTEM)
-        removed: list[PacsServer] = []
+        is_favourite = server_id in self._repository.favourites(actor.name)
+        removed: list[RemovedServer] = []
 
         def compute(registry: Registry) -> Registry:
-            removed.append(registry.get(server_id))
+            routes = tuple(route for route in registry.routes if server_id in (route.source, route.destination))
+            removed.append(RemovedServer(registry.get(server_id), routes, is_favourite))
             return registry.remove(server_id)
 
         self._repository.change(compute, noting(self._record, actor))
-        return removed[0]
+        return removed[-1]
+
+    def put_back(self, actor: Actor, removed: RemovedServer) -> RemovedServer:
+        """Add a server that was removed, under the same id and with its routes.
+
+        What others did meanwhile stays: if there is another default server by now, this one is the default no more;
+        routes whose other end is gone stay gone.
+
+        Returns:
+            What is there again.
+
+        Raises:
+            AccessDenied, Conflict: nothing was added: its id or name is taken, or what stands there is of the other
+                environment.
+            ConfirmationRequired: a production server stood there meanwhile.
+        """
+        require(actor, Action.CONFIGURE, Scope.SYSTEM)
+        back: list[RemovedServer] = []
+
+        def compute(registry: Registry) -> Registry:
+            is_default = removed.server.is_default and registry.default is None
+            server = replace(removed.server, is_default=is_default)
+            added = registry.add(server)
+            routes = tuple(one for one in removed.routes if {one.source, one.destination} <= added.ids)
+            back.append(replace(removed, server=server, routes=routes))
+            return Registry(added.servers, (*added.routes, *routes))
+
+        self._repository.change(compute, noting(self._record, actor), confirm_environment=False)
+        if removed.is_favourite:
+            self._repository.set_favourite(actor.name, removed.server.id, is_on=True)
+        return back[-1]
 
     def routes(self, actor: Actor, source_id: str) -> tuple[RouteRow, ...]:
         """C-MOVE routing of one server: a row for every other server that the actor may see.

@@ -248,6 +248,19 @@ class PatientService:
             self._note(actor, change, "removed", removed.data.patient_id)
         return Removed(removed, self.studies_of(actor, removed))
 
+    def put_back(self, actor: Actor, removed: StoredPatient) -> StoredPatient:
+        """Add a patient who was removed, with the same number and revision.
+
+        Raises:
+            AccessDenied: the actor may not add patients.
+            Conflict: the ID is another patient's by now, or the patient is there again already.
+        """
+        require(actor, Action.FABRICATE, Scope.SYSTEM)
+        with self._repository.change() as change:
+            change.put_back(removed)
+            self._note(actor, change, "put back", removed.data.patient_id)
+        return removed
+
     def studies_of(self, actor: Actor, patient: StoredPatient) -> int:
         """How many local studies that the actor may see carry the patient's ID."""
         from dicomfab.archive.records import StudyFilter

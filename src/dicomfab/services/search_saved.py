@@ -38,6 +38,18 @@ class SavedSearch:
 
 
 @dataclass(frozen=True, slots=True)
+class RemovedSearch:
+    """A search that was forgotten.
+
+    Args:
+        text: what its file held.
+    """
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class SavedSearches:
     """The saved searches of an installation: whoever may query all their environments sees and changes them.
 
@@ -106,12 +118,49 @@ class SavedSearches:
             "limit": search.limit,
             "environments": sorted(self._environments(actor, search.servers)),
         }
-        part = self.folder / f".{search.name}.{os.getpid()}.part"
+        self._write(search.name, json.dumps(plain, indent=2, ensure_ascii=False))
+
+    def remove(self, actor: Actor, name: str) -> RemovedSearch:
+        """Forget one, and return what :meth:`put_back` needs.
+
+        Raises:
+            NotFound: there is none of this name.
+            LocalFailure: its file is damaged.
+        """
+        self.load(actor, name)
+        path = self.folder / f"{name}.json"
+        try:
+            removed = RemovedSearch(name, path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise _damaged(path) from error
+        path.unlink(missing_ok=True)
+        return removed
+
+    def put_back(self, actor: Actor, removed: RemovedSearch) -> None:
+        """Keep a search that was forgotten, as it was, for the same people.
+
+        Raises:
+            AccessDenied: the actor may not query everywhere that it belongs.
+            Conflict: there is another search of this name by now.
+            LocalFailure: it cannot be written.
+        """
+        for environment in sorted(_belongs(removed.text)):
+            require(actor, Action.QUERY, environment)
+        if (self.folder / f"{removed.name}.json").exists():
+            raise Conflict(
+                f"the name {removed.name!r} is taken",
+                cause="a search was saved under it meanwhile",
+                remedy="forget that one first, if it is not wanted",
+            )
+        self._write(removed.name, removed.text)
+
+    def _write(self, name: str, text: str) -> None:
+        part = self.folder / f".{name}.{os.getpid()}.part"
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             part.touch(mode=0o600)
-            part.write_text(json.dumps(plain, indent=2, ensure_ascii=False), "utf-8")
-            part.replace(taken)
+            part.write_text(text, "utf-8")
+            part.replace(self.folder / f"{name}.json")
         except OSError as error:
             part.unlink(missing_ok=True)
             raise LocalFailure(
@@ -119,15 +168,6 @@ class SavedSearches:
                 cause="the disk is full, or the folder cannot be written",
                 remedy="check free space and permissions",
             ) from error
-
-    def remove(self, actor: Actor, name: str) -> None:
-        """Forget one.
-
-        Raises:
-            NotFound: there is none of this name.
-        """
-        self.load(actor, name)
-        (self.folder / f"{name}.json").unlink(missing_ok=True)
 
     def _environments(self, actor: Actor, labels: tuple[str, ...]) -> frozenset[Environment]:
         if not labels:
@@ -152,10 +192,16 @@ def _is_seen(actor: Actor, path: Path) -> bool:
     """Whether the actor may query everywhere that a search belongs; one that does not say belongs everywhere."""
     seen = visible(actor, Action.QUERY)
     try:
-        wanted = json.loads(path.read_text("utf-8"))["environments"]
-        return {Environment(one) for one in wanted} <= seen
-    except (OSError, ValueError, KeyError, TypeError):
+        return _belongs(path.read_text("utf-8")) <= seen
+    except (OSError, ValueError):
         return seen == frozenset(Environment)
+
+
+def _belongs(text: str) -> frozenset[Environment]:
+    try:
+        return frozenset(Environment(one) for one in json.loads(text)["environments"])
+    except (ValueError, KeyError, TypeError):
+        return frozenset(Environment)
 
 
 def _read(path: Path) -> SavedSearch:
@@ -166,8 +212,12 @@ def _read(path: Path) -> SavedSearch:
         search = StudyFilter(**{**given, "keys": tuple(given.get("keys", ()))})
         return SavedSearch(path.stem, tuple(plain["servers"]), search, int(plain["limit"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LocalFailure(
-            f"the saved search {path} cannot be read",
-            cause="the file is damaged, or was written by hand",
-            remedy="remove the file and save the search again",
-        ) from error
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> LocalFailure:
+    return LocalFailure(
+        f"the saved search {path} cannot be read",
+        cause="the file is damaged, or was written by hand",
+        remedy="remove the file and save the search again",
+    )

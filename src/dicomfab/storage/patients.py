@@ -175,6 +175,16 @@ class PatientChanges:
         self._connection.execute(update(patient).where(patient.c.number == before.number).values(values))
         return StoredPatient(before.number, data, before.created_at, self._now, revision)
 
+    def put_back(self, removed: StoredPatient) -> None:
+        """Add a patient who was removed, exactly as he was; no number is ever given out again.
+
+        Raises:
+            Conflict: the ID is there already.
+        """
+        self._must_be_free([removed.data], self.known([removed.data.patient_id]))
+        values = {name: getattr(removed, name) for name in ("number", "created_at", "changed_at", "revision")}
+        self._connection.execute(insert(patient).values({**_columns(removed.data), **values}))
+
     def remove(self, number: int) -> StoredPatient:
         """Remove a patient; the ID stays noted as used.
 

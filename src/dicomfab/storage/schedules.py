@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, select, true, update
 
-from dicomfab.model.errors import NotFound
+from dicomfab.model.errors import Conflict, NotFound
 from dicomfab.model.job import JobKind, NewItem, NewJob
 from dicomfab.model.schedule import NewSchedule, Schedule
 from dicomfab.storage.database import Database
@@ -140,15 +140,34 @@ class ScheduleRepository:
             _note(connection, schedule_id, values)
             return _found(connection, schedule_id)
 
-    def remove(self, schedule_id: int) -> None:
-        """Forget a schedule; the jobs that it made stay.
+    def remove(self, schedule_id: int) -> Schedule:
+        """Forget a schedule, and return it as it was; the jobs that it made stay.
 
         Raises:
             NotFound: there is none of this number.
         """
         with changing(self._database) as connection:
-            _found(connection, schedule_id)
+            removed = _found(connection, schedule_id)
             connection.execute(delete(schedule).where(schedule.c.id == schedule_id))
+            return removed
+
+    def put_back(self, removed: Schedule) -> Schedule:
+        """Keep a schedule that was removed, under the same number, which no other one ever gets.
+
+        Raises:
+            Conflict: it is there again already.
+        """
+        plain: dict[str, Any] = {"kind": str(removed.kind), "roles": list(removed.roles)}
+        plain |= {"parameters": dict(removed.parameters), "error": dict(removed.error)}
+        with changing(self._database) as connection:
+            if connection.execute(select(schedule.c.id).where(schedule.c.id == removed.id)).first() is not None:
+                raise Conflict(
+                    f"schedule {removed.id} is there again already",
+                    cause="somebody put it back before",
+                    remedy="see the list: dicomfab schedule list",
+                )
+            connection.execute(insert(schedule).values(asdict(removed) | plain))
+            return _found(connection, removed.id)
 
 
 def _mine(store_id: str) -> Any:

@@ -40,6 +40,7 @@ from dicomfab.web import (
     settings_page,
     sign_in,
     studies,
+    undo,
     users,
 )
 from dicomfab.web.api import root as api
@@ -67,6 +68,7 @@ def create_app(application: Application, web: WebSettings | None = None) -> Fast
     app.state.web = web
     app.state.doctor_runs = Runs()
     app.state.list_runs = ListRuns()
+    app.state.notices = undo.Notices()
     app.state.previews = KeptPreviews()
     app.state.route_runs = RouteRuns()
     app.state.validation_runs = ValidationRuns()
@@ -98,6 +100,7 @@ def create_app(application: Application, web: WebSettings | None = None) -> Fast
         selected_studies,
         sign_in,
         studies,
+        undo,
         users,
     )
     for module in modules:

@@ -15,11 +15,11 @@ from dicomfab.fabricate.recipe_file import RecipeRefused, read
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import InvalidInput, NotFound
 from dicomfab.pixels.writable import WRITABLE
-from dicomfab.registry.fields import Capability
 from dicomfab.storage.patients import PatientSort, StoredPatient
 from dicomfab.web import recipe_help
 from dicomfab.web.order_form import shown_order
 from dicomfab.web.preview import SeriesFacts
+from dicomfab.web.studies import destinations
 from dicomfab.web.study_form import FORM, ORDER, ORDER_FIELDS, RECIPE, TABS, StudyForm
 from dicomfab.web.templating import is_fragment_wanted, page
 
@@ -84,7 +84,7 @@ def show_form(
         "kinds": sorted(KINDS.items(), key=lambda row: row[1].modality),
         "recipes": [("", "none"), *recipes],
         "syntaxes": [("", "as usual"), *((one.name, one.title) for one in WRITABLE.values())],
-        "destinations": [s for s in application.pacs.servers(actor) if s.is_active and s.can(Capability.STORE)],
+        "destinations": destinations(application, actor),
         "error": error,
         "wrong": error.field if error else "",
         "problems": error.problems if isinstance(error, RecipeRefused) else (),

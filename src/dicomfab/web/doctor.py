@@ -19,7 +19,7 @@ from dicomfab.registry.server import PacsServer, label_key
 from dicomfab.services.doctor.examination import LIMIT_S
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.confirmation import is_typed
-from dicomfab.web.doctor_runs import Run, Runs, Wanted
+from dicomfab.web.doctor_runs import Run, Runs, Wanted, of_move, of_server
 from dicomfab.web.doctor_view import LOOKS, NO_KNOWN_CAUSE, SHOWN, counted, lines_by_product, on_page, report, tree_of
 from dicomfab.web.errors import status_of
 from dicomfab.web.streams import stream
@@ -67,14 +67,7 @@ def server(
     try:
         found = _chosen(application, actor, pacs, "pacs")
         require(actor, Action.ECHO, found.environment)
-        run = Run(
-            actor.name,
-            Wanted(pacs=found.id),
-            found.name,
-            lambda who, note, stopped: application.doctor.server(who, found.id, note, stopped),
-            (found.environment,),
-        )
-        return _begun(request, run)
+        return _begun(request, of_server(application, actor, found))
     except (InvalidInput, NotFound, Conflict) as error:
         return _form(request, application, actor, wanted, error)
 
@@ -99,23 +92,7 @@ def move(
             raise InvalidInput(f"to: {ends[1].name} is the source itself", field="to", remedy="choose another server")
         moved = uid(wanted.study, field="study") if wanted.study else ""
         confirmed = is_confirmed(confirm_name, ends)
-        wanted = Wanted("", ends[0].id, ends[1].id, moved, confirmed)
-        run = Run(
-            actor.name,
-            wanted,
-            f"a C-MOVE from {ends[0].name} to {ends[1].name}",
-            lambda who, note, stopped: application.move_doctor.diagnose(
-                who,
-                application.pacs.get(who, ends[0].id),
-                application.pacs.get(who, ends[1].id),
-                study=moved,
-                confirm_production=confirmed,
-                on_check=note,
-                stopped=stopped,
-            ),
-            (end.environment for end in ends),
-        )
-        return _begun(request, run)
+        return _begun(request, of_move(application, actor, *ends, study=moved, is_confirmed=confirmed))
     except (InvalidInput, NotFound, Conflict) as error:
         return _form(request, application, actor, wanted, error)
 

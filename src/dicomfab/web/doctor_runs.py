@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dicomfab.access.policy import Action, visible
 from dicomfab.diagnosis.checks import Check
@@ -17,6 +17,10 @@ from dicomfab.diagnosis.reason import Diagnosis
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import Conflict, DicomFabError, LocalFailure, NotFound
 from dicomfab.model.values import Environment
+
+if TYPE_CHECKING:
+    from dicomfab.app.build import Application
+    from dicomfab.registry.server import PacsServer
 
 KEPT: Final = 100
 AT_ONCE: Final = 8
@@ -153,6 +157,53 @@ class Run:
             with self._changed:
                 self.has_ended = True
                 self._changed.notify_all()
+
+
+def of_server(application: Application, actor: Actor, server: PacsServer) -> Run:
+    """One server to be examined."""
+    return Run(
+        actor.name,
+        Wanted(pacs=server.id),
+        server.name,
+        lambda who, note, stopped: application.doctor.server(who, server.id, note, stopped),
+        (server.environment,),
+    )
+
+
+def of_move(
+    application: Application,
+    actor: Actor,
+    source: PacsServer,
+    destination: PacsServer,
+    *,
+    study: str,
+    is_confirmed: bool,
+) -> Run:
+    """A C-MOVE to be examined.
+
+    Args:
+        application: the installation.
+        actor: who wants it.
+        source: of the C-MOVE.
+        destination: of the C-MOVE.
+        study: Study Instance UID; blank for an instance of the doctor's own.
+        is_confirmed: a yes to more than C-ECHO and C-FIND in production.
+    """
+    return Run(
+        actor.name,
+        Wanted("", source.id, destination.id, study, is_confirmed),
+        f"a C-MOVE from {source.name} to {destination.name}",
+        lambda who, note, stopped: application.move_doctor.diagnose(
+            who,
+            application.pacs.get(who, source.id),
+            application.pacs.get(who, destination.id),
+            study=study,
+            confirm_production=is_confirmed,
+            on_check=note,
+            stopped=stopped,
+        ),
+        (source.environment, destination.environment),
+    )
 
 
 class Runs:

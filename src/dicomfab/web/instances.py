@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from dicomfab.access.policy import Action
@@ -22,6 +22,16 @@ from dicomfab.web.templating import page
 router = APIRouter(prefix="/studies")
 
 _ADDRESS = "/{study}/series/{series}/instances/{instance}"
+
+
+def _found(
+    study: str, series: str, instance: str, actor: CurrentActor, application: CurrentApplication
+) -> StoredInstance:
+    return attributes.instance_of(application.studies, actor, study, instance, series)
+
+
+#: The instance that the address names.
+Found = Annotated[StoredInstance, Depends(_found)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,50 +113,27 @@ def show(
 @router.get(f"{_ADDRESS}/picture.png", dependencies=[permission(Action.VIEW)])
 def picture(
     request: Request,
-    study: str,
-    series: str,
-    instance: str,
-    actor: CurrentActor,
+    found: Found,
     application: CurrentApplication,
     frame: Annotated[int | None, Query(ge=1, lt=10**9)] = None,
     small: str = "",
 ) -> Response:
     """A frame of it, the middle one if none is named, as PNG."""
-    attributes.instance_of(application.studies, actor, study, instance, series)
     longest = pictures.SMALL_EDGE if small else pictures.LONGEST_EDGE
     number = None if frame is None else frame - 1
-    return shown(request, instance, longest=longest, application=application, frame=number)
+    return shown(request, found.identity.sop_instance_uid, longest=longest, application=application, frame=number)
 
 
 @router.get(f"{_ADDRESS}/items", dependencies=[permission(Action.VIEW)])
-def items(
-    request: Request,
-    study: str,
-    series: str,
-    instance: str,
-    actor: CurrentActor,
-    application: CurrentApplication,
-    path: str,
-    first: Annotated[int, Query(ge=0, lt=10**9)] = 0,
-) -> Response:
+def items(request: Request, found: Found, path: str, first: Annotated[int, Query(ge=0, lt=10**9)] = 0) -> Response:
     """Items of a sequence, for the page above that did not hold them."""
-    found = attributes.instance_of(application.studies, actor, study, instance, series)
     tree = attributes.tree(found.path, path, first=first)
     return page(request, "studies/items.html", {"instance": found, "tree": tree})
 
 
 @router.get(f"{_ADDRESS}/value", dependencies=[permission(Action.VIEW)])
-def value(
-    request: Request,
-    study: str,
-    series: str,
-    instance: str,
-    actor: CurrentActor,
-    application: CurrentApplication,
-    path: str,
-) -> Response:
+def value(request: Request, found: Found, path: str) -> Response:
     """A value that was cut, as far as it is ever shown."""
-    found = attributes.instance_of(application.studies, actor, study, instance, series)
     attribute = attributes.value_of(found.path, path)
     return page(request, "studies/value.html", {"instance": found, "attribute": attribute})
 

@@ -19,6 +19,7 @@ from dicomfab.app.workers import ensure_worker
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.job import ENDED, ItemState, Job, JobEvent, JobKind, JobState
+from dicomfab.model.values import is_uid
 from dicomfab.services.jobs.service import REQUESTS
 from dicomfab.storage.jobs import JobFilter
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
@@ -52,7 +53,7 @@ JobId = Annotated[int, Path(ge=1, lt=_LARGEST_NUMBER)]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Which jobs are shown, as the address of the page holds it."""
+    """Which jobs are shown, as the address of the page holds it; those of a study are all of them."""
 
     search: str
     state: str
@@ -60,6 +61,7 @@ class Listing:
     server: str
     is_own: bool
     number: int
+    study: str = ""
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -67,7 +69,7 @@ class Listing:
         own = "1" if self.is_own else ""
         number = "" if self.number == 1 else self.number
         filters = {"state": self.state, "kind": self.kind, "server": self.server, "own": own}
-        return {"q": self.search, **filters, "page": number}
+        return {"q": self.search, **filters, "study": self.study, "page": number}
 
     @property
     def is_narrowed(self) -> bool:
@@ -87,9 +89,11 @@ class Listing:
 
 
 def listing_of(
-    q: str = "", state: str = "", kind: str = "", server: str = "", own: str = "", page: str = "1"
+    q: str = "", state: str = "", kind: str = "", server: str = "", own: str = "", study: str = "", page: str = "1"
 ) -> Listing:
     """Read the listing from the address; what makes no sense there is taken as absent."""
+    if is_uid(study):
+        return Listing("", "", "", "", False, _page_number(page), study)
     known_state = state if state == ACTIVE or state in set(JobState) else ""
     known_kind = kind if kind in set(JobKind) else ""
     return Listing(q.strip(), known_state, known_kind, server.strip(), bool(own), _page_number(page))
@@ -110,7 +114,10 @@ def overview(
 ) -> Response:
     """One page of the jobs, the newest first."""
     offset = (listing.number - 1) * PAGE_SIZE
-    found = application.jobs.page(actor, listing.filter(actor), limit=PAGE_SIZE, offset=offset)
+    if listing.study:
+        found = application.study_jobs.page(actor, listing.study, limit=PAGE_SIZE, offset=offset)
+    else:
+        found = application.jobs.page(actor, listing.filter(actor), limit=PAGE_SIZE, offset=offset)
     context = {
         "found": found,
         "listing": listing,

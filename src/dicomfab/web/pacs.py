@@ -8,15 +8,17 @@ from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from starlette.responses import RedirectResponse, Response
 
 from dicomfab.access.policy import Action
+from dicomfab.app.build import Application
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import ConfirmationRequired, Conflict, DicomFabError, InvalidInput
-from dicomfab.services.pacs import PacsService
+from dicomfab.services.pacs import PacsService, RemovedServer
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.confirmation import is_name, is_typed, require_typed
 from dicomfab.web.errors import status_of
 from dicomfab.web.pacs_list import row_context
 from dicomfab.web.server_form import FormData, ServerForm, routing_from
 from dicomfab.web.templating import page
+from dicomfab.web.undo import Notice, to_notice
 from dicomfab.web.uploads import text_of
 
 router = APIRouter(prefix="/pacs")
@@ -95,10 +97,15 @@ def ask_delete(request: Request, server_id: str, actor: CurrentActor, applicatio
 
 
 @router.post("/{server_id}/delete", dependencies=[permission(Action.CONFIGURE)])
-def delete(server_id: str, actor: CurrentActor, application: CurrentApplication) -> Response:
+def delete(request: Request, server_id: str, actor: CurrentActor, application: CurrentApplication) -> Response:
     """Remove a server with its routes."""
-    application.pacs.remove(actor, server_id)
-    return RedirectResponse("/pacs", status_code=303)
+    removed = application.pacs.take_out(actor, server_id)
+    what = f"is deleted, {_with_routes(removed)}."
+
+    def put_back(application: Application, actor: Actor) -> str:
+        return _back(removed, application.pacs.put_back(actor, removed))
+
+    return to_notice(request, actor, Notice(removed.server.name, what, "/pacs", server_id, put_back))
 
 
 @router.get("/{server_id}/routing", dependencies=[permission(Action.VIEW)])
@@ -158,6 +165,21 @@ def import_file(
     except DicomFabError as error:
         return page(request, "pacs/import.html", {"error": error, "report": None}, status_code=status_of(error))
     return page(request, "pacs/import.html", {"error": None, "report": report})
+
+
+def _with_routes(removed: RemovedServer) -> str:
+    count = len(removed.routes)
+    return f"with {count or 'no'} C-MOVE route{'' if count == 1 else 's'} from and to it"
+
+
+def _back(removed: RemovedServer, back: RemovedServer) -> str:
+    """What is there again, and what is not."""
+    said = f"is back, {_with_routes(back)}."
+    if lacking := len(removed.routes) - len(back.routes):
+        said += f" {lacking} of its routes stay away: their other ends are gone."
+    if removed.server.is_default and not back.server.is_default:
+        said += " Another server is the default by now, and stays it."
+    return said
 
 
 def _form(

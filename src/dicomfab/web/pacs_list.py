@@ -18,6 +18,7 @@ from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.monitor_view import Line, line_of
 from dicomfab.web.pacs_filter import CurrentFilter, ServerFilter, groups_of
 from dicomfab.web.templating import page, query_string
+from dicomfab.web.undo import notice_of
 
 CHECKS_DRAWN: Final = 40
 _FLAGS: Final = ("is_active", "is_default")
@@ -59,6 +60,7 @@ def overview(
         "groups": groups_of(row.server for row in rows),
         "undo": _undo(rows, changed, flag, before),
         "may_configure": _may_configure(actor),
+        **notice_of(request, actor),
     }
     return page(request, "pacs/list.html", context)
 

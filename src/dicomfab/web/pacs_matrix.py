@@ -38,8 +38,8 @@ LOOKS: Final = {
     "fails": ("bad", "x-circle-fill", "fails"),
 }
 _HOWS: Final = (
-    (str(How.ASK), "Ask the source: nothing is moved"),
-    (str(How.MOVE), "Move one small synthetic instance"),
+    (str(How.ASK), "Ask the source for a study that nobody has: nothing is moved"),
+    (str(How.MOVE), "Move one small synthetic instance, and remove it again where possible"),
 )
 
 

@@ -10,13 +10,16 @@ from pydantic import BaseModel
 from starlette.responses import RedirectResponse, Response
 
 from dicomfab.access.policy import Action
+from dicomfab.app.build import Application
 from dicomfab.fabricate.patients import FIELD_NAMES
 from dicomfab.fabricate.patterns import DEFAULT, Pattern, Purpose, parse, risk
+from dicomfab.model.actor import Actor
 from dicomfab.model.errors import Conflict, DicomFabError, InvalidInput
 from dicomfab.storage.patients import PatientSort, StoredPatient
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.errors import status_of
-from dicomfab.web.templating import page
+from dicomfab.web.templating import page, person_name
+from dicomfab.web.undo import Notice, notice_of, to_notice
 from dicomfab.web.uploads import text_of
 
 PAGE_SIZE = 25
@@ -113,7 +116,8 @@ def overview(
         offset=(listing.number - 1) * PAGE_SIZE,
     )
     pages = max(1, -(-found.total // PAGE_SIZE))
-    return page(request, "patients/list.html", {"found": found, "listing": listing, "pages": pages, "risk": risk})
+    context = {"found": found, "listing": listing, "pages": pages, "risk": risk, **notice_of(request, actor)}
+    return page(request, "patients/list.html", context)
 
 
 @router.get("/new", dependencies=[permission(Action.FABRICATE)])
@@ -190,10 +194,16 @@ def ask_delete(request: Request, number: Number, actor: CurrentActor, applicatio
 
 
 @router.post("/{number}/delete", dependencies=[permission(Action.DELETE)])
-def delete(number: Number, actor: CurrentActor, application: CurrentApplication) -> Response:
+def delete(request: Request, number: Number, actor: CurrentActor, application: CurrentApplication) -> Response:
     """Remove a patient from the registry."""
-    application.patients.remove(actor, number)
-    return RedirectResponse("/patients", status_code=303)
+    removed = application.patients.remove(actor, number).patient
+
+    def put_back(application: Application, actor: Actor) -> str:
+        application.patients.put_back(actor, removed)
+        return "is back."
+
+    name = person_name(removed.data.name) or removed.data.patient_id
+    return to_notice(request, actor, Notice(name, "is deleted from the registry.", "/patients", "", put_back))
 
 
 @router.get("/export", dependencies=[permission(Action.EXPORT)])

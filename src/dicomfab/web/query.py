@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.datastructures import FormData as SubmittedForm
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 from dicomfab.access.policy import Action
@@ -18,6 +19,7 @@ from dicomfab.model.actor import Actor
 from dicomfab.model.errors import DicomFabError, InvalidInput, NotFound
 from dicomfab.model.values import uid
 from dicomfab.registry.server import PacsServer
+from dicomfab.services.jobs.service import IN_THE_BACKGROUND
 from dicomfab.services.query import DEFAULT_LIMIT
 from dicomfab.services.search import Page, SearchService, filter_of
 from dicomfab.services.search_dates import SHORTCUTS
@@ -29,11 +31,14 @@ from dicomfab.storage.searches import StoredSearch
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.confirmation import is_typed
 from dicomfab.web.errors import status_of
+from dicomfab.web.jobs import to_job
 from dicomfab.web.plain_text import plain
 from dicomfab.web.query_address import LABELS, CurrentSearch, Search, search_from
 from dicomfab.web.query_servers import offered
+from dicomfab.web.server_form import FormData
 from dicomfab.web.streams import stream
 from dicomfab.web.templating import fragment, is_fragment_wanted, page
+from dicomfab.web.undo import Notice, notice_of, to_notice
 
 router = APIRouter(prefix="/query")
 
@@ -60,12 +65,47 @@ def form(
             return RedirectResponse(_begin(application, actor, search), status_code=303)
         except (InvalidInput, NotFound) as problem:
             error = problem
+    return _form(request, application, actor, search, error, choose=choose)
+
+
+@router.post("/background", dependencies=[permission(Action.QUERY)])
+def in_the_background(
+    request: Request, given: FormData, actor: CurrentActor, application: CurrentApplication
+) -> Response:
+    """Leave the search to a job, which goes on when the page is closed; its page leads to the answers."""
+    search = _search_of(given)
+    try:
+        _check_chosen(search)
+        job = application.query_jobs.submit(
+            actor,
+            application.searches.targets(actor, search.pacs),
+            search.filter,
+            limit=search.limit,
+            priority=IN_THE_BACKGROUND.priority,
+            max_attempts=IN_THE_BACKGROUND.max_attempts,
+        )
+    except (InvalidInput, NotFound) as problem:
+        return _form(request, application, actor, replace(search, is_asked=True, id=""), problem)
+    return to_job(application, job)
+
+
+def _form(
+    request: Request,
+    application: Application,
+    actor: Actor,
+    search: Search,
+    error: DicomFabError | None,
+    *,
+    choose: str = "",
+) -> Response:
     results, gone = None, None
     if search.id and error is None:
         try:
             results = application.searches.page(actor, search.id, search.view)
         except NotFound as problem:
             gone = problem
+    if results is not None and not search.pacs:
+        search = _as_asked(search, results.search)
     servers = offered(application, actor)
     if choose:
         search = replace(search, pacs=servers.ids(choose))
@@ -84,6 +124,7 @@ def form(
         "labels": LABELS,
         "kinds": tuple(KINDS),
         "results": results,
+        **notice_of(request, actor),
     }
     if results is not None:
         wanted = filter_of(results.search)
@@ -153,20 +194,23 @@ def messages(
 
 
 @router.post("/saved", dependencies=[permission(Action.QUERY)])
-async def save(request: Request, actor: CurrentActor, application: CurrentApplication) -> Response:
+def save(given: FormData, actor: CurrentActor, application: CurrentApplication) -> Response:
     """Keep the search under a name, without its answers."""
-    given = await request.form()
-    labels = tuple(str(value) for value in given.getlist("pacs"))
-    search = search_from(dict(given), labels, str(given.get("limit", "")))
+    search = _search_of(given)
     application.searches.saved.save(actor, search.saved_as(str(given.get("save", "")).strip()))
     return RedirectResponse(search.address(), status_code=303)
 
 
 @router.post("/saved/{name}/delete", dependencies=[permission(Action.QUERY)])
-def forget(name: str, actor: CurrentActor, application: CurrentApplication) -> Response:
+def forget(request: Request, name: str, actor: CurrentActor, application: CurrentApplication) -> Response:
     """Forget a saved search."""
-    application.searches.saved.remove(actor, name)
-    return RedirectResponse("/query", status_code=303)
+    removed = application.searches.saved.remove(actor, name)
+
+    def put_back(application: Application, actor: Actor) -> str:
+        application.searches.saved.put_back(actor, removed)
+        return "is saved again."
+
+    return to_notice(request, actor, Notice(name, "is a saved search no more.", "/query", "", put_back))
 
 
 def chosen_destination(application: Application, actor: Actor, server_id: str, *, confirm_name: str) -> PacsServer:
@@ -191,12 +235,27 @@ def chosen_destination(application: Application, actor: Actor, server_id: str, *
 
 def _begin(application: Application, actor: Actor, search: Search) -> str:
     """Begin to ask; the address of the answers."""
-    if not search.pacs:
-        raise InvalidInput("pacs: choose at least one server", field="pacs", value="")
+    _check_chosen(search)
     service = application.searches
     search_id = service.begin(actor, service.targets(actor, search.pacs), search.filter, search.limit)
     service.start(actor, search_id)
     return search.address(search=search_id, page="")
+
+
+def _as_asked(search: Search, kept: StoredSearch) -> Search:
+    """For an address that names the answers alone, such as a job's: what was asked, and whom."""
+    servers = tuple(answer.server_id for answer in kept.answers)
+    return replace(search, pacs=servers, filter=filter_of(kept), limit=int(kept.spec["limit"]))
+
+
+def _check_chosen(search: Search) -> None:
+    if not search.pacs:
+        raise InvalidInput("pacs: choose at least one server", field="pacs", value="")
+
+
+def _search_of(given: SubmittedForm) -> Search:
+    labels = tuple(str(value) for value in given.getlist("pacs"))
+    return search_from(dict(given), labels, str(given.get("limit", "")))
 
 
 def _events(service: SearchService, actor: Actor, search_id: str, gone: threading.Event) -> Iterator[ServerSentEvent]:

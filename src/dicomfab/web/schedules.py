@@ -22,6 +22,7 @@ from dicomfab.web.jobs import to_job
 from dicomfab.web.query import chosen_destination
 from dicomfab.web.server_form import FormData
 from dicomfab.web.templating import page
+from dicomfab.web.undo import Notice, notice_of, to_notice
 
 router = APIRouter(prefix="/schedules", dependencies=[permission(Action.VIEW)])
 
@@ -117,10 +118,17 @@ def run(schedule_id: ScheduleId, actor: CurrentActor, application: CurrentApplic
 
 
 @router.post("/{schedule_id}/remove")
-def remove(schedule_id: ScheduleId, actor: CurrentActor, application: CurrentApplication) -> Response:
+def remove(request: Request, schedule_id: ScheduleId, actor: CurrentActor, application: CurrentApplication) -> Response:
     """Forget it; the jobs that it made stay."""
-    application.schedules.remove(actor, schedule_id)
-    return RedirectResponse("/schedules", status_code=303)
+    removed = application.schedules.remove(actor, schedule_id)
+
+    def put_back(application: Application, actor: Actor) -> str:
+        is_enabled = application.schedules.put_back(actor, removed).is_enabled
+        if is_enabled:
+            ensure_worker(application)
+        return "is back." if is_enabled else "is back, and still paused."
+
+    return to_notice(request, actor, Notice(removed.title, "makes no more jobs.", "/schedules", "", put_back))
 
 
 def _query(application: Application, actor: Actor, wanted: Wanted) -> dict[str, Any]:
@@ -196,6 +204,7 @@ def _overview(
         "recipes": [("", "Choose a recipe …"), *((name, name) for name in _recipes(application, actor))],
         "error": error,
         "wrong": error.field if error and error.field in own else "",
+        **notice_of(request, actor),
     }
     return page(request, "schedules/list.html", context, status_code=400 if error else 200)
 

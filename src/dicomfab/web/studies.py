@@ -78,7 +78,7 @@ def picture(
 ) -> Response:
     """The middle instance of a series (the first series if none is named), windowed, as PNG."""
     detail = application.studies.brief(actor, study)
-    chosen = _middle(application, detail, series)
+    chosen = middle(application, detail, series)
     return shown(request, chosen, longest=pictures.LONGEST_EDGE, application=application)
 
 
@@ -89,7 +89,7 @@ def thumbnail(
     """The same, small; a tile without a picture where there is none."""
     detail = application.studies.brief(actor, study)
     try:
-        chosen = _middle(application, detail, series)
+        chosen = middle(application, detail, series)
         return shown(request, chosen, longest=pictures.SMALL_EDGE, application=application)
     except NotFound:
         return Response(_NO_PICTURE, media_type="image/svg+xml", headers={"Cache-Control": "private, max-age=600"})
@@ -108,11 +108,20 @@ def shown(
     headers = {"ETag": tag, "Cache-Control": kept}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
+    content = drawn(application, sop_instance_uid, longest=longest, frame=frame)
+    return Response(content, media_type="image/png", headers=headers)
+
+
+def drawn(application: Application, sop_instance_uid: str, *, longest: int, frame: int | None = None) -> bytes:
+    """The PNG of an instance that the actor may see.
+
+    Raises:
+        NotFound: it is gone, or has no picture.
+    """
     instance = application.studies.local.find_instance(sop_instance_uid)
     if instance is None:
         raise NotFound("this instance is not in the local store any more.")
-    content = pictures.png(instance.path, frame=frame, longest=longest)
-    return Response(content, media_type="image/png", headers=headers)
+    return pictures.png(instance.path, frame=frame, longest=longest)
 
 
 @router.get("/{study}/series/{series}", dependencies=[permission(Action.VIEW)])
@@ -182,11 +191,18 @@ def destinations(application: Application, actor: Actor) -> list[Any]:
     return sorted(able, key=lambda server: server.is_production)
 
 
-def _middle(application: Application, detail: StudyDetail, series: str) -> str:
+def middle(application: Application, detail: StudyDetail, series: str = "") -> str:
+    """The UID of the middle instance of a series, by InstanceNumber; of the first series if none is named.
+
+    Raises:
+        NotFound: the study has no such series.
+    """
     study = detail.summary.study_instance_uid
     uids = application.studies.local.instance_uids(study, series or detail.series[0].series_instance_uid)
     if not uids:
-        raise NotFound("there is no such series in this study.")
+        raise NotFound(
+            "there is no such series in this study.", cause="the UID is mistyped", remedy="see the series of the study"
+        )
     return uids[len(uids) // 2]
 
 

@@ -43,12 +43,12 @@ WRITES = {
     "110105": "StudyService.delete SweepService.delete ProductionCopies.beat .sweep",
     "110106": "StudyService.export PatientService.export_csv PacsService.export_json SearchService.export",
     "110107": "ImportService.take OrderService.add",
-    "110110": "PatientService.add .invent .edit .remove .import_csv",
+    "110110": "PatientService.add .invent .edit .remove .put_back .import_csv",
     "110112": "QueryService.search .studies .series .below .instances .identify SweepService.look DoctorService.server"
     " VerifyService.check SearchService.run .ask_again",
     "110112 110102 110104 110105": "MoveDoctor.diagnose",
-    "110113": "PacsService.add .edit .remove .set_routes .import_json"
-    " LabRegistryService.configure MonitorService.change ScheduleService.add .pause .resume .remove .run .beat"
+    "110113": "PacsService.add .edit .remove .take_out .put_back .set_routes .import_json LabRegistryService.configure"
+    " MonitorService.change ScheduleService.add .pause .resume .remove .put_back .run .beat"
     " AccountService.add .set_roles .rename .disable .enable .remove .set_password .change_password .confirm_totp"
     " .remove_totp .drop_own_totp ApiTokenService.create .revoke SetUpService.offer .make_first_admin"
     " SignInService.end_session .end_sessions AuditService.purge .retain .beat .rekey",
@@ -142,6 +142,7 @@ WITHOUT = {
     "Transfer": "part of TransferService",
     "Tools": "part of MoveDoctor",
     "RouteRuns": "tests many routes by RouteService",
+    "StudyJobs": "lists jobs, as JobService",
     "Identifiers": "a protocol",
 }
 

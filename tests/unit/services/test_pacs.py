@@ -19,7 +19,8 @@ from dicomfab.model.errors import (
     RouteMissing,
 )
 from dicomfab.registry.fields import TLS_PROFILES, Capability
-from dicomfab.services.pacs import PacsService
+from dicomfab.registry.server import server_from
+from dicomfab.services.pacs import PacsService, RemovedServer
 from dicomfab.services.peers import peer_for
 from dicomfab.storage.database import Database
 from dicomfab.storage.registry import RegistryRepository
@@ -32,6 +33,7 @@ SERVERS = {
     "t2": {"name": "Test Two", "host": "t2", "port": 104, "aec": "T2", "environment": "test"},
     "p1": {"name": "Prod One", "host": "p1", "port": 104, "aec": "P1", "environment": "prod"},
 }
+ELSEWHERE = server_from({**SERVERS["t1"], "name": "Removed", "host": "t3"}, server_id="t3")
 ROUTES = {"t1": {"t2": "TO_T2", "p1": "TO_P1"}, "p1": {"t1": "TO_T1"}}
 
 
@@ -95,6 +97,8 @@ METHODS = {
     "add": ({"admin"}, lambda s, a: s.add(a, {**SERVERS["t1"], "name": "New"})),
     "edit": ({"admin"}, lambda s, a: s.edit(a, "t1", {"port": 105})),
     "remove": ({"admin"}, lambda s, a: s.remove(a, "t1")),
+    "take_out": ({"admin"}, lambda s, a: s.take_out(a, "t1")),
+    "put_back": ({"admin"}, lambda s, a: s.put_back(a, RemovedServer(ELSEWHERE, (), is_favourite=False))),
     "set_routes": ({"admin"}, lambda s, a: s.set_routes(a, "t1", {"t2": ""})),
     "set_favourite test": (TEST_ROLES, lambda s, a: s.set_favourite(a, "t1", is_on=True)),
     "set_favourite prod": (PROD_ROLES, lambda s, a: s.set_favourite(a, "p1", is_on=True)),

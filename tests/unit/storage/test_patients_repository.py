@@ -110,6 +110,20 @@ def test_replacing_raises_the_revision_and_removing_removes(repository):
     assert add(repository, PatientData("C", "N"))[0].number > added.number
 
 
+def test_a_removed_patient_is_put_back_as_he_was(repository):
+    (added,) = add(repository, PatientData("A", "Ärger^Ö"))
+    with repository.change() as change:
+        changed = change.replace(added, PatientData("B", "Ärger^Ö"))
+        change.remove(added.number)
+    with repository.change() as change:
+        change.put_back(changed)
+    assert repository.get(added.number) == changed
+    assert names(repository.page("arger")) == ["Ärger^Ö"]
+    with pytest.raises(Conflict), repository.change() as change:
+        change.put_back(changed)
+    assert add(repository, PatientData("C", "N"))[0].number > added.number
+
+
 def test_a_pattern_gives_each_value_once_and_then_says_so(repository):
     drawn = [draw(repository, "X{1digits}")[0] for _ in range(4)] + draw(repository, "X{1digits}", 6)
     assert sorted(drawn) == [f"X{n}" for n in range(10)]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dicomfab.model.errors import NotFound
+from dicomfab.model.errors import Conflict, NotFound
 from dicomfab.model.job import JobKind, JobState, NewItem, NewJob
 from dicomfab.model.schedule import NewSchedule
 from dicomfab.storage.database import Database
@@ -159,6 +159,19 @@ def test_what_is_not_there_is_said(schedules: ScheduleRepository) -> None:
             act(7)
     with pytest.raises(NotFound):
         schedules.make_now(7, job(7), ())
+
+
+def test_what_was_removed_is_put_back_as_it_was(schedules: ScheduleRepository, ledger: JobRepository) -> None:
+    one = schedules.add(new())
+    assert schedules.fire(one, NEXT_DAY, job(one.id), [NewItem("1.2.3", "1.2.3")]) is not None
+    schedules.miss(schedules.find(one.id), NEXT_DAY + timedelta(days=1), {"what": "no"})
+    schedules.enable(one.id, None)
+    before = schedules.find(one.id)
+    assert schedules.remove(one.id) == before
+    assert schedules.put_back(before) == before == schedules.find(one.id)
+    with pytest.raises(Conflict, match="there again already"):
+        schedules.put_back(before)
+    assert schedules.add(new()).id > one.id
 
 
 def test_a_number_is_never_given_twice(schedules: ScheduleRepository) -> None:

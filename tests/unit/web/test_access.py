@@ -26,6 +26,7 @@ OWN_WORK |= {"POST /api/v1/schedules", "DELETE /api/v1/schedules/{schedule_id}"}
 OWN_WORK |= {f"POST /api/v1/schedules/{{schedule_id}}/{what}" for what in ("pause", "resume", "run")}
 OWN_WORK |= {"POST /schedules"}
 OWN_WORK |= {f"POST /schedules/{{schedule_id}}/{what}" for what in ("pause", "resume", "run", "remove")}
+OWN_WORK |= {"POST /undo/{token}"}  # the service that puts something back decides as for whoever adds it
 OWN_WORK |= {"POST /studies/validate", "POST /studies/validations/{run_id}/stop"}  # looks, and keeps what it saw
 
 

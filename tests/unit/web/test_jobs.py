@@ -301,7 +301,15 @@ def test_pages_of_many_jobs_and_items_come_at_once(
         copies = [row | {"id": first + n, "title": f"Send study {n} to Alpha"} for n in range(1, 10_000)]
         connection.execute(insert(job), copies)
     big = ledger.submit(send_of(), (NewItem(f"1.2.{n}", "1.2") for n in range(10_000)))
-    for path in ("/jobs", "/jobs?page=390", "/jobs?q=9999", f"/jobs/{big}?items=all&page=190", f"/jobs/{big}", "/"):
+    for path in (
+        "/jobs",
+        "/jobs?page=390",
+        "/jobs?q=9999",
+        "/jobs?study=1.2",
+        f"/jobs/{big}?items=all&page=190",
+        f"/jobs/{big}",
+        "/",
+    ):
         taken = []
         for _ in range(3):
             start = time.perf_counter()
@@ -309,3 +317,67 @@ def test_pages_of_many_jobs_and_items_come_at_once(
             taken.append(time.perf_counter() - start)
         print(f"{path}: {min(taken) * 1000:.0f} ms")  # noqa: T201
         assert min(taken) < 0.2, path
+
+
+def test_every_kind_of_job_leads_to_its_study_and_the_study_to_its_jobs(
+    browser: Browser, application: Application, ledger: JobRepository, servers: tuple[str, str], study: str
+) -> None:
+    alpha, beta = (application.pacs.get(ACTOR, server) for server in servers)
+    application.pacs.set_routes(ACTOR, "beta", {"alpha": "ALPHA"})
+    jobs = application.jobs
+    local, series = f"/studies/{study}", f"{study}.1"
+    at_beta = f"/query?pacs=beta&amp;study_instance_uid={study}&amp;run=1"
+    both = f"/query?pacs=alpha&amp;pacs=beta&amp;study_instance_uid={study}&amp;run=1"
+    compared = application.compare_jobs.submit(ACTOR, alpha, beta, StudyFilter(study_instance_uid=study)).id
+    leads = {
+        jobs.send(ACTOR, [study], alpha).id: local,
+        jobs.move(ACTOR, [study], beta, alpha).id: at_beta,
+        jobs.move(ACTOR, [study], beta, alpha, series=[series]).id: at_beta,
+        jobs.get(ACTOR, [study], beta).id: at_beta,
+        application.verify_jobs.submit(ACTOR, [study], None, alpha).id: local,
+        application.verify_jobs.submit(ACTOR, [study], beta, alpha).id: at_beta,
+        compared: both,
+    }
+    _, claim = begun(application, compared)
+    application.job_queue.add_items(claim, [NewItem(study, study)])
+    jobs.move(ACTOR, [f"{study}.9"], beta, alpha)
+    for number, address in leads.items():
+        assert f'href="{address}"' in browser.get(f"/jobs/{number}").text, number
+    shown = re.findall(r'id="job-(\d+)"', browser.get(f"/jobs?study={study}").text)
+    assert [int(number) for number in shown] == sorted(leads, reverse=True)
+    assert f'href="/jobs?study={study}"' in browser.get(local).text
+    browser.act_as(Actor("someone", frozenset({Role.TEST_READ}), "web"))
+    of_test = [number for number in leads if jobs.show(ACTOR, number).environment == "test"]
+    shown = re.findall(r'id="job-(\d+)"', browser.get(f"/jobs?study={study}").text)
+    assert [int(number) for number in shown] == sorted(of_test, reverse=True)
+    assert application.study_jobs.page(Actor("nobody", frozenset(), "web"), study).total == 0
+
+
+def test_what_a_row_of_a_list_became_leads_to_its_study(
+    browser: Browser, application: Application, ledger: JobRepository
+) -> None:
+    """A row names no study until a server has said which one it is; then the report does."""
+    request = {"source": "alpha", "destination": "beta"}
+    row = NewItem("line 3", "line 3", request={"line": 3, "accession_number": "A1"})
+    number = ledger.submit(replace(send_of(), kind=JobKind.MOVE, request=request), [row])
+    assert "No job of this study" in browser.get("/jobs?study=1.2.8").text
+    _, claim = begun(application, number)
+    done_so = ItemOutcome(1, ItemState.DONE, detail={"report": _report("1.2.8")})
+    application.job_queue.advance(claim, [done_so], begin=[1])
+    application.job_queue.finish(claim, JobEvent.SUCCEED, report={"verdict": "verified", "studies": [_report("1.2.8")]})
+    assert "/query?pacs=beta&amp;study_instance_uid=1.2.8&amp;run=1" in browser.get(f"/jobs/{number}").text
+    assert f'href="/jobs/{number}"' in browser.get("/jobs?study=1.2.8").text
+    assert "No job of this study" in browser.get("/jobs?study=1.2").text
+
+
+def test_a_job_and_the_one_that_it_made_lead_to_each_other(
+    browser: Browser, application: Application, servers: tuple[str, str]
+) -> None:
+    application.pacs.edit(ACTOR, "alpha", {"allow_synthetic": True})
+    made = done(application, browser.post("/studies/new", {**CARD, "destination": "alpha"}))
+    sending = made.report["sent_by"]
+    assert f'<a href="/jobs/{sending}">Job {sending}</a>' in browser.get(f"/jobs/{made.id}").text
+    assert f'<a href="/jobs/{made.id}">Job {made.id}</a>' in browser.get(f"/jobs/{sending}").text
+    (study,) = re.findall(r'href="/studies/([\d.]+)"', browser.get(f"/jobs/{made.id}").text)[:1]
+    page = browser.get(f"/jobs?study={study}").text
+    assert re.findall(r'id="job-(\d+)"', page) == [str(sending), str(made.id)]

@@ -141,6 +141,24 @@ def test_production_is_called_and_asked_for_nothing_until_its_name_is_typed(brow
     assert "answered A801" in browser.get("/pacs/matrix/left/right").text
 
 
+def test_a_route_to_production_is_edited_as_on_the_routing_page_and_both_send_nothing(
+    browser: Browser, lab: Application
+) -> None:
+    lab.pacs.set_routes(ACTOR, "left", {"middle": "MIDDLE"})
+    assert "confirm_name" not in browser.get("/pacs/left/routing").text
+    assert browser.post("/pacs/left/routing", {"route.right": "BY_PAGE"}).status_code == 303
+    assert lab.pacs.route(ACTOR, "left", "right") == "BY_PAGE"
+    assert "confirm_name" not in browser.get("/pacs/matrix/left/right", **FRAGMENT).text
+    assert browser.post("/pacs/matrix/left/right", {"ae_title": "BY_CELL"}).status_code == 303
+    assert lab.pacs.route(ACTOR, "left", "right") == "BY_CELL"
+    said = "Saving changes this table and sends nothing"
+    assert said in browser.get("/pacs/matrix/left/right").text
+    assert said not in browser.get("/pacs/matrix/left/middle").text
+    page = browser.get("/pacs/matrix").text
+    assert "with production, it is asked for nothing" in cell(page, "left", "right")
+    assert "ask the source, nothing is moved" in cell(page, "left", "middle")
+
+
 def test_all_routes_are_tested_and_the_cells_come_as_they_are_done(browser: Browser, lab: Application) -> None:
     lab.pacs.set_routes(ACTOR, "left", {"middle": "MIDDLE", "right": "RIGHT"})
     lab.pacs.set_routes(ACTOR, "middle", {"left": "NO_SUCH"})

@@ -14,6 +14,8 @@ import pytest
 from dicomfab.app.build import Application
 from dicomfab.dimse.handlers import ServerConfig
 from dicomfab.dimse.scp.server import Server
+from dicomfab.model.actor import Actor, Role
+from dicomfab.model.job import JobKind, JobState
 from dicomfab.services.study_filter import StudyFilter
 from dicomfab.storage.jobs import JobFilter
 from dicomfab.web.query import _events
@@ -160,6 +162,58 @@ def test_a_search_is_saved_and_forgotten(browser: Browser, servers: tuple[str, s
     assert browser.post("/query/saved", {**form, "save": "No Name"}).status_code == 400
     assert browser.post("/query/saved/doe/delete").status_code == 303
     assert browser.get("/query?saved=doe").status_code == 404
+
+
+def test_a_search_goes_on_in_the_background(browser: Browser, application: Application) -> None:
+    with answering(application, "One", "Two") as pacs:
+        assert 'formmethod="post" formaction="/query/background"' in browser.get("/query").text
+        form = {"pacs": ["one", "two"], "patient_name": "NAME", "keys": "PatientSex=M", "limit": "20"}
+        response = browser.post("/query/background", form)
+        assert (response.status_code, pacs.identifiers) == (303, [])
+        last = done(application, response)
+        assert (last.kind, last.state, last.counts.done) == (JobKind.QUERY, JobState.SUCCEEDED, 2)
+        assert last.max_attempts == 8
+        assert (last.request["limit"], last.request["filter"]["keys"]) == (20, ["PatientSex=M"])
+        found = re.search(r'<a href="(/query\?search=[\w-]+)">', browser.get(f"/jobs/{last.id}").text)
+        assert found is not None
+        results = browser.get(found[1]).text
+    assert "<strong>2 of 2</strong> servers answered" in results
+    assert "Name, 001" in results
+    # The job's address names the answers alone; the form says what was asked all the same.
+    assert 'value="NAME"' in results
+    assert re.search(r'value="two" checked', results)
+    assert "at most <strong>20</strong> per server" in results
+    assert "dicomfab query --pacs one --pacs two --patient-name NAME --key PatientSex=M --limit 20" in results
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"patient_name": "Doe"}, "choose at least one server"),
+        ({"pacs": ["alpha"], "date": "tomorrow", "patient_name": "Doe"}, "is not a date"),
+        ({"pacs": ["alpha", "beta"], "modality": "CT"}, "too wide for Beta (prod)"),
+        ({"pacs": ["nowhere"], "patient_name": "Doe"}, "no PACS server"),
+    ],
+)
+def test_a_search_that_cannot_be_used_makes_no_job(
+    browser: Browser, application: Application, servers: tuple[str, str], form: dict[str, object], said: str
+) -> None:
+    response = browser.post("/query/background", form)
+    assert response.status_code in {400, 404}
+    assert said in response.text
+    assert f'value="{form.get("patient_name", "CT")}"' in response.text  # what was typed is still there
+    assert application.jobs.page(ACTOR, JobFilter()).total == 0
+
+
+def test_a_reader_of_test_has_no_production_server_asked_in_the_background(
+    browser: Browser, application: Application, servers: tuple[str, str]
+) -> None:
+    browser.act_as(Actor("reader", frozenset({Role.TEST_READ}), "web"))
+    response = browser.post("/query/background", {"pacs": ["beta"], "patient_name": "Doe"})
+    assert done(application, response).state is JobState.FAILED
+    page = browser.get(response.headers["location"]).text
+    assert "not allowed" in page.lower()
+    assert "Beta" not in page
 
 
 def test_a_move_needs_a_route_and_says_how_to_add_one(

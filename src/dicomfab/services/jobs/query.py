@@ -57,7 +57,8 @@ def query_job(
         door=actor.door,
         account_id=actor.account_id,
         environment=str(Environment.PROD if is_prod else Environment.TEST),
-        queue=f"pacs:{servers[0].id}" if len(servers) == 1 else "local",
+        # A server that the actor does not see is not asked; and a queue of its own would tell him its name.
+        queue=f"pacs:{servers[0].id}" if len(servers) == 1 and not isinstance(servers[0], Unseen) else "local",
         request={"filter": {**asdict(search), "keys": list(search.keys)}, "limit": limit, "search": new_id()},
         store_id=store_id,
         priority=priority,

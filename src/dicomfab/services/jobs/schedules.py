@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from dicomfab.access.policy import Action, Scope, decide, visible
+from dicomfab.access.policy import Action, Scope, decide, require, visible
 from dicomfab.dimse.failures import log_failure
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind, Outcome
@@ -165,15 +165,28 @@ class ScheduleService:
         with recorded(self.record, _event(actor, "resumed", str(schedule_id)), ahead=True):
             return self.schedules.enable(schedule_id, next_at)
 
-    def remove(self, actor: Actor, schedule_id: int) -> None:
-        """Forget a schedule; jobs that it made stay.
+    def remove(self, actor: Actor, schedule_id: int) -> Schedule:
+        """Forget a schedule, and return it as it was; jobs that it made stay.
 
         Raises:
             NotFound, AccessDenied: as :meth:`pause`.
         """
         self._mine(actor, schedule_id)
         with recorded(self.record, _event(actor, "removed", str(schedule_id)), ahead=True):
-            self.schedules.remove(schedule_id)
+            return self.schedules.remove(schedule_id)
+
+    def put_back(self, actor: Actor, removed: Schedule) -> Schedule:
+        """Keep a schedule that was removed, as it was; what it missed meanwhile it does not make up for.
+
+        Raises:
+            AccessDenied: it is another's, and the actor is no administrator; or he may not see it any more.
+            Conflict: it is there again already.
+        """
+        require(actor, Action.VIEW, Scope(removed.environment))
+        _check_owner(actor, removed)
+        next_at = next_time(removed.cron, removed.time_zone, self.schedules.now())
+        with recorded(self.record, _event(actor, "put back", str(removed.id)), ahead=True):
+            return self.schedules.put_back(replace(removed, next_at=next_at))
 
     def run(self, actor: Actor, schedule_id: int) -> Job:
         """Make a schedule's job now, out of turn, as whom made the schedule.
@@ -330,13 +343,17 @@ class ScheduleService:
 
     def _mine(self, actor: Actor, schedule_id: int) -> Schedule:
         found = self.show(actor, schedule_id)
-        if found.owner != actor.name and not decide(actor, Action.CONFIGURE, Scope.SYSTEM).allowed:
-            raise AccessDenied(
-                f"schedule {schedule_id} belongs to {found.owner}",
-                cause="only its owner and administrators may change a schedule",
-                remedy=f"ask {found.owner}, or an administrator",
-            )
+        _check_owner(actor, found)
         return found
+
+
+def _check_owner(actor: Actor, found: Schedule) -> None:
+    if found.owner != actor.name and not decide(actor, Action.CONFIGURE, Scope.SYSTEM).allowed:
+        raise AccessDenied(
+            f"schedule {found.id} belongs to {found.owner}",
+            cause="only its owner and administrators may change a schedule",
+            remedy=f"ask {found.owner}, or an administrator",
+        )
 
 
 def _filled(kind: JobKind, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from dicomfab.registry.server import PacsServer
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.api.shared import PREFIX, Given, Told, WaitS, resource, wait_until
 from dicomfab.web.confirmation import is_typed
-from dicomfab.web.doctor_runs import Run, Runs, Wanted
+from dicomfab.web.doctor import runs_of
+from dicomfab.web.doctor_runs import Run, of_move, of_server
 
 router = resource("diagnoses")
 
@@ -62,14 +63,7 @@ def server(
     """Have one server examined."""
     found = application.pacs.resolve(actor, body.server)
     require(actor, Action.ECHO, found.environment)
-    run = Run(
-        actor.name,
-        Wanted(pacs=found.id),
-        found.name,
-        lambda who, note, stopped: application.doctor.server(who, found.id, note, stopped),
-        (found.environment,),
-    )
-    return _begun(request, response, actor, run, wait_s)
+    return _begun(request, response, actor, of_server(application, actor, found), wait_s)
 
 
 @router.post("/move", status_code=202, response_model=Diagnosis, dependencies=[permission(Action.QUERY)])
@@ -93,21 +87,7 @@ def move(
         )
     moved = uid(body.study, field="study") if body.study else ""
     is_confirmed = _is_confirmed(body.confirm_production, source, destination)
-    run = Run(
-        actor.name,
-        Wanted("", source.id, destination.id, moved, is_confirmed),
-        f"a C-MOVE from {source.name} to {destination.name}",
-        lambda who, note, stopped: application.move_doctor.diagnose(
-            who,
-            application.pacs.get(who, source.id),
-            application.pacs.get(who, destination.id),
-            study=moved,
-            confirm_production=is_confirmed,
-            on_check=note,
-            stopped=stopped,
-        ),
-        (source.environment, destination.environment),
-    )
+    run = of_move(application, actor, source, destination, study=moved, is_confirmed=is_confirmed)
     return _begun(request, response, actor, run, wait_s)
 
 
@@ -116,7 +96,7 @@ def show(
     request: Request, actor: CurrentActor, run_id: str = Path(description="Id of the diagnosis."), wait_s: WaitS = 0
 ) -> Any:
     """Show a diagnosis, at once, or when it has ended or `wait_s` seconds are over."""
-    return _told(_runs(request).get(actor, run_id), run_id, wait_s)
+    return _told(runs_of(request).get(actor, run_id), run_id, wait_s)
 
 
 def _is_confirmed(typed: str, *ends: PacsServer) -> bool:
@@ -133,7 +113,7 @@ def _is_confirmed(typed: str, *ends: PacsServer) -> bool:
 
 
 def _begun(request: Request, response: Response, actor: Actor, run: Run, wait_s: float) -> dict[str, Any]:
-    run_id = _runs(request).add(run)
+    run_id = runs_of(request).add(run)
     run.start(actor)
     response.headers["Location"] = f"{PREFIX}/diagnoses/{run_id}"
     return _told(run, run_id, wait_s)
@@ -153,8 +133,3 @@ def _told(run: Run, run_id: str, wait_s: float) -> dict[str, Any]:
         "error": run.failure.as_dict() if has_ended and run.failure is not None else None,
     }
     return {**told, **(run.diagnosis.as_dict() if has_ended and run.diagnosis is not None else {})}
-
-
-def _runs(request: Request) -> Runs:
-    runs: Runs = request.app.state.doctor_runs
-    return runs

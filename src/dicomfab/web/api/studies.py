@@ -14,11 +14,11 @@ from dicomfab.archive.records import SeriesSummary, StudyFilter, StudySort, Stud
 from dicomfab.fabricate.recipe import StudyRecipe
 from dicomfab.fabricate.recipe_file import RecipeFile
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import NotFound
-from dicomfab.web import preview
+from dicomfab.services import pictures
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.api.jobs import Job
 from dicomfab.web.api.shared import Given, Limit, Listed, Offset, Told, begun, cut, listed, resource, told_model
+from dicomfab.web.studies import drawn, middle
 from dicomfab.web.study_form import StudyForm
 
 router = resource("studies")
@@ -172,11 +172,8 @@ def picture(
 ) -> Response:
     """Show the middle instance of a series, windowed, as PNG."""
     detail = application.studies.show(actor, study)
-    wanted = series or detail.series[0].series_instance_uid
-    inside = [one for one in application.studies.local.instances(study) if one.series_instance_uid == wanted]
-    if not inside:
-        raise NotFound("the study has no such series.", cause="the UID is mistyped", remedy="see its series_list")
-    return Response(preview.png(preview.middle(inside).path), media_type="image/png")
+    content = drawn(application, middle(application, detail, series), longest=pictures.LONGEST_EDGE)
+    return Response(content, media_type="image/png")
 
 
 @router.delete("/{study}", response_model=Deleted, dependencies=[permission(Action.DELETE)])

@@ -126,7 +126,8 @@ document.addEventListener("htmx:sseError", async () => {
 // A form is sent only to a server that is there; else the browser would replace what was typed by its own error page.
 document.addEventListener("submit", async (event) => {
   const form = event.target;
-  if (event.defaultPrevented || form.method !== "post" || form.hasAttribute("hx-post") || form.dataset.sure) return;
+  const method = event.submitter?.formMethod || form.method;
+  if (event.defaultPrevented || method !== "post" || form.hasAttribute("hx-post") || form.dataset.sure) return;
   event.preventDefault();
   if (form.dataset.asks) return; // pressed twice
   form.dataset.asks = "1";
