@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from dicomfab.app.build import Application, build
 from dicomfab.app.lab import configure_registry
@@ -155,6 +155,11 @@ def web(application: Application) -> Iterator[str]:
         yield url
 
 
+def _told(said: ConsoleMessage) -> str:
+    """What the console says, and where."""
+    return f"{said.text} [{said.location['url']}:{said.location['lineNumber']}]"
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page at a usual size, that fails the test when a script or the security policy complains."""
@@ -166,7 +171,7 @@ def page(browser: Browser) -> Iterator[Page]:
     page = context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda said: problems.append(said.text) if "Content Security" in said.text else None)
+    page.on("console", lambda said: problems.append(_told(said)) if "Content Security" in said.text else None)
     yield page
     context.close()
     assert problems == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from dicomfab.storage.job_queue import JobQueue
     from dicomfab.storage.jobs import JobRepository
     from dicomfab.storage.monitoring import MonitorRepository
-
-log = logging.getLogger(__name__)
 
 
 class Application(Work):
@@ -125,7 +122,6 @@ class Application(Work):
     def _beat(self) -> bool:
         """What a worker does beside its jobs; true if it has to stay for it."""
         if self.database.is_gone:
-            log.error("the database %s was removed; this worker ends", self.database.place)
             self.worker.stop()
             return False
         self.audit.beat()

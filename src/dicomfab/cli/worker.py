@@ -10,6 +10,7 @@ import typer
 
 from dicomfab.cli import output
 from dicomfab.cli.session import actor, application
+from dicomfab.model.errors import DicomFabError, LocalFailure
 
 app = typer.Typer(add_completion=False)
 
@@ -39,5 +40,15 @@ def worker(
         output.print_json({"worker": worker_.name, "queues": queue or []})
     else:
         output.print_text(f"Worker {worker_.name} does jobs until Ctrl-C")
-    with built.audit.running(actor(), "worker"):
-        worker_.serve(threads=threads, queues=queue or (), idle_exit_s=idle_exit)
+    try:
+        with built.audit.running(actor(), "worker"):
+            worker_.serve(threads=threads, queues=queue or (), idle_exit_s=idle_exit)
+    except DicomFabError:
+        if not built.database.is_gone:
+            raise
+    if built.database.is_gone:
+        raise LocalFailure(
+            f"the database {built.database.place} was removed or replaced while this worker used it; it ends.",
+            cause="the home folder was deleted, or a copy was put in its place",
+            remedy="start it again for the database that is there now",
+        )

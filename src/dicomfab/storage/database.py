@@ -79,6 +79,7 @@ class Database:
         )
         self._opening = threading.Lock()
         self._engine: Engine | None = None
+        self._file: tuple[int, int] | None = None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -136,8 +137,11 @@ class Database:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the file was removed while it was in use: what is written now, nobody will ever read."""
-        return self._engine is not None and isinstance(self.place, Path) and not self.place.exists()
+        """Whether the file was removed, or another put in its place, while it was in use.
+
+        Nobody will ever read what is written from then on.
+        """
+        return self._engine is not None and self._file != _identity(self.place)
 
     def close(self) -> None:
         """Close every connection; the next transaction opens the database again."""
@@ -150,6 +154,7 @@ class Database:
         with self._opening:
             if self._engine is None:
                 self._engine = self._store.open()
+                self._file = _identity(self.place)
             return self._engine
 
     @contextmanager
@@ -162,3 +167,14 @@ class Database:
             if failure is None:
                 raise
             raise failure from error
+
+
+def _identity(place: Path | PostgresAddress) -> tuple[int, int] | None:
+    """What tells a file from another of the same name; ``None`` if there is none, and for PostgreSQL."""
+    if not isinstance(place, Path):
+        return None
+    try:
+        found = place.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino

@@ -18,7 +18,7 @@ from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.jobs import to_job
 from dicomfab.web.query import chosen_destination
 from dicomfab.web.study_listing import FILTERS, MODALITIES, SIZES, Listing, listing_of
-from dicomfab.web.templating import page
+from dicomfab.web.templating import is_fragment_wanted, page
 
 if TYPE_CHECKING:
     from dicomfab.archive.records import StudyDetail
@@ -63,7 +63,7 @@ def overview(
         "modality_choices": MODALITIES,
         "sizes": SIZES,
     }
-    return page(request, "studies/list.html", context)
+    return page(request, "studies/table.html" if is_fragment_wanted(request) else "studies/list.html", context)
 
 
 @router.get("/{study}", dependencies=[permission(Action.VIEW)])

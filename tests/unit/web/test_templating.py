@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from urllib.parse import parse_qs
 
 import pytest
@@ -82,7 +83,8 @@ def test_every_failure_has_a_fitting_status() -> None:
 
 
 def _shown(report: TransferReport) -> str:
-    return templating.fragment("jobs/transfer.html", result=report_dict(report), advice=None)
+    view = SimpleNamespace(job=SimpleNamespace(kind=report.operation))
+    return templating.fragment("jobs/transfer.html", result=report_dict(report), advice=None, view=view)
 
 
 def _report(kind: VerdictKind, present: int | None, sub: Suboperations | None, failed: int = 0) -> TransferReport:
