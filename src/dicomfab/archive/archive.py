@@ -135,6 +135,7 @@ class Archive:
         descending: bool = True,
         limit: int = 50,
         offset: int = 0,
+        counted: bool = True,
     ) -> StudyPage:
         """One page of a list of studies.
 
@@ -145,6 +146,7 @@ class Archive:
             limit: at most so many on the page.
             offset: so many before it.
             environments: only studies that came from one of these; none shows nothing.
+            counted: whether all are counted; if not, the total is that of the page, and it is there sooner.
 
         Raises:
             ArchiveQueryError: a filter that cannot be matched, by name.
@@ -157,6 +159,7 @@ class Archive:
             descending=descending,
             limit=limit,
             offset=offset,
+            counted=counted,
         )
 
     def has_study(self, study_instance_uid: str) -> bool:

@@ -99,8 +99,9 @@ def study_page(
     descending: bool,
     limit: int,
     offset: int,
+    counted: bool,
 ) -> StudyPage:
-    """One page of the studies that a filter lets through, and their total."""
+    """One page of the studies that a filter lets through, and their total, if it is to be counted."""
     visible = true() if set(environments) == set(Environment) else study.c.environment.in_(map(str, environments))
     conditions = _conditions(wanted)
     needs_patient = wanted.patient_name or wanted.patient_id or sort in _BY_PATIENT
@@ -112,12 +113,15 @@ def study_page(
     # First which, then what: SQLite would count the instances of every study before it sorts and cuts off.
     which = select(study.c.id).select_from(source).where(visible, *conditions).order_by(*ordered)
     with reporting(engine), engine.connect() as connection:
-        if conditions:  # every study is looked at in any case: once is enough for the page and for the total
+        if (
+            conditions and counted
+        ):  # every study is looked at in any case: once is enough for the page and for the total
             ids = connection.execute(which).scalars().all()
             shown, total = ids[offset : offset + limit], len(ids)
         else:
             shown = connection.execute(which.limit(limit).offset(offset)).scalars().all()
-            total = connection.execute(select(func.count()).select_from(study).where(visible)).scalar_one()
+            every = select(func.count()).select_from(study).where(visible)
+            total = connection.execute(every).scalar_one() if counted else len(shown)
         found: dict[int, StudySummary] = {}
         for start in range(0, len(shown), _AT_ONCE):
             some = _SUMMARY_AND_ID.where(study.c.id.in_(shown[start : start + _AT_ONCE]))

@@ -258,10 +258,10 @@ class StudyService:
         limit: int = 100,
         offset: int = 0,
         environments: Iterable[Environment] = tuple(Environment),
+        counted: bool = True,
     ) -> StudyPage:
         """One page of the studies that the actor may see; the newest first unless told otherwise.
-
-        Only those from some environments if these are named.
+        Only those from some environments if these are named; without their total if it is not to be counted.
         """
         from dicomfab.archive.records import StudyFilter, StudySort
 
@@ -272,6 +272,7 @@ class StudyService:
             limit=limit,
             offset=offset,
             environments=visible(actor, Action.VIEW, environments),
+            counted=counted,
         )
 
     def show(self, actor: Actor, study_instance_uid: str) -> StudyDetail:

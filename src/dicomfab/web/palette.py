@@ -74,7 +74,7 @@ def _servers(application: Application, actor: Actor, wanted: str) -> Iterator[Ch
 def _studies(application: Application, actor: Actor, wanted: str) -> Iterator[Choice]:
     if not visible(actor, Action.VIEW):
         return
-    for study in application.studies.page(actor, StudyFilter(search=wanted), limit=_OF_A_KIND).studies:
+    for study in application.studies.page(actor, StudyFilter(search=wanted), limit=_OF_A_KIND, counted=False).studies:
         label = f"{person_name(study.patient_name) or 'no name'}: {study.description or 'no description'}"
         note = f"{study.patient_id} · {study.environment}"
         yield Choice(f"/studies/{study.study_instance_uid}", label, "study", "collection", note)

@@ -1,0 +1,94 @@
+"""Instances by their place in the path, and the addresses of what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import chain, islice
+from typing import Final
+
+from dicomfab.dicomweb.conditional import gone
+from dicomfab.dicomweb.elements import DataSet, opened
+from dicomfab.dicomweb.ports import HeldInstance, WebStore
+from dicomfab.model.errors import InstanceUnreadable, NotFound
+
+_KEYWORDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_NAMES: Final = {"StudyInstanceUID": "study", "SeriesInstanceUID": "series", "SOPInstanceUID": "SOP instance"}
+
+
+def held_at(store: WebStore, uids: Mapping[str, str]) -> Sequence[HeldInstance]:
+    """The instances that a path names; at least one.
+
+    Args:
+        store: where they are.
+        uids: by keyword, as the path has them.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = store.instances(*(uids[keyword] for keyword in _KEYWORDS if keyword in uids))
+    if not found:
+        keyword = next(one for one in reversed(_KEYWORDS) if one in uids)
+        raise NotFound(
+            f"there is no {_NAMES[keyword]} {uids[keyword]} here",
+            cause="it was never stored here, was deleted, or belongs to another study or series than the address says",
+            remedy="search for it",
+        )
+    return found
+
+
+def address(root: str, held: HeldInstance) -> str:
+    """The URL of an instance."""
+    return (
+        f"{root}/studies/{held.study_instance_uid}/series/{held.series_instance_uid}"
+        f"/instances/{held.file.identity.sop_instance_uid}"
+    )
+
+
+def open_now(stack: ExitStack, held: HeldInstance) -> DataSet:
+    """The data set of an instance, until the stack is left.
+
+    Raises:
+        NotFound: it was deleted meanwhile.
+        InstanceUnreadable: it cannot be read.
+    """
+    try:
+        return stack.enter_context(opened(held.file))
+    except InstanceUnreadable as error:
+        if not held.file.path.exists():
+            raise gone(held) from error
+        raise
+
+
+class UntilSent:
+    """Pieces of what is open until they are read, or closed.
+
+    Args:
+        stack: what is open.
+        pieces: of it.
+    """
+
+    def __init__(self, stack: ExitStack, pieces: Iterator[bytes]) -> None:
+        self._stack = stack
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._pieces)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def close(self) -> None:
+        """Close what is open; nothing more is read."""
+        self._pieces = iter(())
+        self._stack.close()
+
+
+def begun(pieces: Iterator[bytes], count: int = 1) -> Iterator[bytes]:
+    """The same pieces, of which the first are made at once: what fails there fails before anything is sent."""
+    first = list(islice(pieces, count))
+    return chain(first, pieces)
