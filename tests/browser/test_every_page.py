@@ -349,7 +349,7 @@ def _keep(page: Page, name: str) -> None:
     folder.mkdir(exist_ok=True)
     file = folder / f"{name}.png"
     page.wait_for_function(IMAGES_ARE_THERE)
-    page.screenshot(path=file, animations="disabled", caret="hide")
+    page.screenshot(path=file, animations="disabled", caret="initial")
     with Image.open(file) as picture:
         few = picture.convert("RGB").quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     few.save(file, optimize=True)

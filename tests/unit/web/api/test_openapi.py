@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+import dicomfab.app
+import dicomfab.dimse
+import dicomfab.services
 from dicomfab.app.build import build
 from dicomfab.app.settings import Settings
 from dicomfab.fabricate.recipe import StudyRecipe
@@ -53,8 +58,16 @@ class Served:
     closed_port: int
 
 
+def _import_what_threads_would() -> None:
+    """Hypothesis goes through ``sys.modules``, which must not grow meanwhile because a thread imports something."""
+    for package in (dicomfab.app, dicomfab.dimse, dicomfab.services):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    _import_what_threads_would()
     application = build(Settings(tmp_path_factory.mktemp("api") / "home", worker_idle_s=0))
     ports = free_ports(3, "127.0.0.1")
     for name, port, environment in (("Alpha", ports[0], "test"), ("Beta", ports[1], "prod")):
