@@ -91,6 +91,10 @@ setInterval(() => {
   }
 }, 20000);
 
+// What is typed into a search field is asked for at once; asking again when the field is left would replace the rows, and
+// with them the button that somebody is about to press.
+document.addEventListener("change", (event) => event.target.type === "search" && event.stopPropagation(), true);
+
 // A server that is away: the page says so, keeps what was typed, and goes on when it is back.
 async function isThere() {
   try {
