@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from dicomfab.dicomweb.errors import WebRefusal
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import (
     AccessDenied,
@@ -66,6 +67,8 @@ _STATUSES: tuple[tuple[type[DicomFabError], int], ...] = (
 
 def status_of(error: DicomFabError) -> int:
     """The HTTP status of a failure; 500 for those of this machine."""
+    if isinstance(error, WebRefusal):
+        return error.status
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
 
 
