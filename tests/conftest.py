@@ -7,9 +7,14 @@ import sqlite3
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import Connection
 
 from dicomfab.storage.migrations import run
+
+# Time is measured by benchmarks; a busy machine fails no test.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and every child would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
