@@ -15,8 +15,9 @@ from dicomfab.access.policy import Action, visible
 from dicomfab.diagnosis.checks import Check
 from dicomfab.diagnosis.reason import Diagnosis
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import Conflict, DicomFabError, LocalFailure, NotFound
+from dicomfab.model.errors import Conflict, DicomFabError, NotFound
 from dicomfab.model.values import Environment
+from dicomfab.web.errors import unexpected
 
 if TYPE_CHECKING:
     from dicomfab.app.build import Application
@@ -149,11 +150,7 @@ class Run:
             self.failure = error
         finally:
             if self.diagnosis is None and self.failure is None:
-                self.failure = LocalFailure(
-                    "an unexpected error occurred.",
-                    cause="a fault in this program",
-                    remedy="see what dicomfab serve has printed, and report it",
-                )
+                self.failure = unexpected()
             with self._changed:
                 self.has_ended = True
                 self._changed.notify_all()

@@ -194,11 +194,15 @@ def _http_error(request: Request, error: Exception) -> Response:
     return PlainTextResponse(str(error.detail), status_code=error.status_code, headers=error.headers)
 
 
-def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("unexpected failure in %s %s", request.method, request.url.path, exc_info=error)
-    fault = LocalFailure(
+def unexpected() -> LocalFailure:
+    """What people are told of a fault of ours; its trace is in the log."""
+    return LocalFailure(
         "an unexpected error occurred.",
         cause="a fault in this program",
         remedy="see logs/web.log in the home folder, and report it",
     )
-    return error_response(request, fault)
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("unexpected failure in %s %s", request.method, request.url.path, exc_info=error)
+    return error_response(request, unexpected())

@@ -11,12 +11,13 @@ from typing import Final
 
 from dicomfab.access.policy import Action, require
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import Conflict, DicomFabError, LocalFailure, NotFound
+from dicomfab.model.errors import Conflict, DicomFabError, NotFound
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.progress import Progress
 from dicomfab.services.query import Asked
 from dicomfab.services.query_list import ListQuery, LookedUp
 from dicomfab.services.study_list import ListedStudy
+from dicomfab.web.errors import unexpected
 
 #: Look-ups that are kept; the oldest goes first.
 KEPT: Final = 20
@@ -66,11 +67,7 @@ class ListRun:
         except DicomFabError as error:
             self.failure = error
         except BaseException:
-            self.failure = LocalFailure(
-                "an unexpected error occurred.",
-                cause="a fault in this program",
-                remedy="see logs/web.log in the home folder, and report it",
-            )
+            self.failure = unexpected()
             raise
         finally:
             self.has_ended = True

@@ -11,7 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dicomfab.access.policy import Action, visible
-from dicomfab.model.errors import Conflict, DicomFabError, LocalFailure, NotFound
+from dicomfab.model.errors import Conflict, DicomFabError, NotFound
+from dicomfab.web.errors import unexpected
 
 if TYPE_CHECKING:
     from dicomfab.archive.records import StudySummary
@@ -108,11 +109,7 @@ class ValidationRun:
         except DicomFabError as error:
             self.failure = error
         except BaseException:
-            self.failure = LocalFailure(
-                "an unexpected error occurred.",
-                cause="a fault in this program",
-                remedy="see logs/web.log in the home folder, and report it",
-            )
+            self.failure = unexpected()
             raise
         finally:
             self.has_ended = True
