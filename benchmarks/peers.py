@@ -106,13 +106,19 @@ class Orthanc(Served):
 
 @contextmanager
 def orthanc(
-    folder: Path, *, nodelay: bool, sync: bool = True, known: Mapping[str, tuple[str, int]] | None = None
+    folder: Path,
+    *,
+    nodelay: bool,
+    sync: bool = True,
+    known: Mapping[str, tuple[str, int]] | None = None,
+    plugins: Sequence[str] = (),
 ) -> Iterator[Orthanc]:
     """Orthanc with its data in the folder, and otherwise as it comes.
 
     Args:
         sync: SyncStorageArea, its default: each file is synced before success is answered.
         known: AE title -> host and port of the move destinations.
+        plugins: paths of what it loads.
     """
     dicom, http = free_port(), free_port()
     home = folder / f"orthanc-{dicom}"
@@ -133,7 +139,7 @@ def orthanc(
         "DicomAlwaysAllowGet": True,
         "DicomAlwaysAllowMove": True,
         "DicomModalities": {name: [name, *address] for name, address in (known or {}).items()},
-        "Plugins": [],
+        "Plugins": list(plugins),
     }
     (home / "orthanc.json").write_text(json.dumps(configuration))
     with _running([program("Orthanc"), str(home / "orthanc.json")], home, "ORTHANC", dicom, nodelay) as pid:

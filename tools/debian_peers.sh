@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Install the real peers that the tests talk to: DCMTK, GDCM, Orthanc, PostgreSQL, Chromium. Debian's orthanc package
-# starts a server on 4242 and 8042 when it is installed, and postgresql one on 5432; here they must not. Elsewhere than
-# on Debian as root this only says what is missing.
+# Install the real peers that the tests talk to: DCMTK, GDCM, Orthanc and its DICOMweb plugin, PostgreSQL, Chromium.
+# Debian's orthanc package starts a server on 4242 and 8042 when it is installed, and postgresql one on 5432; here they
+# must not. Elsewhere than on Debian as root this only says what is missing.
 set -euo pipefail
 declare -A program=([dcmtk]=storescu [libgdcm-tools]=gdcmconv [orthanc]=Orthanc [postgresql]=initdb
   [chromium]=chromium [lsof]=lsof)
@@ -11,6 +11,8 @@ missing=()
 for package in "${!program[@]}"; do
   PATH="$searched" command -v "${program[$package]}" >/dev/null || missing+=("$package")
 done
+# A plugin of Orthanc is no program.
+[ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing+=(orthanc-dicomweb)
 [ ${#missing[@]} = 0 ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
   echo "Not installed: ${missing[*]}. The tests that need them will be skipped, visibly." >&2

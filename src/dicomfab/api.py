@@ -142,24 +142,27 @@ class Lab:
         files = [Path(path) for path in paths]
         return service.files(self.actor, files, strict=strict, strict_all=strict_all)
 
-    def query(self, servers: Sequence[str] = (), **search: Any) -> list[ServerAnswer]:
+    def query(self, servers: Sequence[str] = (), *, via: str = "", **search: Any) -> list[ServerAnswer]:
         """Search studies on the servers named, or on all active ones; one answer for each server.
 
         Args:
             servers: ids or names.
+            via: ``dimse``, or ``web`` for DICOMweb; blank means as the entry of each server says.
             search: fields of :class:`dicomfab.services.study_filter.StudyFilter`.
         """
+        from dicomfab.services.search import asked_by
         from dicomfab.services.study_filter import StudyFilter
 
         pacs = self.application.pacs
         chosen = [pacs.resolve(self.actor, name) for name in servers] or [s for s in self.servers() if s.is_active]
-        return list(self.application.queries.studies(self.actor, chosen, StudyFilter(**search)))
+        asked = [asked_by(server, via) for server in chosen]
+        return list(self.application.queries.studies(self.actor, asked, StudyFilter(**search)))
 
-    def send(self, study: str, *, to: str, confirm_production: bool = False) -> TransferReport:
-        """C-STORE a local study to a server, and verify."""
+    def send(self, study: str, *, to: str, confirm_production: bool = False, via: str = "") -> TransferReport:
+        """C-STORE a local study to a server, and verify; by STOW-RS if ``via`` or the server's entry says ``web``."""
         application = self.application
         study_uid = application.studies.resolve_reference(self.actor, study)
-        server = application.pacs.resolve(self.actor, to)
+        server = application.pacs.resolve(self.actor, to).by(via)
         return application.transfers.send(self.actor, study_uid, server, confirm_production=confirm_production)
 
     def move(self, study: str, *, source: str, to: str, confirm_production: bool = False) -> TransferReport:
@@ -172,10 +175,10 @@ class Lab:
             self.actor, study_uid, at, destination, route, confirm_production=confirm_production
         )
 
-    def get(self, study: str, *, source: str) -> TransferReport:
-        """C-GET a study into the local store, and verify."""
+    def get(self, study: str, *, source: str, via: str = "") -> TransferReport:
+        """C-GET a study into the local store, and verify; by WADO-RS if ``via`` or the server's entry says ``web``."""
         application = self.application
-        at = application.pacs.resolve(self.actor, source)
+        at = application.pacs.resolve(self.actor, source).by(via)
         return application.transfers.get(self.actor, application.queries.identify(self.actor, at, study), at)
 
 
@@ -213,7 +216,7 @@ class Jobs:
         studies = list(lab.application.studies.resolve_several(lab.actor, wanted, count))
         return self._left_to_worker(self._service.fabricate(lab.actor, studies, priority=priority))
 
-    def send(self, *studies: str, to: str, confirm_production: bool = False, priority: int = 5) -> Job:
+    def send(self, *studies: str, to: str, confirm_production: bool = False, priority: int = 5, via: str = "") -> Job:
         """Submit local studies to be sent to a server (C-STORE), and verified.
 
         Args:
@@ -221,6 +224,7 @@ class Jobs:
             to: id or name of the server.
             confirm_production: yes, write to a production server.
             priority: 1 (first) to 9.
+            via: ``dimse``, or ``web`` for DICOMweb; blank means as the server's entry says.
         """
         lab = self._lab
         job = self._service.send(
@@ -228,6 +232,7 @@ class Jobs:
             [lab.application.studies.resolve_reference(lab.actor, study) for study in studies],
             lab.application.pacs.resolve(lab.actor, to),
             confirm_production=confirm_production,
+            via=via,
             options=_options(priority),
         )
         return self._left_to_worker(job)
@@ -265,7 +270,7 @@ class Jobs:
         )
         return self._left_to_worker(job)
 
-    def get(self, *studies: str, source: str, series: Sequence[str] = (), priority: int = 5) -> Job:
+    def get(self, *studies: str, source: str, series: Sequence[str] = (), priority: int = 5, via: str = "") -> Job:
         """Submit studies to be fetched into the local store, and verified.
 
         Args:
@@ -273,11 +278,12 @@ class Jobs:
             source: id or name of the server that has them.
             series: Series Instance UIDs of the one study, if not all of it is wanted.
             priority: 1 (first) to 9.
+            via: ``dimse``, or ``web`` for DICOMweb; blank means as the server's entry says.
         """
         lab, application = self._lab, self._lab.application
-        at = application.pacs.resolve(lab.actor, source)
+        at = application.pacs.resolve(lab.actor, source).by(via)
         found = [application.queries.identify(lab.actor, at, study) for study in studies]
-        job = self._service.get(lab.actor, found, at, series=series, options=_options(priority))
+        job = self._service.get(lab.actor, found, at, series=series, via=via, options=_options(priority))
         return self._left_to_worker(job)
 
     def list(self, *states: JobState, kind: JobKind | None = None, limit: int = 100) -> tuple[Job, ...]:

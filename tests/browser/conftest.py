@@ -195,7 +195,9 @@ def _take(folder: Path, page: Page, name: str, *, full_page: bool = True) -> Non
     taken = page.screenshot(full_page=full_page, animations="disabled", caret="initial")
     with Image.open(io.BytesIO(taken)) as picture:  # a repository and a package hold them all
         few = picture.convert("RGB").quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    few.save(folder / f"{name}.png", optimize=True)
+    file = folder / f"{name}.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    few.save(file, optimize=True)
 
 
 def actor() -> Actor:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from dicomfab.app.build import Application, build
 from dicomfab.app.settings import Settings
@@ -136,6 +136,25 @@ def test_a_registered_patient_is_found_and_chosen_by_keyboard(page: Page, clinic
     page.get_by_role("radio", name="Invented").check()
     expect(page.get_by_label("Birth date")).to_be_visible()
     expect(page.get_by_role("radio", name="Lindgren, Åsa")).not_to_be_checked()
+
+
+def test_what_is_typed_while_a_preview_is_made_stays(page: Page, clinic: str) -> None:
+    held: list[Route] = []
+    page.route("**/studies/new/preview", lambda route: held.append(route))
+    page.goto(f"{clinic}/studies/new?recipe=text-cards")
+    search = page.get_by_role("searchbox")
+    search.fill("asa lind")
+    expect(page.get_by_text("1 patient matching")).to_be_visible()
+    with page.expect_request("**/studies/new/preview"):
+        page.get_by_role("button", name="Preview").click()
+    page.get_by_label("Accession number").fill("TYPED-LATE")
+    search.fill("")
+    with page.expect_response("**/studies/new/preview"):
+        held[0].continue_()
+    expect(page.locator("#study-preview")).to_contain_text("TYPED-LATE")
+    expect(page.get_by_label("Accession number")).to_have_value("TYPED-LATE")
+    expect(search).to_have_value("")
+    expect(page.get_by_text("301 patients in the registry")).to_be_visible()
 
 
 def test_a_refused_preview_shows_the_field_and_the_next_one_clears_it(page: Page, clinic: str) -> None:

@@ -170,6 +170,21 @@ def orthanc(
         yield Orthanc(peer, f"http://127.0.0.1:{http}")
 
 
+DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+
+
+@contextmanager
+def orthanc_web(folder: Path, *, settings: dict[str, Any] | None = None) -> Iterator[Orthanc]:
+    """Orthanc with its DICOMweb plugin, below ``/dicom-web/`` of its REST side."""
+    if not DICOMWEB_PLUGIN.exists():
+        if os.environ.get("CI"):
+            pytest.fail("Orthanc's DICOMweb plugin is not installed, and CI allows no skip")
+        pytest.skip("Orthanc's DICOMweb plugin is not installed: run tools/debian_peers.sh")
+    plugin = {"Plugins": [str(DICOMWEB_PLUGIN)], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"}}
+    with orthanc(folder, settings=plugin | (settings or {})) as running_peer:
+        yield running_peer
+
+
 @contextmanager
 def storescp(folder: Path, *options: str, tls: TlsSettings | None = None) -> Iterator[Peer]:
     """DCMTK's storescp writing into the folder; ``tls`` is how to call it, if its options have it speak TLS."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dicomfab.services.routes import RouteService
     from dicomfab.services.set_up import SetUpService
     from dicomfab.services.sign_in import SignInService
+    from dicomfab.services.viewing import ViewingService
     from dicomfab.storage.job_queue import JobQueue
     from dicomfab.storage.jobs import JobRepository
     from dicomfab.storage.monitoring import MonitorRepository
@@ -48,6 +49,13 @@ class Application(Work):
 
         load, may, local, tell = self.registry.load, self.provenance.check_move, self.local_archive, self.audit.record
         return move_doctor(self.settings, self._noted, load, self.receiving, local, may, self._open_trace, tell)
+
+    @cached_property
+    def viewing(self) -> ViewingService:
+        """Studies to look at."""
+        from dicomfab.services.viewing import ViewingService
+
+        return ViewingService(self.local_archive, self.jobs, self.copies)
 
     @cached_property
     def routes(self) -> RouteService:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from dicomfab.model.job import JobKind
 
 if TYPE_CHECKING:
+    from dicomfab.services.copies import ExpiringCopies
     from dicomfab.services.jobs.run import Executor
     from dicomfab.services.jobs.service import JobService
     from dicomfab.services.query import QueryService
@@ -51,6 +52,10 @@ class Installation(Protocol):
         """Asks servers."""
 
     @property
+    def copies(self) -> ExpiringCopies:
+        """Its copies that expire."""
+
+    @property
     def verifying(self) -> VerifyService:
         """Compares what two places hold."""
 
@@ -64,7 +69,9 @@ def executors(application: Installation) -> Mapping[JobKind, Executor]:
     from dicomfab.services.jobs.send import SendExecutor
     from dicomfab.services.jobs.verify import VerifyExecutor
 
-    retrieve = RetrieveExecutor(application.transfers, application.registry.load, application.database.now)
+    retrieve = RetrieveExecutor(
+        application.transfers, application.registry.load, application.database.now, application.copies.fetched.forget
+    )
     return {
         JobKind.FABRICATE: FabricateExecutor(application.studies, application.jobs.send_made),
         JobKind.SEND: SendExecutor(application.transfers, application.registry.load),

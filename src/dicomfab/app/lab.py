@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicomfab.app.settings import Settings
@@ -32,13 +33,45 @@ def configure_registry(application: Application, actor: Actor) -> RegistryDiff:
 
     config = lab(application.settings).config
     service = LabRegistryService(application.registry, application.audit.record)
-    return service.configure(actor, servers(config), routes(config))
+    return service.configure(actor, servers(config, web_password(application.settings)), routes(config))
 
 
-def servers(config: LabConfig) -> tuple[PacsServer, ...]:
-    """The lab's servers as registry entries: ours is the AE title DICOMFAB for every operation."""
+def correct_registry(application: Application, actor: Actor) -> RegistryDiff | None:
+    """Put right where those of the lab's servers that are in the registry are asked over DICOMweb, and as whom.
+
+    Returns:
+        What is different now; nothing if there is no registry yet, or the actor may not configure.
+    """
+    from dicomfab.access.policy import Action, Scope, decide
+    from dicomfab.services.lab_registry import LabRegistryService
+
+    place = application.settings.database
+    if isinstance(place, Path) and not place.exists():
+        return None
+    if not decide(actor, Action.CONFIGURE, Scope.SYSTEM).allowed:
+        return None
+    config = lab(application.settings).config
+    service = LabRegistryService(application.registry, application.audit.record)
+    return service.correct(actor, servers(config, web_password(application.settings)))
+
+
+def web_password(settings: Settings) -> Path:
+    """The file with the password of the lab's web ports; written if it is not there."""
+    from dicomfab.testpacs.folders import LabFolders
+    from dicomfab.testpacs.spec import WEB_PASSWORD
+
+    return LabFolders(settings.lab.absolute()).write_web_password(WEB_PASSWORD)
+
+
+def servers(config: LabConfig, secret_file: Path | None = None) -> tuple[PacsServer, ...]:
+    """The lab's servers as registry entries: ours is the AE title DICOMFAB for every operation.
+
+    Args:
+        config: their ports.
+        secret_file: with the password of their DICOMweb services, if these are to be used.
+    """
     from dicomfab.registry.server import PacsServer
-    from dicomfab.testpacs.spec import LOOPBACK
+    from dicomfab.testpacs.spec import LOOPBACK, WEB_USER
 
     host = "localhost" if config.connect_host == LOOPBACK else config.connect_host
     return tuple(
@@ -50,6 +83,9 @@ def servers(config: LabConfig) -> tuple[PacsServer, ...]:
             aec=server.ae_title,
             environment=server.environment,
             description="Test server of the lab",
+            dicomweb_root=f"http://{host}:{server.web_port}/dicom-web",
+            dicomweb_user=WEB_USER if secret_file else "",
+            dicomweb_secret_file=str(secret_file or ""),
             allow_synthetic=True,  # also those that play production: they hold nothing real
         )
         for server in config.servers

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dicomfab.model.schedule import Schedule
     from dicomfab.registry.seed_json import ImportReport
     from dicomfab.registry.server import ConnectionTest
-    from dicomfab.services.copies import ProductionCopies
+    from dicomfab.services.copies import ExpiringCopies
     from dicomfab.services.jobs.service import JobService
     from dicomfab.services.pacs import ServerOverview
     from dicomfab.services.search_found import MergedFound
@@ -52,7 +52,7 @@ def import_dict(report: ImportReport) -> dict[str, Any]:
     return {"added": list(report.added), "changed": changed, "unchanged": list(report.unchanged)}
 
 
-def study_dict(study: StudySummary, copies: ProductionCopies) -> dict[str, Any]:
+def study_dict(study: StudySummary, copies: ExpiringCopies) -> dict[str, Any]:
     """A local study."""
     expires_at = copies.expires_at(study)
     expiry = expires_at.isoformat(timespec="seconds") if expires_at else None

@@ -22,6 +22,8 @@ DEFAULT_SESSION_HOURS = 12.0
 DEFAULT_MONITOR_KEEP_DAYS = 7.0
 DEFAULT_MONITOR_DOWN_AFTER = 2
 DEFAULT_PROD_COPY_HOURS = 24.0
+DEFAULT_VIEWER_HOURS = 24.0
+DEFAULT_VIEWER_GB = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,9 @@ class Settings:
         monitor_keep_days: ``DICOMFAB_MONITOR_KEEP_DAYS``; how long single checks are kept.
         prod_copy_hours: ``DICOMFAB_PROD_COPY_HOURS``; how long copies of what a production server holds stay in the
             local store. 0: for ever.
+        viewer_hours: ``DICOMFAB_VIEWER_HOURS``; how long studies of test servers stay in the local store that were
+            fetched only to be looked at. 0: for ever.
+        viewer_gb: ``DICOMFAB_VIEWER_GB``; of all that was fetched to be looked at so much stays, in 10^9 bytes.
         monitor_down_after: ``DICOMFAB_MONITOR_DOWN_AFTER``; checks that must fail in a row before a server is down.
     """
 
@@ -65,6 +70,13 @@ class Settings:
     monitor_keep_days: float = DEFAULT_MONITOR_KEEP_DAYS
     prod_copy_hours: float = DEFAULT_PROD_COPY_HOURS
     monitor_down_after: int = DEFAULT_MONITOR_DOWN_AFTER
+    viewer_hours: float = DEFAULT_VIEWER_HOURS
+    viewer_gb: float = DEFAULT_VIEWER_GB
+
+    @property
+    def viewer_bytes(self) -> int:
+        """So much of what was fetched to be looked at stays."""
+        return int(self.viewer_gb * 1e9)
 
     @property
     def database(self) -> Path | PostgresAddress:
@@ -152,6 +164,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         session_hours=_number(env, "DICOMFAB_SESSION_HOURS", DEFAULT_SESSION_HOURS, least=1, most=168),
         monitor_webhook=_web_address(env.get("DICOMFAB_MONITOR_WEBHOOK", ""), "DICOMFAB_MONITOR_WEBHOOK"),
         prod_copy_hours=_number(env, "DICOMFAB_PROD_COPY_HOURS", DEFAULT_PROD_COPY_HOURS, least=0, most=87_600),
+        viewer_hours=_number(env, "DICOMFAB_VIEWER_HOURS", DEFAULT_VIEWER_HOURS, least=0, most=87_600),
+        viewer_gb=_number(env, "DICOMFAB_VIEWER_GB", DEFAULT_VIEWER_GB, least=1, most=100_000),
         monitor_keep_days=_number(env, "DICOMFAB_MONITOR_KEEP_DAYS", DEFAULT_MONITOR_KEEP_DAYS, least=1, most=400),
         monitor_down_after=int(
             _number(env, "DICOMFAB_MONITOR_DOWN_AFTER", DEFAULT_MONITOR_DOWN_AFTER, least=1, most=100)

@@ -121,6 +121,13 @@ def _keeping(settings: Settings) -> list[_Row]:
             "Copies of what a production server holds, in the local store.",
             f"{copies:g} h" if copies else "for ever",
         ),
+        (
+            group,
+            "DICOMFAB_VIEWER_HOURS",
+            "Studies of test servers that were fetched to be looked at.",
+            f"{settings.viewer_hours:g} h" if settings.viewer_hours else "for ever",
+        ),
+        (group, "DICOMFAB_VIEWER_GB", "So much of what was fetched to be looked at.", f"{settings.viewer_gb:g} GB"),
         (group, "DICOMFAB_MONITOR_KEEP_DAYS", "Single checks of monitoring.", f"{settings.monitor_keep_days:g} days"),
         (
             group,

@@ -6,20 +6,25 @@ import dataclasses
 import datetime
 import functools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dicomfab.app.settings import Settings
+from dicomfab.app.ways import by_way, title
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
+
     from dicomfab.archive.archive import Archive
+    from dicomfab.dimse.messages import Response
     from dicomfab.dimse.peer import Peer
     from dicomfab.dimse.trace import Trace, TraceBook
     from dicomfab.registry.server import PacsServer
     from dicomfab.services.audit import AuditService
     from dicomfab.services.changes import ChangeService
-    from dicomfab.services.copies import ProductionCopies
+    from dicomfab.services.copies import ExpiringCopies
+    from dicomfab.services.dicomweb import DicomWebService
     from dicomfab.services.doctor.service import DoctorService
     from dicomfab.services.identifier_check import IdentifierCheck
     from dicomfab.services.importing import ImportService
@@ -116,11 +121,20 @@ class Work:
         )
 
     @cached_property
-    def copies(self) -> ProductionCopies:
-        """Copies of what production holds, which expire."""
-        from dicomfab.services.copies import ProductionCopies
+    def copies(self) -> ExpiringCopies:
+        """Copies of what production holds, and of what was fetched to be looked at."""
+        from dicomfab.model.values import Environment
+        from dicomfab.services.copies import ExpiringCopies
+        from dicomfab.storage.fetched import FetchedStudies
 
-        return ProductionCopies(self.local_archive, self.settings.prod_copy_hours, record=self.audit.record)
+        settings = self.settings
+        return ExpiringCopies(
+            self.local_archive,
+            {Environment.PROD: settings.prod_copy_hours, Environment.TEST: settings.viewer_hours},
+            FetchedStudies(self.database),
+            settings.viewer_bytes,
+            record=self.audit.record,
+        )
 
     @cached_property
     def recipes(self) -> RecipeService:
@@ -151,10 +165,9 @@ class Work:
     @cached_property
     def queries(self) -> QueryService:
         """Queries over many servers."""
-        from dicomfab.dimse.scu.find import find
         from dicomfab.services.query import QueryService
 
-        return QueryService(self._noted("C-FIND", find), record=self.audit.record)
+        return QueryService(self._find, record=self.audit.record)
 
     @cached_property
     def searches(self) -> SearchService:
@@ -170,18 +183,16 @@ class Work:
     @cached_property
     def transfers(self) -> TransferService:
         """Send, move and get."""
-        from dicomfab.dimse.scu.find import find
-        from dicomfab.dimse.scu.get import get
         from dicomfab.dimse.scu.move import move
         from dicomfab.dimse.scu.store import store
         from dicomfab.services.transfer import TransferService
 
         return TransferService(
             self.local_archive,
-            find=self._noted("C-FIND", find),
-            store=self._noted("C-STORE", store),
+            find=self._find,
+            store=self._noted("C-STORE", by_way("store", store), "STOW-RS"),
             move_scu=self._noted("C-MOVE", move),
-            get_scu=self._noted("C-GET", get),
+            get_scu=self._get,
             provenance=self.provenance,
             receiving=self.receiving,
             check_identifiers=self._check_identifiers,
@@ -191,19 +202,16 @@ class Work:
     @cached_property
     def provenance(self) -> Provenance:
         """Judges what may go where."""
-        from dicomfab.dimse.scu.find import find
         from dicomfab.services.provenance import Provenance
 
-        find_scu = self._noted("C-FIND", find)
-        return Provenance(self.local_archive, find_scu, self._is_fabricated, is_in_lab=self._is_in_lab)
+        return Provenance(self.local_archive, self._find, self._is_fabricated, is_in_lab=self._is_in_lab)
 
     @cached_property
     def _check_identifiers(self) -> IdentifierCheck:
         """Asks destinations outside the lab for fabricated identifiers."""
-        from dicomfab.dimse.scu.find import find
         from dicomfab.services.identifier_check import IdentifierCheck
 
-        return IdentifierCheck(self.local_archive, self._noted("C-FIND", find), self._is_in_lab, self._is_fabricated)
+        return IdentifierCheck(self.local_archive, self._find, self._is_in_lab, self._is_fabricated)
 
     def _is_in_lab(self, server: PacsServer) -> bool:
         from dicomfab.app.lab_store import is_in_lab
@@ -214,13 +222,11 @@ class Work:
     def sweeps(self) -> SweepService:
         """Fabricated data that servers still hold."""
         from dicomfab.app.lab_store import lab_archive
-        from dicomfab.dimse.scu.find import find
         from dicomfab.services.sweep import SweepService
         from dicomfab.storage.sent import SentStudies
 
-        find_scu = self._noted("C-FIND", find)
         ledger, in_lab = SentStudies(self.database), functools.partial(lab_archive, self.settings)
-        return SweepService(ledger, self.local_archive, find_scu, in_lab, self.audit.record)
+        return SweepService(ledger, self.local_archive, self._find, in_lab, self.audit.record)
 
     @cached_property
     def _is_fabricated(self) -> FabricatedStudies:
@@ -234,6 +240,13 @@ class Work:
         from dicomfab.services.importing import ImportService
 
         return ImportService(self.local_archive, self._is_fabricated, self.audit.record)
+
+    @cached_property
+    def dicomweb(self) -> DicomWebService:
+        """The local store for DICOMweb."""
+        from dicomfab.services.dicomweb import DicomWebService
+
+        return DicomWebService(self.local_archive, self._is_fabricated, self.audit.record, self.copies.viewed)
 
     @cached_property
     def receiving(self) -> ReceivingService:
@@ -260,12 +273,11 @@ class Work:
     @cached_property
     def verifying(self) -> VerifyService:
         """Compares what two places hold."""
-        from dicomfab.dimse.scu.find import find
-        from dicomfab.dimse.scu.get import get
         from dicomfab.services.verifying import VerifyService
 
-        scus = self._noted("C-FIND", find), self._noted("C-GET", get)
-        return VerifyService(self.local_archive, *scus, self.settings.home / "verifying", self.audit.record)
+        return VerifyService(
+            self.local_archive, self._find, self._get, self.settings.home / "verifying", self.audit.record
+        )
 
     @cached_property
     def validation(self) -> ValidationService:
@@ -281,14 +293,26 @@ class Work:
 
         return store_id(self.settings)
 
-    def _noted(self, operation: str, function: Callable[..., T]) -> Callable[..., T]:
+    @property
+    def _find(self) -> Callable[..., Iterator[Dataset]]:
+        from dicomfab.dimse.scu.find import find
+
+        return self._noted("C-FIND", by_way("find", find), "QIDO-RS")
+
+    @property
+    def _get(self) -> Callable[..., Iterator[Response]]:
+        from dicomfab.dimse.scu.get import get
+
+        return self._noted("C-GET", by_way("get", get), "WADO-RS")
+
+    def _noted(self, operation: str, function: Callable[..., T], by_web: str = "") -> Callable[..., T]:
         """The function, each of its calls to a peer noted in a trace of its own."""
         traces = self._traces
         if traces is None:
             return function
 
         def call(peer: Peer, *args: Any, **options: Any) -> T:
-            trace = traces.open(f"{operation} with {peer.label}", peer.trace)
+            trace = traces.open(title(operation, by_web, peer), peer.trace)
             return function(dataclasses.replace(peer, trace=trace), *args, **options)
 
         return call

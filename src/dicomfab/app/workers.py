@@ -18,7 +18,7 @@ from dicomfab.model.job import WorkerInfo
 
 if TYPE_CHECKING:
     from dicomfab.app.settings import Settings
-    from dicomfab.services.copies import ProductionCopies
+    from dicomfab.services.copies import ExpiringCopies
     from dicomfab.services.jobs.schedules import ScheduleService
     from dicomfab.services.jobs.service import JobService
     from dicomfab.services.monitor.monitor import Monitor
@@ -59,8 +59,8 @@ class Installation(Protocol):
         """Checks its servers."""
 
     @property
-    def copies(self) -> ProductionCopies:
-        """Its copies of what production holds."""
+    def copies(self) -> ExpiringCopies:
+        """Its copies that expire."""
 
 
 def limits(registry: RegistryRepository) -> Callable[[str], int]:

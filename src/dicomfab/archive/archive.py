@@ -30,6 +30,7 @@ from dicomfab.archive.records import (
 )
 from dicomfab.archive.schema import Found, open_engine, prepare
 from dicomfab.archive.writer import Writer
+from dicomfab.model.errors import Conflict
 from dicomfab.model.query import QueryModel
 from dicomfab.model.study import InstanceIdentity
 from dicomfab.model.values import Environment
@@ -179,6 +180,10 @@ class Archive:
         state = self._opened()
         return browse.study_instances(state.engine, state.files.instances, study_instance_uid)
 
+    def sop_classes(self, study_instance_uid: str) -> list[str]:
+        """The SOP Class UIDs of the instances of a study, each once; empty if it is not in the archive."""
+        return browse.sop_classes(self._opened().engine, study_instance_uid)
+
     def instance_uids(self, study_instance_uid: str, series_instance_uid: str) -> list[str]:
         """The SOP Instance UIDs of a series by InstanceNumber; empty if it is not in the archive."""
         return browse.instance_uids(self._opened().engine, study_instance_uid, series_instance_uid)
@@ -214,12 +219,44 @@ class Archive:
             raise browse.no_such_study(study_instance_uid)
         return count
 
-    def retrieved_before(self, moment: str) -> list[str]:
-        """The studies of production of which servers sent copies, all of them before a moment (ISO 8601 in UTC)."""
-        return browse.retrieved_before(self._opened().engine, moment)
+    def delete_part(
+        self,
+        study_instance_uid: str,
+        series_instance_uid: str = "",
+        sop_instance_uid: str = "",
+        *,
+        environments: Collection[Environment] = tuple(Environment),
+    ) -> int:
+        """Delete a study, one of its series, or one instance: rows and files, all of it or nothing.
+
+        Args:
+            study_instance_uid: the study.
+            series_instance_uid: only this one of its series.
+            sop_instance_uid: only this one of its instances.
+            environments: nothing is deleted of a study that came from none of these.
+
+        Returns:
+            How many instances were deleted; 0 if none is there.
+
+        Raises:
+            Conflict: the study is in use, see :meth:`using`.
+        """
+        with self._in_use.alone(study_instance_uid) as is_mine:
+            if not is_mine:
+                raise Conflict(
+                    f"study {study_instance_uid} is in use, and nothing of it was deleted",
+                    cause="it is being sent, exported or written to a medium at the moment",
+                    remedy="wait until that is done, then delete it",
+                )
+            writer = self._opened().writer
+            return writer.delete_part(study_instance_uid, series_instance_uid, sop_instance_uid, environments)
+
+    def retrieved_before(self, moment: str, environment: Environment) -> list[str]:
+        """The studies of which servers sent copies that expire, all of them before a moment (ISO 8601 in UTC)."""
+        return browse.retrieved_before(self._opened().engine, moment, environment)
 
     def delete_expired(self, study_instance_uid: str, before: str) -> int:
-        """Delete the copies that production sent of a study, if all of them came before a moment (ISO 8601 in UTC).
+        """Delete the copies that servers sent of a study, if all of them came before a moment (ISO 8601 in UTC).
 
         What came by another way stays, and so does a study that is in use: see :meth:`using`. Returns how many
         instances were deleted.
@@ -228,8 +265,12 @@ class Archive:
             return self._opened().writer.delete_expired(study_instance_uid, before) if is_mine else 0
 
     def keep(self, sop_instance_uid: str) -> None:
-        """Let an instance not expire that production sent: it came by another way as well."""
+        """Let an instance not expire that a server sent: it came by another way as well."""
         self._opened().writer.keep(sop_instance_uid)
+
+    def keep_study(self, study_instance_uid: str) -> None:
+        """Let a study not expire."""
+        self._opened().writer.keep_study(study_instance_uid)
 
     def using(self, study_instance_uid: str) -> AbstractContextManager[None]:
         """See that a study does not expire during the block, in any process of this machine."""

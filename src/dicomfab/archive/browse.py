@@ -156,13 +156,13 @@ def study_detail(engine: Engine, study_instance_uid: str) -> StudyDetail:
         return StudyDetail(_study_summary(summary), tuple(SeriesSummary(*row) for row in connection.execute(of_study)))
 
 
-def retrieved_before(engine: Engine, moment: str) -> list[str]:
-    """The studies of production of which copies came from a server, all of them before a moment."""
+def retrieved_before(engine: Engine, moment: str, environment: Environment) -> list[str]:
+    """The studies of an environment of which copies came from a server, all of them before a moment."""
     newest = func.max(instance.c.retrieved_at)
     statement = (
         select(study.c.StudyInstanceUID)
         .select_from(instance.join(series).join(study))
-        .where(study.c.environment == Environment.PROD.value, instance.c.retrieved_at.is_not(None))
+        .where(study.c.environment == environment.value, instance.c.retrieved_at.is_not(None))
         .group_by(study.c.id)
         .having(newest < moment)
     )
@@ -196,6 +196,19 @@ def study_instances(engine: Engine, instances: Path, study_instance_uid: str) ->
     )
     with reporting(engine), engine.connect() as connection:
         return [rows.stored_instance(row, instances) for row in connection.execute(statement)]
+
+
+def sop_classes(engine: Engine, study_instance_uid: str) -> list[str]:
+    """The SOP Class UIDs of the instances of a study, each once."""
+    statement = (
+        select(instance.c.SOPClassUID)
+        .select_from(instance.join(series).join(study))
+        .where(study.c.StudyInstanceUID == study_instance_uid)
+        .distinct()
+        .order_by(instance.c.SOPClassUID)
+    )
+    with reporting(engine), engine.connect() as connection:
+        return list(connection.execute(statement).scalars())
 
 
 def instance_uids(engine: Engine, study_instance_uid: str, series_instance_uid: str) -> list[str]:

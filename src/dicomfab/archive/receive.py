@@ -29,12 +29,16 @@ class ArchiveReceiver:
         archive: where to.
         environment: where what arrives belongs.
         expires: whether what arrives from production are copies that expire.
+        to_look_at: whether what arrives from anywhere is only to be looked at, and expires.
     """
 
-    def __init__(self, archive: Archive, environment: Environment, *, expires: bool = False) -> None:
+    def __init__(
+        self, archive: Archive, environment: Environment, *, expires: bool = False, to_look_at: bool = False
+    ) -> None:
         self._archive = archive
         self._environment = environment
-        self.expires = expires and environment is Environment.PROD
+        self.to_look_at = to_look_at
+        self.expires = to_look_at or (expires and environment is Environment.PROD)
         #: SOP instances that were there already with other content, which was kept.
         self.kept: list[str] = []
         #: Set when no space was left for an instance.

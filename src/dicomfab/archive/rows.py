@@ -9,7 +9,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, exists, func, insert, select, true
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, exists, func, insert, select, true
 
 from dicomfab.archive.attributes import BY_LEVEL
 from dicomfab.archive.header import Header
@@ -54,7 +54,7 @@ _OF_STUDY = (
 _NEWEST = (
     select(func.max(instance.c.retrieved_at))
     .select_from(instance.join(series).join(study))
-    .where(study.c.StudyInstanceUID == bindparam("study"), study.c.environment == Environment.PROD.value)
+    .where(study.c.StudyInstanceUID == bindparam("study"))
 )
 
 
@@ -85,6 +85,15 @@ _PATIENT: Final = (
 )
 _NOW_PROD: Final = "UPDATE study SET environment = ? WHERE StudyInstanceUID = ?"
 _AGAIN: Final = "UPDATE instance SET retrieved_at = ? WHERE SOPInstanceUID = ? AND retrieved_at IS NOT NULL"
+_STUDY_STAYS: Final = (
+    "UPDATE instance SET retrieved_at = NULL WHERE retrieved_at IS NOT NULL AND series_id IN"
+    " (SELECT series.id FROM series JOIN study ON study.id = series.study_id WHERE study.StudyInstanceUID = ?)"
+)
+_STAYS_OF_TEST: Final = (
+    "UPDATE instance SET retrieved_at = NULL WHERE SOPInstanceUID = ? AND retrieved_at IS NOT NULL AND"
+    " (SELECT environment FROM series JOIN study ON study.id = series.study_id"
+    " WHERE series.id = instance.series_id) = ?"
+)
 _INDEXED: Final = "SELECT EXISTS (SELECT 1 FROM instance WHERE SOPInstanceUID IN (?, ?) AND path = ?)"
 
 
@@ -187,13 +196,23 @@ def mark_prod(connection: Connection, study_instance_uid: str) -> None:
 
 
 def renew(connection: Connection, sop_instance_uid: str, retrieved_at: str) -> None:
-    """Production sent an instance again: its time begins anew, unless it came by another way before."""
+    """A server sent an instance again: its time begins anew, unless it came by another way before."""
     driver(connection).execute(_AGAIN, (retrieved_at, sop_instance_uid))
 
 
 def keep(connection: Connection, sop_instance_uid: str) -> None:
     """An instance does not expire any more."""
     driver(connection).execute(_AGAIN, (None, sop_instance_uid))
+
+
+def keep_study(connection: Connection, study_instance_uid: str) -> None:
+    """A study does not expire any more."""
+    driver(connection).execute(_STUDY_STAYS, (study_instance_uid,))
+
+
+def keep_of_test(connection: Connection, sop_instance_uid: str) -> None:
+    """An instance of test came to stay that had been fetched to be looked at."""
+    driver(connection).execute(_STAYS_OF_TEST, (sop_instance_uid, Environment.TEST.value))
 
 
 def remove_instance(connection: Connection, row: Any) -> None:
@@ -203,13 +222,31 @@ def remove_instance(connection: Connection, row: Any) -> None:
     remove_empty(connection, row.StudyInstanceUID)
 
 
-def remove_study(connection: Connection, study_instance_uid: str) -> int:
-    """Take a study out; note its files as obsolete. Returns how many instances it had."""
-    return _remove(connection, study_instance_uid, true())
+def remove(
+    connection: Connection, study_instance_uid: str, series_instance_uid: str = "", sop_instance_uid: str = ""
+) -> int:
+    """Take a study out, one of its series, or one instance; note the files as obsolete. Returns how many there were.
+
+    An empty UID means any.
+    """
+    which: list[ColumnElement[bool]] = [true()]
+    if series_instance_uid:
+        of_series = select(series.c.id).where(series.c.SeriesInstanceUID == series_instance_uid)
+        which.append(instance.c.series_id.in_(of_series))
+    if sop_instance_uid:
+        which.append(instance.c.SOPInstanceUID == sop_instance_uid)
+    return _remove(connection, study_instance_uid, and_(*which))
+
+
+def environment_of(connection: Connection, study_instance_uid: str) -> Environment | None:
+    """Where a study came from; nothing if it is not there."""
+    found = connection.execute(select(study.c.environment).where(study.c.StudyInstanceUID == study_instance_uid))
+    text = found.scalar_one_or_none()
+    return None if text is None else Environment(text)
 
 
 def remove_expired(connection: Connection, study_instance_uid: str, before: str) -> int:
-    """Take out what production sent of a study, if all of that came before a moment; what came otherwise stays.
+    """Take out what servers sent of a study, if all of that came before a moment; what came otherwise stays.
 
     Returns how many instances were taken out.
     """

@@ -70,7 +70,8 @@ instance = _table(
     Column("path", Text, nullable=False),
     Column("size_bytes", Integer, nullable=False),
     Column("dataset_offset", Integer, nullable=False),
-    # ISO 8601 in UTC, of what a server of production sent: such copies expire. Null for all else.
+    # ISO 8601 in UTC, of what a server of production sent, or any server to be looked at: such copies expire. Null for
+    # all else.
     Column("retrieved_at", Text),
     # 1 if this installation fabricated it: nothing else has to be looked at then. Null if that is not known.
     Column("made_here", Integer),

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from pydicom.tag import BaseTag
 from sqlalchemy import FromClause, func, select
@@ -18,7 +18,9 @@ from dicomfab.archive.errors import ArchiveFailure, ArchiveFull, MismatchedInsta
 from dicomfab.archive.find import INSTANCE_AVAILABILITY, Query, parse
 from dicomfab.archive.records import Outcome
 from dicomfab.archive.schema import TABLES, instance, patient, reporting, series, study
+from dicomfab.dicomweb.held import KEYWORDS, named, no_such
 from dicomfab.dicomweb.ports import HeldInstance, Kept, NotStored, Row, Search
+from dicomfab.model.errors import AccessDenied
 from dicomfab.model.query import Level, QueryModel
 from dicomfab.model.study import Buffer, InstanceFile, InstanceIdentity
 from dicomfab.model.values import Environment
@@ -31,6 +33,15 @@ if TYPE_CHECKING:
 
 _DUPLICATE: Final = 0x0111
 _ROWS_PER_FETCH: Final = 200
+_HELD_COLUMNS: Final = (
+    instance.c.path,
+    instance.c.SOPClassUID,
+    instance.c.SOPInstanceUID,
+    instance.c.transfer_syntax_uid,
+    instance.c.dataset_offset,
+    series.c.SeriesInstanceUID,
+    study.c.StudyInstanceUID,
+)
 _FROM: Final[dict[Level, FromClause]] = {
     Level.STUDY: study.join(patient),
     Level.SERIES: series.join(study).join(patient),
@@ -45,12 +56,21 @@ class ArchiveWebStore:
         archive: where the instances are.
         readable: only studies that came from one of these are seen; the others look as if they were not there.
         environment: where what is stored belongs.
+        deletable: studies that came from one of these may be deleted, if they are seen.
     """
 
-    def __init__(self, archive: Archive, *, readable: Collection[Environment], environment: Environment) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        *,
+        readable: Collection[Environment],
+        environment: Environment,
+        deletable: Collection[Environment] = (),
+    ) -> None:
         self._archive = archive
         self._readable = sorted(str(one) for one in readable)
         self._environment = environment
+        self._deletable = frozenset(deletable) & frozenset(readable)
 
     def can_match(self, level: Level, tag: int) -> bool:
         """Whether the index has an attribute at a level or above it."""
@@ -77,18 +97,22 @@ class ArchiveWebStore:
         self, study_instance_uid: str, series_instance_uid: str = "", sop_instance_uid: str = ""
     ) -> Sequence[HeldInstance]:
         """The instances of a study, a series or one; series by series, in the order of their numbers."""
+        return self._held(study_instance_uid, series_instance_uid, sop_instance_uid)
+
+    def _held(
+        self, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str, limit: int | None = None
+    ) -> Sequence[HeldInstance]:
         wanted = [study.c.StudyInstanceUID == study_instance_uid, study.c.environment.in_(self._readable)]
         if series_instance_uid:
             wanted.append(series.c.SeriesInstanceUID == series_instance_uid)
         if sop_instance_uid:
             wanted.append(instance.c.SOPInstanceUID == sop_instance_uid)
         number = instance.c.InstanceNumber
-        statement = select(*rows.STORED_COLUMNS).select_from(rows.TREE).where(*wanted)
+        statement = select(*_HELD_COLUMNS).select_from(rows.TREE).where(*wanted)
         ordered = statement.order_by(series.c.id, number == "", func.length(number), number, instance.c.id)
-        folder = self._archive.root / "instances"
         with reporting(self._engine()), self._engine().connect() as connection:
-            found = [rows.stored_instance(row, folder) for row in connection.execute(ordered)]
-        return [HeldInstance(one.file, one.study_instance_uid, one.series_instance_uid) for one in found]
+            found = connection.execute(ordered.limit(limit)).all()
+        return _Held(self._archive.root / "instances", found)
 
     @contextmanager
     def transcoded(self, file: InstanceFile, transfer_syntax_uid: str) -> Iterator[InstanceFile]:
@@ -107,6 +131,28 @@ class ArchiveWebStore:
             ArchiveFailure: disk or index cannot be used.
         """
         return WebSink(self._archive.begin(identity), self._environment)
+
+    def delete(self, study_instance_uid: str, series_instance_uid: str = "", sop_instance_uid: str = "") -> None:
+        """Delete a study, one of its series, or one instance; what is left empty goes with it. All of it or nothing.
+
+        Raises:
+            NotFound: there is no such one, or it is not seen.
+            AccessDenied: it is seen, and may not be deleted.
+            Conflict: it is in use.
+        """
+        uids = study_instance_uid, series_instance_uid, sop_instance_uid
+        by_keyword = dict(zip(KEYWORDS, uids, strict=True))
+        if not self._held(*uids, 1):
+            raise no_such(by_keyword)
+        if self._deletable and self._archive.delete_part(*uids, environments=self._deletable):
+            return
+        if not self._held(*uids, 1):  # somebody else was faster
+            raise no_such(by_keyword)
+        raise AccessDenied(
+            f"{named(by_keyword)} may not be deleted",
+            cause="whoever asks may see it and not delete it, or nothing is deleted here by DICOMweb",
+            remedy="ask someone who may delete studies of this environment",
+        )
 
     def _rows(self, query: Query) -> Iterator[Row]:
         """What :func:`dicomfab.archive.find.responses` gives, as text: making data sets takes most of its time."""
@@ -129,6 +175,33 @@ class ArchiveWebStore:
 
     def _engine(self) -> Engine:
         return self._archive._opened().engine
+
+
+class _Held(Sequence[HeldInstance]):
+    """Instances that are made of their rows when somebody looks at them: of thousands often only one is wanted.
+
+    Args:
+        folder: of all instances.
+        found: rows of ``_HELD_COLUMNS``.
+    """
+
+    def __init__(self, folder: Path, found: Sequence[Any]) -> None:
+        self._folder = folder
+        self._found = found
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @overload
+    def __getitem__(self, index: int) -> HeldInstance: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[HeldInstance]: ...
+    def __getitem__(self, index: int | slice) -> HeldInstance | Sequence[HeldInstance]:
+        if isinstance(index, slice):
+            return _Held(self._folder, self._found[index])
+        path, sop_class, sop_instance, syntax, offset, series_uid, study_uid = self._found[index]
+        file = InstanceFile(self._folder / path, InstanceIdentity(sop_class, sop_instance, syntax), offset)
+        return HeldInstance(file, study_uid, series_uid)
 
 
 class WebSink:

@@ -6,7 +6,7 @@ import io
 import logging
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final, NamedTuple
 
@@ -130,13 +130,33 @@ class Writer:
         """Delete a study; its files go after its rows. Returns how many instances it had."""
         self._settling.settle()  # so that no second name keeps what is deleted on the disk
         with self._transactions.begin() as connection:
-            count = rows.remove_study(connection, study_instance_uid)
+            count = rows.remove(connection, study_instance_uid)
+        if count:
+            self._sweep_now_or_later()
+        return count
+
+    def delete_part(
+        self,
+        study_instance_uid: str,
+        series_instance_uid: str,
+        sop_instance_uid: str,
+        environments: Collection[Environment],
+    ) -> int:
+        """Delete a study, a series or an instance, if the study came from one of these environments.
+
+        Returns how many instances were deleted.
+        """
+        self._settling.settle()
+        with self._transactions.begin() as connection:
+            if rows.environment_of(connection, study_instance_uid) not in environments:
+                return 0
+            count = rows.remove(connection, study_instance_uid, series_instance_uid, sop_instance_uid)
         if count:
             self._sweep_now_or_later()
         return count
 
     def delete_expired(self, study_instance_uid: str, before: str) -> int:
-        """Delete what production sent of a study, if all of that came before a moment; see :mod:`rows`."""
+        """Delete what servers sent of a study, if all of that came before a moment; see :mod:`rows`."""
         self._settling.settle()
         with self._transactions.begin() as connection:
             count = rows.remove_expired(connection, study_instance_uid, before)
@@ -148,6 +168,11 @@ class Writer:
         """Let an instance not expire."""
         with self._transactions.begin() as connection:
             rows.keep(connection, sop_instance_uid)
+
+    def keep_study(self, study_instance_uid: str) -> None:
+        """Let a study not expire."""
+        with self._transactions.begin() as connection:
+            rows.keep_study(connection, study_instance_uid)
 
     def clear_up(self, *, index_is_new: bool) -> None:
         """Make good what killed processes left half done. To be called within the files' ``opening``."""
@@ -234,6 +259,8 @@ class Writer:
                 rows.mark_prod(connection, before.study_instance_uid)
             if received.retrieved_at is not None:
                 rows.renew(connection, uid, received.retrieved_at)
+            elif received.environment is Environment.TEST:
+                rows.keep_of_test(connection, uid)
             return Stored(Outcome.SAME, before)
         else:
             logger.warning("SOP instance %s arrived again with other content (%s)", uid, self._on_duplicate)

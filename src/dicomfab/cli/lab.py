@@ -167,7 +167,10 @@ def _changed(config: LabConfig, changes: dict[str, Any], ports: dict[str, list[i
 
 
 def _start(lab: Lab, *, as_json: bool) -> None:
+    from dicomfab.app.lab import correct_registry
+
     started = lab.start()
+    correct_registry(application(), actor())
     if as_json:
         output.print_json({"folder": str(lab.folders.root), "servers": [s.as_dict() for s in started]})
         return

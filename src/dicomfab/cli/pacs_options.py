@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 from typer import Option
 
-from dicomfab.registry.fields import TLS_PROFILES, Capability
+from dicomfab.registry.fields import TLS_PROFILES, VIAS, Capability
 
 #: Each setting with its option, in the order in which help lists them.
 SETTINGS: Final[Mapping[str, Any]] = {
@@ -66,7 +66,21 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "fallback_charset": Annotated[
         str | None, Option(help="Character set of its text when it names none: ISO_IR 100, ...")
     ],
-    "dicomweb_root": Annotated[str | None, Option(help="Address of its DICOMweb services.")],
+    "dicomweb_root": Annotated[str | None, Option(metavar="URL", help="Address of its DICOMweb services.")],
+    "dicomweb_user": Annotated[
+        str | None,
+        Option(metavar="NAME", help="User name for its DICOMweb services; '' if they want none, or a token."),
+    ],
+    "dicomweb_secret_file": Annotated[
+        str | None, Option(metavar="FILE", help="File with that user's password, or without a user with a token.")
+    ],
+    "via": Annotated[
+        str | None,
+        Option(
+            metavar="|".join(VIAS),
+            help="How it is queried, sent to and retrieved from: DIMSE, or DICOMweb [new server: dimse].",
+        ),
+    ],
     "tls": Annotated[bool | None, Option("--tls/--no-tls", help="Secure its associations with TLS.")],
     "tls_ca_file": Annotated[
         str | None,
@@ -119,7 +133,7 @@ def given_fields(settings: Mapping[str, Any]) -> dict[str, Any]:
     Paths are made whole: the registry's reader runs in another folder.
     """
     given = {name: value for name, value in settings.items() if value is not None}
-    for name in ("tls_ca_file", "tls_certificate_file", "tls_key_file"):
+    for name in ("tls_ca_file", "tls_certificate_file", "tls_key_file", "dicomweb_secret_file"):
         if given.get(name, "").strip():
             given[name] = os.path.abspath(os.path.expanduser(given[name]))
     return given

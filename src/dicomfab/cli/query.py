@@ -15,6 +15,7 @@ from dicomfab.cli.exports import export_kind, write_export
 from dicomfab.cli.progress import shown
 from dicomfab.cli.query_text import document, matches_of, print_answer, print_merged, print_messages, print_summary
 from dicomfab.cli.session import actor, application
+from dicomfab.cli.transfer_options import Via
 from dicomfab.model.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -92,12 +93,13 @@ def query(
     list_file: ListFile = "",
     search_id: KeptSearch = "",
     messages: Messages = False,
+    via: Via = "",
     detach: Detach = False,
     priority: Priority = 5,
     _trace: output.Trace = False,
     as_json: output.Json = False,
 ) -> None:
-    """Search patients, studies, series or instances on many PACS servers at once (C-FIND).
+    """Search patients, studies, series or instances on many PACS servers at once (C-FIND, QIDO-RS).
 
     Servers answer side by side: one that is down or hangs is reported as failed and delays no other. The exit code is
     4 when any server failed, 5 when one may not be asked, 9 when one answered with a warning, and a failed server is
@@ -122,8 +124,10 @@ def query(
         _alone(given, "list" if list_file else "search", saved, save, detach=detach or bool(list_file and search_id))
     if list_file:
         from dicomfab.cli.query_list import query_list
+        from dicomfab.services.search import asked_by
 
-        query_list(_servers(built, tuple(pacs or ())), list_file, export, kind, as_json=as_json)
+        asked = [asked_by(server, via) for server in _servers(built, tuple(pacs or ()))]
+        query_list(asked, list_file, export, kind, as_json=as_json)
     if search_id:
         kept = built.searches.get(actor(), search_id)
         _shown(built, search_id, export, kind, merged=merged, as_json=as_json, is_new=False, messages=messages)
@@ -133,10 +137,15 @@ def query(
         built.searches.saved.save(actor(), dataclasses.replace(wanted, name=save))
     servers = _servers(built, wanted.servers)
     if detach:
-        options: dict[str, Any] = {"limit": wanted.limit, "priority": priority, "max_attempts": ATTEMPTS[True]}
+        options: dict[str, Any] = {
+            "limit": wanted.limit,
+            "via": via,
+            "priority": priority,
+            "max_attempts": ATTEMPTS[True],
+        }
         job = built.query_jobs.submit(actor(), servers, wanted.filter, **options)
         finish(job, "query", detach=True, as_json=as_json)
-    _search(built, wanted, servers, export, kind, merged=merged, as_json=as_json, messages=messages)
+    _search(built, wanted, servers, export, kind, via=via, merged=merged, as_json=as_json, messages=messages)
 
 
 def _search(
@@ -146,12 +155,13 @@ def _search(
     export: Path | None,
     kind: str,
     *,
+    via: str,
     merged: bool,
     as_json: bool,
     messages: bool,
 ) -> NoReturn:
     """Ask at once, print what is said, keep nothing, and leave."""
-    search_id = built.searches.begin(actor(), servers, wanted.filter, wanted.limit)
+    search_id = built.searches.begin(actor(), servers, wanted.filter, wanted.limit, via=via)
     try:
         _ask(built, search_id, wanted, merged=merged, as_json=as_json)
         _shown(built, search_id, export, kind, merged=merged, as_json=as_json, is_new=True, messages=messages)

@@ -46,7 +46,9 @@ class Files(enum.StrEnum):
     NUMBER = "number"  # only the number of something that is kept
 
 
-_TLS_FILES: Final = dict.fromkeys(("tls_ca_file", "tls_certificate_file", "tls_key_file"), Files.NONE)
+_SERVER_FILES: Final = dict.fromkeys(
+    ("tls_ca_file", "tls_certificate_file", "tls_key_file", "dicomweb_secret_file"), Files.NONE
+)
 _LIST: Final = {"list_file": Files.STREAM}
 #: What works from another machine -> its options that can name files. All else works only on the machine itself.
 FROM_AFAR: Final[Mapping[str, Mapping[str, Files]]] = {
@@ -73,8 +75,8 @@ FROM_AFAR: Final[Mapping[str, Mapping[str, Files]]] = {
     "get": _LIST,
     "verify": {},
     **{f"pacs {verb}": {} for verb in ("list", "show", "remove", "test", "route", "export")},
-    "pacs add": _TLS_FILES,
-    "pacs edit": _TLS_FILES,
+    "pacs add": _SERVER_FILES,
+    "pacs edit": _SERVER_FILES,
     "pacs import": {"file": Files.STREAM},
     **{f"jobs {verb}": {} for verb in ("list", "show", "watch", "cancel", "pause", "resume", "retry", "prefer")},
     **{f"jobs {verb}": {} for verb in ("forget", "workers", "release")},

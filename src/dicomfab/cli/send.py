@@ -12,7 +12,7 @@ from dicomfab.cli.carry_out import ATTEMPTS, Detach, Priority, finish
 from dicomfab.cli.progress import shown
 from dicomfab.cli.session import actor, application
 from dicomfab.cli.study_import import as_dict, print_imported, taken
-from dicomfab.cli.transfer_options import NoTranscode, To, Wait, YesProduction
+from dicomfab.cli.transfer_options import NoTranscode, To, Via, Wait, YesProduction
 from dicomfab.model.errors import Interrupted, NotFound
 
 if TYPE_CHECKING:
@@ -48,10 +48,11 @@ def send(
     detach: Detach = False,
     priority: Priority = 5,
     no_transcode: NoTranscode = False,
+    via: Via = "",
     _trace: output.Trace = False,
     as_json: output.Json = False,
 ) -> None:
-    """Send files, folders, zips or local studies to a PACS server (C-STORE), and prove that they are there.
+    """Send files, folders, zips or local studies to a PACS server (C-STORE, STOW-RS), and prove that they are there.
 
     Files are first taken into the local store, as with 'dicomfab study import'. With --new-uids a changed copy is made
     there as a study of its own, and that is sent. The same command again makes the same copy.
@@ -69,7 +70,7 @@ def send(
         salt=salt,
     )
     built = application()
-    server = built.pacs.resolve(actor(), destination)
+    server = built.pacs.resolve(actor(), destination).by(via)
     may_write(actor(), server, yes_production)  # before anything is imported
     also: dict[str, Any] = {}
     studies = _studies(what, also, as_json=as_json)
@@ -81,6 +82,7 @@ def send(
         server,
         confirm_production=yes_production,
         transcode=not no_transcode,
+        via=via,
         options=Options(wait, priority, ATTEMPTS[detach]),
     )
     finish(job, f"send to {server.name}", detach=detach, as_json=as_json, also=also)

@@ -15,7 +15,7 @@ from dicomfab.cli.study_attributes import attributes, diff, export_zip
 from dicomfab.cli.study_create import create
 from dicomfab.cli.study_derive import derive
 from dicomfab.cli.study_import import import_files
-from dicomfab.cli.transfer_options import NoTranscode, To, Wait, YesProduction
+from dicomfab.cli.transfer_options import NoTranscode, To, Via, Wait, YesProduction
 
 if TYPE_CHECKING:
     from dicomfab.archive.records import StudySummary
@@ -82,10 +82,11 @@ def send(
     detach: Detach = False,
     priority: Priority = 5,
     no_transcode: NoTranscode = False,
+    via: Via = "",
     _trace: output.Trace = False,
     as_json: output.Json = False,
 ) -> None:
-    """Send local studies to a PACS server (C-STORE), and prove that they are there."""
+    """Send local studies to a PACS server (C-STORE, STOW-RS), and prove that they are there."""
     from dicomfab.services.jobs.service import Options
 
     built = application()
@@ -97,6 +98,7 @@ def send(
         server,
         confirm_production=yes_production,
         transcode=not no_transcode,
+        via=via,
         options=Options(wait, priority, ATTEMPTS[detach]),
     )
     finish(job, f"send to {server.name}", detach=detach, as_json=as_json)

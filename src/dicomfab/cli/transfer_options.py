@@ -38,6 +38,14 @@ YesProduction: TypeAlias = Annotated[
 NoTranscode: TypeAlias = Annotated[
     bool, typer.Option("--no-transcode", help="Send as encoded, or not at all: convert nothing for the server.")
 ]
+Via: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--via",
+        metavar="dimse|web",
+        help="The way this time: DIMSE, or DICOMweb, of which the server needs an address. Without: as its entry says.",
+    ),
+]
 Wait: TypeAlias = Annotated[
     float, typer.Option("--verify-wait", min=0.0, help="Seconds that the destination may take to list what arrived.")
 ]

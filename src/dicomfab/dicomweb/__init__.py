@@ -1,1 +1,1 @@
-"""DICOMweb (PS3.18): handlers for QIDO-RS, WADO-RS and STOW-RS that know no web framework. Values in, values out."""
+"""DICOMweb (PS3.18): searches, retrieves, renders, stores, deletes; no web framework, values in, values out."""

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from dicomfab.dicomweb.conditional import CACHING, entity_tag, not_modified, single_part
-from dicomfab.dicomweb.elements import DataSet, Element
-from dicomfab.dicomweb.frames import Frames, value_bytes
 from dicomfab.dicomweb.held import UntilSent, address, begun, held_at, open_now
-from dicomfab.dicomweb.json_model import PIXEL_DATA_TAGS, find_place
+from dicomfab.dicomweb.json_model import find_place
 from dicomfab.dicomweb.media_types import OCTETS, Offer, acceptable, choose
 from dicomfab.dicomweb.messages import Request, Response
-from dicomfab.dicomweb.multipart import content_type, new_boundary, written
+from dicomfab.dicomweb.multipart import content_type, new_boundary, written, written_length
 from dicomfab.dicomweb.ports import HeldInstance, WebStore
 from dicomfab.model.errors import InvalidInput, NotFound
+from dicomfab.pixels.data_set import PIXEL_DATA_TAGS, DataSet, Element
+from dicomfab.pixels.stored_frames import Frames, value_bytes
 from dicomfab.pixels.syntaxes import ENCAPSULATED, EXPLICIT_LITTLE
 
 _PLACE: Final = re.compile(r"[0-9A-Fa-f]{8}(/[1-9][0-9]{0,8}/[0-9A-Fa-f]{8}){0,64}")
@@ -67,18 +67,10 @@ def frames(store: WebStore, request: Request, uids: Mapping[str, str], listed: s
         NotFound: no such instance, or no such frame in it.
         NotAcceptable, TranscodingFailed: they cannot be given as is accepted.
     """
-    if not _FRAME_LIST.fullmatch(listed):
-        raise InvalidInput(
-            f"frames: {listed[:100]!r} is no list of frames",
-            field="frames",
-            value=listed,
-            cause="frames are numbers from 1 with commas between them",
-            remedy="for example: frames/1,2,3",
-        )
+    numbers = frame_numbers(listed)
     (held,) = held_at(store, uids)[:1]
     with ExitStack() as stack:
         found = Frames(open_now(stack, held), held.file.identity.transfer_syntax_uid)
-        numbers = [int(number) - 1 for number in listed.split(",")]
         for number in numbers:
             if not 0 <= number < found.count:
                 raise NotFound(
@@ -87,6 +79,23 @@ def frames(store: WebStore, request: Request, uids: Mapping[str, str], listed: s
                     remedy="see NumberOfFrames in its metadata",
                 )
         return _frames(request, stack, _Asked(held, found, numbers), f"frames/{listed}")
+
+
+def frame_numbers(listed: str) -> list[int]:
+    """Numbers of frames from 0, of a list in a path, where they are from 1.
+
+    Raises:
+        InvalidInput: it is no such list.
+    """
+    if not _FRAME_LIST.fullmatch(listed):
+        raise InvalidInput(
+            f"frames: {listed[:100]!r} is no list of frames",
+            field="frames",
+            value=listed,
+            cause="frames are numbers from 1 with commas between them",
+            remedy="for example: frames/1,2,3",
+        )
+    return [int(number) - 1 for number in listed.split(",")]
 
 
 def bulk_data(store: WebStore, request: Request, uids: Mapping[str, str], place: str) -> Response:
@@ -132,7 +141,8 @@ def _value(
     length = element.end - element.start
     if offer.multipart:
         headers = {"Content-Type": media_type, "Content-Location": f"{address(request.root, held)}/{place}"}
-        return _multipart(stack, OCTETS, etag, iter([(headers, value_bytes(data_set.data, element, 0, length))]))
+        content = value_bytes(data_set.data, element, 0, length)
+        return _multipart(stack, OCTETS, etag, iter([(headers, content)]), [(headers, length)])
     return single_part(
         request,
         media_type,
@@ -154,7 +164,9 @@ def _frames(request: Request, stack: ExitStack, asked: _Asked, place: str) -> Re
         return unchanged
     media_type = f"{offer.name}; transfer-syntax={offer.transfer_syntax_uid}"
     if offer.multipart:
-        return _multipart(stack, offer.name, etag, _parts(request.root, asked, offer, media_type))
+        headers = [_part_headers(request.root, asked, number, media_type) for number in asked.numbers]
+        parts = zip(headers, ([_frame(asked, offer, number)] for number in asked.numbers), strict=True)
+        return _multipart(stack, offer.name, etag, parts, _measured(asked, offer, headers))
     content = _frame(asked, offer, asked.numbers[0])
     return single_part(request, media_type, etag, len(content), lambda start, end: iter((content[start:end],)))
 
@@ -176,12 +188,17 @@ def _offers(syntax: str, *, encapsulated: bool, alone: bool) -> list[Offer]:
     return made
 
 
-def _parts(
-    root: str, asked: _Asked, offer: Offer, media_type: str
-) -> Iterator[tuple[Mapping[str, str], Sequence[bytes]]]:
-    for number in asked.numbers:
-        location = f"{address(root, asked.held)}/frames/{number + 1}"
-        yield {"Content-Type": media_type, "Content-Location": location}, [_frame(asked, offer, number)]
+def _part_headers(root: str, asked: _Asked, number: int, media_type: str) -> Mapping[str, str]:
+    return {"Content-Type": media_type, "Content-Location": f"{address(root, asked.held)}/frames/{number + 1}"}
+
+
+def _measured(
+    asked: _Asked, offer: Offer, headers: Sequence[Mapping[str, str]]
+) -> Sequence[tuple[Mapping[str, str], int]] | None:
+    """The parts with their lengths, if nothing has to be decoded to know them."""
+    if asked.frames.is_encapsulated and offer.transfer_syntax_uid != asked.held.file.identity.transfer_syntax_uid:
+        return None
+    return [(one, asked.frames.stored_length(number)) for one, number in zip(headers, asked.numbers, strict=True)]
 
 
 def _frame(asked: _Asked, offer: Offer, number: int) -> bytes:
@@ -194,8 +211,11 @@ def _multipart(
     part_type: str,
     etag: str,
     parts: Iterator[tuple[Mapping[str, str], Sequence[bytes] | Iterator[bytes]]],
+    measured: Sequence[tuple[Mapping[str, str], int]] | None,
 ) -> Response:
     boundary = new_boundary()
     body = begun(written(parts, boundary), 2)
     headers = {"Content-Type": content_type(part_type, boundary), "ETag": etag, "Cache-Control": CACHING}
+    if measured is not None:
+        headers["Content-Length"] = str(written_length(measured, boundary))
     return Response(200, headers, UntilSent(stack.pop_all(), body))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
@@ -34,12 +35,31 @@ def entity_tag(held: Iterable[HeldInstance], *representation: str, weak: bool = 
     """
     found = hashlib.sha256("\0".join((__version__, *representation)).encode())
     for one in held:
-        try:
-            stat = one.file.path.stat()
-        except FileNotFoundError as error:
-            raise gone(one) from error
+        stat = stat_of(one)
         found.update(f"{one.file.identity.sop_instance_uid} {stat.st_mtime_ns} {stat.st_size}\n".encode())
     return f'{"W/" if weak else ""}"{found.hexdigest()[:32]}"'
+
+
+def stat_of(held: HeldInstance) -> os.stat_result:
+    """What the file system says of an instance's file.
+
+    Raises:
+        NotFound: it was deleted meanwhile.
+    """
+    try:
+        return os.stat(held.file.path)
+    except FileNotFoundError as error:
+        raise gone(held) from error
+
+
+def file_key(held: HeldInstance) -> tuple[str, int, int, int]:
+    """What is another when an instance is: its path, and the file's number, time and size.
+
+    Raises:
+        NotFound: it was deleted meanwhile.
+    """
+    stat = stat_of(held)
+    return str(held.file.path), stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def gone(held: HeldInstance) -> NotFound:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
-from dicomfab.dicomweb.elements import DamagedInstance
 from dicomfab.dicomweb.messages import Response, json_response
 from dicomfab.model.errors import (
     AccessDenied,
@@ -19,8 +18,8 @@ from dicomfab.model.errors import (
     NotSignedIn,
     TranscodingFailed,
 )
-
-PROBLEM: Final = "application/problem+json"
+from dicomfab.model.problem import MEDIA_TYPE, problem_of
+from dicomfab.pixels.data_set import DamagedInstance
 
 
 class WebRefusal(DicomFabError):
@@ -91,15 +90,6 @@ def status_of(error: DicomFabError) -> int:
 def problem(error: DicomFabError) -> Response:
     """A failure as a response: what happened, why most likely, what to do, and the parameter at fault."""
     status = status_of(error)
-    body = {
-        "type": "about:blank",
-        "title": error.heading,
-        "status": status,
-        "detail": error.what,
-        "cause": error.cause,
-        "remedy": error.remedy,
-        "field": error.field if isinstance(error, InvalidInput) else "",
-    }
-    response = json_response(status, PROBLEM, body)
+    response = json_response(status, MEDIA_TYPE, problem_of(error, status))
     headers = error.headers if isinstance(error, WebRefusal) else {}
     return Response(status, {**response.headers, **headers}, response.body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +13,7 @@ from dicomfab.dicomweb.messages import Request, Response
 from dicomfab.dicomweb.metadata import metadata
 from dicomfab.dicomweb.ports import WebStore
 from dicomfab.dicomweb.qido import search
+from dicomfab.dicomweb.rendered import rendered, thumbnail
 from dicomfab.dicomweb.retrieve import retrieve
 from dicomfab.dicomweb.stow import store_instances
 from dicomfab.model import values
@@ -52,16 +53,19 @@ class Handler:
         return response
 
     def _answered(self, store: WebStore, request: Request) -> Response:
-        for pattern, get, stores in _ROUTES:
+        for pattern, get, more in _ROUTES:
             found = pattern.fullmatch(request.path)
             if found is None:
                 continue
             uids = {keyword: values.uid(uid, field=keyword) for keyword, uid in _uids(found).items()}
-            if request.method == "POST" and stores:
+            if request.method not in ("GET", "HEAD", *more):
+                raise _not_allowed(request.method, more)
+            if request.method == "POST":
                 return store_instances(store, request, uids, max_bytes=self.max_body_bytes)
-            if request.method in ("GET", "HEAD"):
-                return get(store, request, uids, found.groupdict().get("rest") or "")
-            raise _not_allowed(request.method, stores=stores)
+            if request.method == "DELETE":
+                store.delete(*uids.values())
+                return Response(204)
+            return get(store, request, uids, found.groupdict().get("rest") or "")
         raise NotFound(
             f"there is no resource {request.path[:200]!r}",
             cause="the address is none of the studies service of PS3.18 10.1, or one that is not supported",
@@ -84,22 +88,26 @@ def _metadata(store: WebStore, request: Request, uids: Mapping[str, str], _: str
 _STUDY: Final = "studies/(?P<StudyInstanceUID>[^/]+)"
 _SERIES: Final = f"{_STUDY}/series/(?P<SeriesInstanceUID>[^/]+)"
 _INSTANCE: Final = f"{_SERIES}/instances/(?P<SOPInstanceUID>[^/]+)"
-#: Path, what answers GET, and whether POST stores instances.
-_ROUTES: Final[tuple[tuple[re.Pattern[str], _Answer, bool], ...]] = tuple(
-    (re.compile(path), get, stores)
-    for path, get, stores in (
-        ("studies", _search(Level.STUDY), True),
-        ("series", _search(Level.SERIES), False),
-        ("instances", _search(Level.IMAGE), False),
-        (_STUDY, _instances, True),
-        (f"{_STUDY}/series", _search(Level.SERIES), False),
-        (f"{_STUDY}/instances", _search(Level.IMAGE), False),
-        (_SERIES, _instances, False),
-        (f"{_SERIES}/instances", _search(Level.IMAGE), False),
-        (_INSTANCE, _instances, False),
-        *((f"{resource}/metadata", _metadata, False) for resource in (_STUDY, _SERIES, _INSTANCE)),
-        (f"{_INSTANCE}/frames/(?P<rest>[^/]+)", frames, False),
-        (f"{_INSTANCE}/bulkdata/(?P<rest>.+)", bulk_data, False),
+_FRAMES: Final = f"{_INSTANCE}/frames/(?P<rest>[^/]+)"
+_TREE: Final = (_STUDY, _SERIES, _INSTANCE)
+#: Path, what answers GET, and which methods there are besides.
+_ROUTES: Final[tuple[tuple[re.Pattern[str], _Answer, Sequence[str]], ...]] = tuple(
+    (re.compile(path), get, more)
+    for path, get, more in (
+        ("studies", _search(Level.STUDY), ("POST",)),
+        ("series", _search(Level.SERIES), ()),
+        ("instances", _search(Level.IMAGE), ()),
+        (_STUDY, _instances, ("POST", "DELETE")),
+        (f"{_STUDY}/series", _search(Level.SERIES), ()),
+        (f"{_STUDY}/instances", _search(Level.IMAGE), ()),
+        (_SERIES, _instances, ("DELETE",)),
+        (f"{_SERIES}/instances", _search(Level.IMAGE), ()),
+        (_INSTANCE, _instances, ("DELETE",)),
+        *((f"{resource}/metadata", _metadata, ()) for resource in _TREE),
+        (_FRAMES, frames, ()),
+        (f"{_INSTANCE}/bulkdata/(?P<rest>.+)", bulk_data, ()),
+        *((f"{resource}/rendered", rendered, ()) for resource in (*_TREE, _FRAMES)),
+        *((f"{resource}/thumbnail", thumbnail, ()) for resource in (*_TREE, _FRAMES)),
     )
 )
 
@@ -108,10 +116,10 @@ def _uids(found: re.Match[str]) -> dict[str, str]:
     return {name: text for name, text in found.groupdict().items() if name != "rest"}
 
 
-def _not_allowed(method: str, *, stores: bool) -> MethodNotAllowed:
-    allowed = "GET, HEAD, POST" if stores else "GET, HEAD"
+def _not_allowed(method: str, more: Sequence[str]) -> MethodNotAllowed:
+    allowed = ", ".join(("GET", "HEAD", *more))
     error = MethodNotAllowed(
-        f"{method[:20]} is no way to use this resource", cause="it can be read or stored into", remedy=f"use {allowed}"
+        f"{method[:20]} is no way to use this resource", cause="it is there for other methods", remedy=f"use {allowed}"
     )
     error.headers = {"Allow": allowed}
     return error

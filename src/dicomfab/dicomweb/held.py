@@ -8,11 +8,12 @@ from itertools import chain, islice
 from typing import Final
 
 from dicomfab.dicomweb.conditional import gone
-from dicomfab.dicomweb.elements import DataSet, opened
 from dicomfab.dicomweb.ports import HeldInstance, WebStore
 from dicomfab.model.errors import InstanceUnreadable, NotFound
+from dicomfab.pixels.data_set import DataSet, opened
 
-_KEYWORDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+#: Of the UIDs in a path, in their order.
+KEYWORDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _NAMES: Final = {"StudyInstanceUID": "study", "SeriesInstanceUID": "series", "SOPInstanceUID": "SOP instance"}
 
 
@@ -26,15 +27,25 @@ def held_at(store: WebStore, uids: Mapping[str, str]) -> Sequence[HeldInstance]:
     Raises:
         NotFound: there is none.
     """
-    found = store.instances(*(uids[keyword] for keyword in _KEYWORDS if keyword in uids))
+    found = store.instances(*(uids[keyword] for keyword in KEYWORDS if keyword in uids))
     if not found:
-        keyword = next(one for one in reversed(_KEYWORDS) if one in uids)
-        raise NotFound(
-            f"there is no {_NAMES[keyword]} {uids[keyword]} here",
-            cause="it was never stored here, was deleted, or belongs to another study or series than the address says",
-            remedy="search for it",
-        )
+        raise no_such(uids)
     return found
+
+
+def named(uids: Mapping[str, str]) -> str:
+    """What UIDs by keyword name, for people."""
+    keyword = next(one for one in reversed(KEYWORDS) if uids.get(one))
+    return f"{_NAMES[keyword]} {uids[keyword]}"
+
+
+def no_such(uids: Mapping[str, str]) -> NotFound:
+    """What UIDs by keyword name is not there."""
+    return NotFound(
+        f"there is no {named(uids)} here",
+        cause="it was never stored here, was deleted, or belongs to another study or series than the address says",
+        remedy="search for it",
+    )
 
 
 def address(root: str, held: HeldInstance) -> str:

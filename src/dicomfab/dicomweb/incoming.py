@@ -7,18 +7,12 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final, NamedTuple
 
-from dicomfab.dicomweb.elements import DamagedInstance, DataSet, layout_of
-from dicomfab.model import values
-from dicomfab.model.errors import InvalidInput
 from dicomfab.model.study import InstanceIdentity
-from dicomfab.pixels.syntaxes import DEFLATED, EXPLICIT_LITTLE
+from dicomfab.pixels.data_set import META_BYTES, DamagedInstance, DataSet, identity_in, layout_of
+from dicomfab.pixels.syntaxes import DEFLATED
 
-_PREAMBLE: Final = 128
-_PREFIX: Final = b"DICM"
-#: How much of an instance is looked at before the rest is taken; no file meta information is longer.
-HEAD_BYTES: Final = 64 << 10
-_GROUP_LENGTH: Final = 0x00020000
-_IDENTITY: Final = (0x00020002, 0x00020003, 0x00020010)
+#: How much of an instance is looked at before the rest is taken.
+HEAD_BYTES: Final = META_BYTES
 _STUDY: Final = 0x0020000D
 
 
@@ -55,26 +49,12 @@ def announced(pieces: Iterator[bytes]) -> Announced:
         if len(head) >= HEAD_BYTES:
             break
     start = bytes(head)
-    if start[_PREAMBLE : _PREAMBLE + 4] != _PREFIX:
-        raise NotAnInstance
-    identity, offset = _identity(start)
+    try:
+        identity, offset = identity_in(start)
+    except DamagedInstance as error:
+        raise NotAnInstance from error
     content = start[offset:]
     return Announced(identity, _study(content, identity.transfer_syntax_uid), chain((content,), pieces))
-
-
-def _identity(start: bytes) -> tuple[InstanceIdentity, int]:
-    meta = DataSet(start, _PREAMBLE + 4, len(start), layout_of(EXPLICIT_LITTLE))
-    found: dict[int, str] = {}
-    end = meta.start
-    try:
-        # What follows the group may be deflated, and then no data element.
-        while start[end : end + 2] == b"\2\0":
-            element = next(meta._replace(start=end).elements())
-            found[element.tag] = meta.value(element).decode("latin-1").strip("\0 ")
-            end = element.next
-        return InstanceIdentity(*(values.uid(found.get(tag, "")) for tag in _IDENTITY)), end
-    except (DamagedInstance, InvalidInput) as error:
-        raise NotAnInstance from error
 
 
 def _study(content: bytes, transfer_syntax_uid: str) -> str:

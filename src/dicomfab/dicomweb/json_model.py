@@ -10,18 +10,16 @@ the first one that is not as the standard wants it. Its ``from_json`` reads what
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from dicomfab.dicomweb.elements import DataSet, Element, Layout
 from dicomfab.dicomweb.json_values import BINARY_VRS, SPECIFIC_CHARACTER_SET, encodings, raw_attribute
+from dicomfab.pixels.data_set import PIXEL_DATA_TAGS, SHORT_VRS, DataSet, Element, Layout, element_at
 
 #: Binary values that are longer are left out and named by URI, in bytes.
 INLINE_BYTES: Final = 1024
 _INLINE_TEXT_BYTES: Final = 256 << 10
-#: Pixel data are named by URI however short they are.
-PIXEL_DATA_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 # Other VRs whose value may be named by URI (PS3.18 F.2.2).
 _LONG_VRS: Final = frozenset(
     {"DS", "FD", "FL", "IS", "LT", "SL", "SS", "ST", "SV", "UC", "UL", "US", "UT", "UV"}
@@ -71,24 +69,42 @@ def find_place(data_set: DataSet, place: str) -> tuple[DataSet, Element] | None:
     return None if within is None or element is None else (within, element)
 
 
-def _members(data_set: DataSet, charsets: tuple[str, ...], place: str, uri: Uri) -> Iterator[str]:
+def _members(data_set: DataSet, charsets: tuple[str, ...], place: str, uri: Uri) -> list[str]:
+    data, at, end, layout, *_ = data_set
+    explicit, begins = layout.explicit, layout.with_vr
+    texts = []
+    while at < end:
+        if explicit and at <= end - 8:  # nearly all elements of a header are short, and were met before
+            group, number, raw_vr, length = begins(data, at)
+            after = at + 8 + length
+            if raw_vr in SHORT_VRS and length <= INLINE_BYTES and after <= end:
+                if number:  # group lengths are no attributes of the model
+                    texts.append(_remembered_element(data[at:after], charsets, layout))
+                if group == 0x0008 and number == 0x0005:
+                    charsets = encodings(data[at + 8 : after])
+                at = after
+                continue
+        element = element_at(data_set, at)
+        at = element.next
+        if element.tag == SPECIFIC_CHARACTER_SET:
+            charsets = encodings(data_set.value(element))
+        if element.tag & 0xFFFF:
+            texts.append(_other_member(data_set, element, charsets, place, uri))
+    return texts
+
+
+def _other_member(data_set: DataSet, element: Element, charsets: tuple[str, ...], place: str, uri: Uri) -> str:
     data, at_top = data_set.data, not place
-    for element in data_set.elements():
-        tag, vr, at, start, end, after, layout = element
-        if not tag & 0xFFFF:
-            continue  # group lengths are no attributes of the model
-        if tag == SPECIFIC_CHARACTER_SET:
-            charsets = encodings(data[start:end])
-        if at_top and tag in PIXEL_DATA_TAGS:
-            yield _by_uri(tag, vr, uri(f"{tag:08X}")) if end > start else _member(tag, {"vr": vr})
-        elif after - at <= INLINE_BYTES and vr != "SQ":
-            yield _remembered(tag, vr, data[start:end], charsets, layout)
-        elif vr == "SQ":
-            yield _sequence(data_set, element, charsets, f"{place}{tag:08X}", uri)
-        elif is_bulk(element, top=at_top):
-            yield _by_uri(tag, vr, uri(f"{place}{tag:08X}"))
-        else:
-            yield _member(tag, raw_attribute(tag, vr, data[start:end], charsets, layout))
+    tag, vr, at, start, end, after, layout = element
+    if at_top and tag in PIXEL_DATA_TAGS:  # however short they are
+        return _by_uri(tag, vr, uri(f"{tag:08X}")) if end > start else _member(tag, {"vr": vr})
+    if vr == "SQ":
+        return _sequence(data_set, element, charsets, f"{place}{tag:08X}", uri)
+    if after - at <= INLINE_BYTES:
+        return _remembered(tag, vr, data[start:end], charsets, layout)
+    if is_bulk(element, top=at_top):
+        return _by_uri(tag, vr, uri(f"{place}{tag:08X}"))
+    return _member(tag, raw_attribute(tag, vr, data[start:end], charsets, layout))
 
 
 def _sequence(data_set: DataSet, element: Element, charsets: tuple[str, ...], place: str, uri: Uri) -> str:
@@ -105,6 +121,14 @@ def _sequence_text(data_set: DataSet, element: Element, charsets: tuple[str, ...
     ]
     values = f',"Value":[{",".join(items)}]' if items else ""
     return f'"{element.tag:08X}":{{"vr":"SQ"{values}}}'
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _remembered_element(raw: bytes, charsets: tuple[str, ...], layout: Layout) -> str:
+    """An element whose length is stated in two bytes, from its header on."""
+    group, number, raw_vr, _ = layout.with_vr(raw, 0)
+    tag = group << 16 | number
+    return _member(tag, raw_attribute(tag, raw_vr.decode("ascii"), raw[8:], charsets, layout))
 
 
 @lru_cache(maxsize=_REMEMBERED)

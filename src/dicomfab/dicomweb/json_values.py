@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from pydicom.charset import decode_bytes, default_encoding, python_encoding
 
-from dicomfab.dicomweb.elements import Layout, little_endian
 from dicomfab.dicomweb.ports import Row
+from dicomfab.pixels.data_set import Layout, little_endian
 from dicomfab.pixels.elements import UNIT_BYTES
 
 SPECIFIC_CHARACTER_SET: Final = 0x00080005

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, runtime_checkable
 
 #: How much of a file goes out at once, in bytes.
-CHUNK: Final = 256 << 10
+CHUNK: Final = 1 << 20
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Final
 
-from dicomfab.dicomweb.conditional import CACHING, entity_tag, gone, not_modified
+from dicomfab.dicomweb.conditional import CACHING, entity_tag, file_key, not_modified
 from dicomfab.dicomweb.held import address, begun, held_at, open_now
 from dicomfab.dicomweb.json_model import data_set_text
 from dicomfab.dicomweb.media_types import DICOM_JSON, JSON, Offer, acceptable, choose
@@ -16,7 +16,7 @@ from dicomfab.dicomweb.qido import json_array
 from dicomfab.dicomweb.remembered import Remembered
 
 _OFFERS: Final = (Offer(DICOM_JSON), Offer(JSON))
-_TEXTS: Final = Remembered(max_characters=32 << 20)
+_TEXTS: Final = Remembered[str](32 << 20)
 
 
 def metadata(store: WebStore, request: Request, uids: Mapping[str, str]) -> Response:
@@ -32,7 +32,7 @@ def metadata(store: WebStore, request: Request, uids: Mapping[str, str]) -> Resp
         NotAcceptable: JSON is not accepted.
         DamagedInstance: the first of them cannot be parsed.
     """
-    held = held_at(store, uids)
+    held = list(held_at(store, uids))
     offer = choose(acceptable(request), _OFFERS)
     etag = entity_tag(held, offer.name, request.root)
     unchanged = not_modified(request, etag)
@@ -56,9 +56,4 @@ def metadata_text(held: HeldInstance, root: str) -> str:
         with ExitStack() as stack:
             return data_set_text(open_now(stack, held), lambda place: bulk + place)
 
-    try:
-        stat = held.file.path.stat()
-    except FileNotFoundError as error:
-        raise gone(held) from error
-    # An instance that is replaced is another file.
-    return _TEXTS.get((bulk, held.file.path, stat.st_ino, stat.st_mtime_ns, stat.st_size), made)
+    return _TEXTS.get((bulk, *file_key(held)), made)

@@ -12,8 +12,10 @@ from dicomfab.dicomweb.media_types import RELATED
 from dicomfab.model.errors import InvalidInput
 
 _MAX_HEADER_BYTES: Final = 16 << 10
+_LINE_BREAK: Final = "\r\n"
 _MAX_PADDING: Final = 64  # spaces behind a boundary
-_BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
+#: Longer than the 70 characters of RFC 2046: Orthanc sends 73.
+_BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,199}[0-9A-Za-z'()+_,./:=?-]")
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
@@ -31,12 +33,23 @@ def content_type(part_type: str, boundary: str) -> str:
 
 def written(parts: Iterable[tuple[Mapping[str, str], Iterable[bytes]]], boundary: str) -> Iterator[bytes]:
     """Write parts, each of headers and content in pieces; the next one is not touched before this one is out."""
+    before = ""
     for headers, content in parts:
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        yield f"--{boundary}\r\n{lines}\r\n".encode()
+        yield f"{before}{_head(headers, boundary)}".encode()
         yield from content
-        yield b"\r\n"
-    yield f"--{boundary}--\r\n".encode()
+        before = _LINE_BREAK
+    yield f"{before}--{boundary}--{_LINE_BREAK}".encode()
+
+
+def written_length(parts: Iterable[tuple[Mapping[str, str], int]], boundary: str) -> int:
+    """How many bytes :func:`written` gives of parts, each of headers and the length of its content."""
+    length = sum(len(_head(headers, boundary).encode()) + len(_LINE_BREAK) + content for headers, content in parts)
+    return length + len(f"--{boundary}--{_LINE_BREAK}")
+
+
+def _head(headers: Mapping[str, str], boundary: str) -> str:
+    lines = "".join(f"{name}: {value}{_LINE_BREAK}" for name, value in headers.items())
+    return f"--{boundary}{_LINE_BREAK}{lines}{_LINE_BREAK}"
 
 
 # --- reading ------------------------------------------------------------------------------------------------------

@@ -123,3 +123,12 @@ class WebStore(Protocol):
 
     def begin(self, identity: InstanceIdentity) -> InstanceSink:
         """Start to take in an instance. May raise :class:`NotStored`."""
+
+    def delete(self, study_instance_uid: str, series_instance_uid: str = "", sop_instance_uid: str = "") -> None:
+        """Delete a study, one of its series, or one instance; what is left empty goes with it. All of it or nothing.
+
+        Raises:
+            NotFound: there is no such one.
+            AccessDenied: it may not be deleted by who asks.
+            Conflict: it is in use.
+        """

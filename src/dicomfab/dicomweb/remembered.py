@@ -1,42 +1,46 @@
-"""Texts that were made before, as many as fit into a number of bytes; what was not asked for longest goes first."""
+"""What was made before, as much as fits into a size; what was not asked for longest goes first."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+Made = TypeVar("Made", str, bytes)
 
 
-class Remembered:
-    """A cache of texts. Safe for several threads.
+class Remembered(Generic[Made]):
+    """A cache of texts, or of bytes. Safe for several threads.
 
     Args:
-        max_characters: of all texts together; one that takes more than a hundredth of it is not kept.
+        max_length: of all together, in characters or bytes; one that takes more than a hundredth of it is not kept.
     """
 
-    def __init__(self, max_characters: int) -> None:
-        self._max = max_characters
+    def __init__(self, max_length: int) -> None:
+        self._max = max_length
         self._held = 0
-        self._texts: OrderedDict[Hashable, str] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Made] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, make: Callable[[], str]) -> str:
-        """A text, made if it is not there; what fails is not remembered.
+    def get(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What belongs to a key, made if it is not there; what fails is not remembered.
 
         Args:
-            key: what decides the text, all of it.
+            key: what decides the result, all of it.
             make: makes it.
         """
         with self._lock:
-            text = self._texts.get(key)
-            if text is not None:
-                self._texts.move_to_end(key)
-                return text
+            found = self._kept.get(key)
+            if found is not None:
+                self._kept.move_to_end(key)
+                return found
         made = make()
         if len(made) <= self._max // 100:
             with self._lock:
-                self._held += len(made) - len(self._texts.pop(key, ""))
-                self._texts[key] = made
+                before = self._kept.pop(key, None)
+                self._held += len(made) - (0 if before is None else len(before))
+                self._kept[key] = made
                 while self._held > self._max:
-                    self._held -= len(self._texts.popitem(last=False)[1])
+                    self._held -= len(self._kept.popitem(last=False)[1])
         return made

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import BinaryIO, Final
 
-from dicomfab.dicomweb.conditional import CACHING, entity_tag, gone, not_modified, single_part
+from dicomfab.dicomweb.conditional import CACHING, entity_tag, gone, not_modified, single_part, stat_of
 from dicomfab.dicomweb.held import UntilSent, address, begun, held_at
 from dicomfab.dicomweb.media_types import DICOM, Offer, acceptable, choose
 from dicomfab.dicomweb.messages import CHUNK, Request, Response
-from dicomfab.dicomweb.multipart import content_type, new_boundary, written
+from dicomfab.dicomweb.multipart import content_type, new_boundary, written, written_length
 from dicomfab.dicomweb.ports import HeldInstance, WebStore
 from dicomfab.model.study import InstanceFile
 from dicomfab.pixels.syntaxes import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, can_transcode
@@ -35,7 +36,7 @@ def retrieve(store: WebStore, request: Request, uids: Mapping[str, str]) -> Resp
         NotFound: there is no such instance.
         NotAcceptable, TranscodingFailed: one cannot be given in any transfer syntax that is accepted.
     """
-    held = held_at(store, uids)
+    held = list(held_at(store, uids))
     ranges = acceptable(request)
     alone = "SOPInstanceUID" in uids
     by_syntax: dict[str, Offer] = {}
@@ -54,6 +55,9 @@ def retrieve(store: WebStore, request: Request, uids: Mapping[str, str]) -> Resp
     boundary = new_boundary()
     body = begun(written(_parts(store, request.root, chosen), boundary), 2)
     headers = {"Content-Type": content_type(DICOM, boundary), "ETag": etag, "Cache-Control": CACHING}
+    if all(_is_as_stored(one, offer) for one, offer in chosen):
+        measured = ((_part_headers(request.root, *one), stat_of(one[0]).st_size) for one in chosen)
+        headers["Content-Length"] = str(written_length(measured, boundary))
     return Response(200, headers, body)
 
 
@@ -91,22 +95,26 @@ def _single(store: WebStore, request: Request, chosen: Chosen, etag: str) -> Res
 
 def _parts(store: WebStore, root: str, chosen: Sequence[Chosen]) -> Iterator[tuple[Mapping[str, str], Iterator[bytes]]]:
     for held, offer in chosen:
-        headers = {
-            "Content-Type": f"{DICOM}; transfer-syntax={offer.transfer_syntax_uid}",
-            "Content-Location": address(root, held),
-        }
-        yield headers, _content(store, held, offer)
+        yield _part_headers(root, held, offer), _content(store, held, offer)
+
+
+def _part_headers(root: str, held: HeldInstance, offer: Offer) -> Mapping[str, str]:
+    media_type = f"{DICOM}; transfer-syntax={offer.transfer_syntax_uid}"
+    return {"Content-Type": media_type, "Content-Location": address(root, held)}
+
+
+def _is_as_stored(held: HeldInstance, offer: Offer) -> bool:
+    return offer.transfer_syntax_uid == held.file.identity.transfer_syntax_uid
 
 
 def _content(store: WebStore, held: HeldInstance, offer: Offer) -> Iterator[bytes]:
     with ExitStack() as stack:
         content = _opened(stack, held, _file(stack, store, held, offer))
-        while piece := content.read(CHUNK):
-            yield piece
+        yield from _pieces(content, 0, os.fstat(content.fileno()).st_size)
 
 
 def _file(stack: ExitStack, store: WebStore, held: HeldInstance, offer: Offer) -> InstanceFile:
-    if offer.transfer_syntax_uid == held.file.identity.transfer_syntax_uid:
+    if _is_as_stored(held, offer):
         return held.file
     return stack.enter_context(store.transcoded(held.file, offer.transfer_syntax_uid))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from dicomfab.dicomweb.errors import TooLarge, UnsupportedMediaType
-from dicomfab.dicomweb.incoming import NotAnInstance, announced
+from dicomfab.dicomweb.incoming import Announced, NotAnInstance, announced
+from dicomfab.dicomweb.incoming_json import Gathered, gathered
 from dicomfab.dicomweb.json_values import number_attribute, text_attribute, uid_attribute
 from dicomfab.dicomweb.media_types import (
     DICOM,
@@ -87,7 +90,8 @@ def store_instances(store: WebStore, request: Request, uids: Mapping[str, str], 
 
     Args:
         store: where to.
-        request: its body is multipart/related of ``application/dicom``, or one such.
+        request: its body is multipart/related of ``application/dicom``, or one such; or multipart/related of
+            ``application/dicom+json`` with the bulk data that it names.
         uids: the study that all have to belong to, if the path names one.
         max_bytes: the longest body that is taken.
 
@@ -98,9 +102,21 @@ def store_instances(store: WebStore, request: Request, uids: Mapping[str, str], 
         InvalidInput: the body is malformed, and nothing was stored.
     """
     offer = choose(acceptable(request), _OFFERS)
-    parts = _parts(request, max_bytes)
     report = _Report(request.root)
     study = uids.get("StudyInstanceUID", "")
+    media_type = _media_type(request.header("content-type"))
+    if media_type.name == RELATED and media_type.parameter("type").lower() == DICOM_JSON:
+        parts = read_parts(_limited(request, max_bytes), media_type.parameter("boundary"))
+        with tempfile.TemporaryDirectory(prefix="dicomfab-web-") as folder:
+            _take_json(store, gathered(parts, Path(folder)), study, report)
+    else:
+        _take_files(store, _parts(request, media_type, max_bytes), study, report)
+    if not (report.stored or report.failed or report.unknown):
+        raise InvalidInput("the body holds no instance", field="body", remedy="send at least one")
+    return json_response(report.status, offer.name, report.attributes())
+
+
+def _take_files(store: WebStore, parts: Iterable[Part], study: str, report: _Report) -> None:
     failed = 0
     try:
         for part in parts:
@@ -111,19 +127,32 @@ def store_instances(store: WebStore, request: Request, uids: Mapping[str, str], 
             raise
         if len(report.failed) == failed:  # nobody knows which instance it was
             report.unknown.append(OUT_OF_RESOURCES if isinstance(error, TooLarge) else NOT_UNDERSTOOD)
-    if not (report.stored or report.failed or report.unknown):
-        raise InvalidInput("the body holds no instance", field="body", remedy="send at least one")
-    return json_response(report.status, offer.name, report.attributes())
+
+
+def _take_json(store: WebStore, message: Gathered, study: str, report: _Report) -> None:
+    """Store what came whole: bulk data may stand behind all metadata."""
+    for item in message.items:
+        try:
+            announced_one = message.announced(item)
+        except NotAnInstance:
+            report.unknown.append(NOT_UNDERSTOOD)
+        else:
+            _store(store, announced_one, study, report)
 
 
 def _take(store: WebStore, part: Part, study: str, report: _Report) -> None:
     try:
         if _media_type(part.headers.get("content-type", DICOM)).name != DICOM:
             raise NotAnInstance
-        identity, stated, content = announced(part.content)
+        found = announced(part.content)
     except (NotAnInstance, UnsupportedMediaType):
         report.unknown.append(NOT_UNDERSTOOD)
-        return
+    else:
+        _store(store, found, study, report)
+
+
+def _store(store: WebStore, found: Announced, study: str, report: _Report) -> None:
+    identity, stated, content = found
     if study and stated != study:
         report.failed.append((identity, OTHER_STUDY))
         return
@@ -150,8 +179,7 @@ def _kept(store: WebStore, identity: InstanceIdentity, content: Iterator[bytes])
         sink.discard()
 
 
-def _parts(request: Request, max_bytes: int) -> Iterator[Part]:
-    media_type = _media_type(request.header("content-type"))
+def _parts(request: Request, media_type: MediaType, max_bytes: int) -> Iterator[Part]:
     body = _limited(request, max_bytes)
     if media_type.name == DICOM:
         return iter((Part({}, body),))
@@ -159,8 +187,8 @@ def _parts(request: Request, max_bytes: int) -> Iterator[Part]:
     if media_type.name != RELATED or inner not in (DICOM, ""):
         raise UnsupportedMediaType(
             f"a body of {media_type.name}{f' of {inner}' if inner else ''} is not taken",
-            cause="instances are taken as DICOM files alone, not as metadata with bulk data",
-            remedy=f'send multipart/related; type="{DICOM}"',
+            cause="instances are taken as DICOM files, or as metadata in JSON with bulk data",
+            remedy=f'send multipart/related; type="{DICOM}" or type="{DICOM_JSON}"',
         )
     return read_parts(body, media_type.parameter("boundary"))
 

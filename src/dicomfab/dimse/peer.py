@@ -26,6 +26,23 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class WebAccess:
+    """That a peer is asked over DICOMweb, where and as whom.
+
+    Args:
+        root: address below which its services are.
+        tls: how to secure an ``https`` connection.
+        user: user name; blank if the secret is a bearer token.
+        secret_file: path of the file with password or token; blank if the services want none.
+    """
+
+    root: str
+    tls: TlsSettings
+    user: str = ""
+    secret_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Peer:
     """An application entity to call, and the name to call it under.
 
@@ -38,6 +55,7 @@ class Peer:
         tls: how to secure the connection (PS3.15 annex B); none means plain TCP.
         max_pdu_length: the longest P-DATA-TF variable field that we offer it to take and that we send to it, in bytes
             (PS3.8 D.1); 0 means ours for the one and whatever it offers for the other.
+        web: to be asked over DICOMweb instead, by those functions that can.
         trace: where to note what happens on the way; no part of who the peer is.
     """
 
@@ -49,6 +67,7 @@ class Peer:
     name: str = ""
     tls: TlsSettings | None = None
     max_pdu_length: int = 0
+    web: WebAccess | None = None
     trace: Trace | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -23,7 +23,8 @@
     │   ├── PeerTimeout             connected, then silence
     │   ├── ContextRejected         no usable presentation context (PS3.8 9.3.3.2)
     │   ├── AnswerIncomplete        a query was answered, but not with everything that there is
-    │   └── StatusFailure           a DIMSE response with a failure status (PS3.7 annex C)
+    │   ├── StatusFailure           a DIMSE response with a failure status (PS3.7 annex C)
+    │   └── HttpFailure             a DICOMweb response with a failure status (PS3.18 8.5)
     └── LocalFailure            us: this machine, this installation
         ├── DiskFull                work waits until there is space again
         ├── InstanceUnreadable      the file of an instance cannot be read, or not to its end
@@ -343,6 +344,32 @@ class StatusFailure(PeerError):
             "status": f"{self.status:04X}",
             "comment": self.comment,
         }
+
+
+class HttpFailure(PeerError):
+    """A DICOMweb response with a failure status of HTTP (PS3.18 8.5).
+
+    Args:
+        operation: ``QIDO-RS``, ``WADO-RS`` or ``STOW-RS``.
+        http_status: 300 or more.
+    """
+
+    def __init__(self, what: str, *, operation: str, http_status: int, cause: str = "", remedy: str = "") -> None:
+        super().__init__(what, cause=cause, remedy=remedy)
+        self.operation = operation
+        self.http_status = http_status
+        self.heading = f"{operation} failed"
+        self.transient = http_status in (408, 425, 429) or (http_status >= 500 and http_status not in (501, 505))
+        self.code = f"http-{http_status}"
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the server does not do this, or not for us."""
+        return (300 <= self.http_status < 500 and not self.transient) or self.http_status == 501
+
+    def as_dict(self) -> dict[str, Any]:
+        """Adds the operation and the status of HTTP."""
+        return {**super().as_dict(), "operation": self.operation, "http_status": self.http_status}
 
 
 class LocalFailure(DicomFabError):

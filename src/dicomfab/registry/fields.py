@@ -37,12 +37,16 @@ CHARACTER_SETS = (
     "ISO_IR 138", "ISO_IR 148", "ISO_IR 203", "ISO_IR 13", "ISO_IR 166", "ISO_IR 192", "GB18030", "GBK",
 )  # fmt: skip
 
+#: How a server is asked, sent to and retrieved from: DIMSE or DICOMweb. The first is a new server's.
+VIAS = ("dimse", "web")
+
 # Secure Transport Connection Profiles of PS3.15: B.12, B.13 and, retired, B.10. The first is a new server's.
 TLS_PROFILES = ("bcp-195", "modified-bcp-195", "non-downgrading-bcp-195")
 
 MOVE_ROUTING = "move_routing"
 MAX_TIMEOUT_S = 3600.0
 MAX_PATH_CHARS = 1000
+MAX_USER_CHARS = 200
 MAX_GROUP_CHARS = 200
 MAX_ASSOCIATIONS = 100
 MAX_RATE_PER_MINUTE = 100_000
@@ -213,6 +217,23 @@ def web_root(value: object, field: str) -> str:
             remedy="write for example https://pacs.example.com/dicom-web",
         )
     return value.rstrip("/")
+
+
+def web_user(value: object, field: str) -> str:
+    """A user name of HTTP Basic (RFC 7617 2), which has no colon, or blank."""
+    name = str(text(max_chars=MAX_USER_CHARS)(value, field))
+    if ":" in name:
+        raise _invalid(field, value, "holds a colon", remedy="the password goes into a file, see dicomweb_secret_file")
+    return name
+
+
+def via(value: object, field: str) -> str:
+    """``dimse`` or ``web``."""
+    if value not in VIAS:
+        raise _invalid(
+            field, value, "is neither", cause=suggestion(value, VIAS), remedy=f"use {' or '.join(VIAS)} (DICOMweb)"
+        )
+    return str(value)
 
 
 def file_path(value: object, field: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from dicomfab.model.errors import ConfirmationRequired, Conflict, InvalidInput
 from dicomfab.model.values import Environment
 from dicomfab.registry import fields
-from dicomfab.registry.fields import ALL_CAPABILITIES, TLS_PROFILES, Capability
+from dicomfab.registry.fields import ALL_CAPABILITIES, TLS_PROFILES, VIAS, Capability
 from dicomfab.registry.hours import ALWAYS, PermittedHours, permitted_hours
 
 DEFAULT_AE_TITLE = "DICOMFAB"
@@ -55,6 +55,10 @@ class PacsServer:
         permitted_hours: when work on lists may burden it, in local time; blank means always.
         fallback_charset: how to read text when it sends none of its own Specific Character Set; blank = ASCII.
         dicomweb_root: address of its DICOMweb services, or blank.
+        dicomweb_user: user name for these services; blank if they want none, or a bearer token.
+        dicomweb_secret_file: path of the file with the user's password, or without a user with a bearer token.
+        via: how it is queried, sent to and retrieved from: ``dimse``, or ``web`` for DICOMweb. C-ECHO and C-MOVE are
+            DIMSE always.
         tls: whether associations with it are secured by TLS (PS3.15 annex B).
         tls_ca_file: path of the PEM file of the certificates to trust; blank means the system's trust store.
         tls_certificate_file: path of the PEM file of our client certificate; blank if it demands none.
@@ -105,6 +109,9 @@ class PacsServer:
     allow_synthetic: bool | None = None
     allow_real: bool | None = None
     group: str = ""
+    dicomweb_user: str = ""
+    dicomweb_secret_file: str = ""
+    via: str = VIAS[0]
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -113,6 +120,7 @@ class PacsServer:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, self.environment is at_home)
         _check_key_pair(self)
+        _check_web(self)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -127,6 +135,17 @@ class PacsServer:
     def can(self, operation: Capability) -> bool:
         """Whether the server may be asked for an operation."""
         return operation in self.capabilities and not (operation is Capability.STORE and not self.aet_store)
+
+    def by(self, via: str) -> PacsServer:
+        """The same server, to be asked another way this time.
+
+        Args:
+            via: one of ``fields.VIAS``; blank means its own way.
+
+        Raises:
+            InvalidInput: there is no such way, or it has no DICOMweb root.
+        """
+        return self if via in ("", self.via) else replace(self, via=via)
 
     def calling_ae_title(self, operation: Capability) -> str:
         """Our AE title for an operation.
@@ -209,6 +228,9 @@ _CHECKS: dict[str, fields.Check] = {
     "allow_synthetic": fields.flag_or_default,
     "allow_real": fields.flag_or_default,
     "group": fields.labels,
+    "dicomweb_user": fields.web_user,
+    "dicomweb_secret_file": fields.file_path,
+    "via": fields.via,
 }
 
 
@@ -263,6 +285,25 @@ def _check_key_pair(server: PacsServer) -> None:
         cause="a client certificate and its private key are of use together only",
         remedy="give both files, or neither",
     )
+
+
+def _check_web(server: PacsServer) -> None:
+    if server.via == "web" and not server.dicomweb_root:
+        raise InvalidInput(
+            f"via: {server.name} has no DICOMweb address",
+            field="via",
+            value=server.via,
+            cause="it can be asked over DICOMweb only below a dicomweb_root",
+            remedy=f"give it one: dicomfab pacs edit {server.id} --dicomweb-root URL; or use --via dimse",
+        )
+    if server.dicomweb_user and not server.dicomweb_secret_file:
+        raise InvalidInput(
+            "dicomweb_secret_file: missing, though there is a dicomweb_user",
+            field="dicomweb_secret_file",
+            value="",
+            cause="a user is of no use without the password",
+            remedy="write the password into a file that you alone can read, and give its path",
+        )
 
 
 def server_from(given: Mapping[str, object], *, server_id: str) -> PacsServer:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from dicomfab.archive.text import encodings
 from dicomfab.model.errors import InvalidInput, NotFound, TranscodingFailed
@@ -96,14 +96,12 @@ class Reader:
 
     Args:
         source: its bytes.
-        file: the same, for other readers.
         meta: the file meta information.
         dataset: the data set.
         transfer_syntax_uid: as the file meta information says.
     """
 
     source: Source
-    file: BinaryIO
     meta: Scope
     dataset: Scope
     transfer_syntax_uid: str
@@ -197,11 +195,6 @@ class Reader:
                 yield number, Scope(start, inside, raw.inner, raw.scope.charsets, raw.scope.signed)
             number += 1
 
-    def file_at(self, position: int) -> BinaryIO:
-        """The file at a place, for those who read on by themselves."""
-        self.source.seek(position)
-        return self.file
-
     def value(self, raw: Raw, limit: int) -> bytes:
         """The first bytes of a value."""
         self.source.seek(raw.start)
@@ -237,13 +230,13 @@ def opened(path: Path) -> Iterator[Reader]:
                 cause="a DICOM file has DICM at byte 128 (PS3.10 7.1)",
                 remedy="name a DICOM file",
             )
-        yield _reader(source, file)
+        yield _reader(source)
 
 
-def _reader(source: Source, file: BinaryIO) -> Reader:
+def _reader(source: Source) -> Reader:
     plain = NATIVE[EXPLICIT_LITTLE]
     whole = Scope(_PREAMBLE, source.size, plain)
-    reader = Reader(source, file, whole, whole, EXPLICIT_LITTLE)
+    reader = Reader(source, whole, whole, EXPLICIT_LITTLE)
     position = _PREAMBLE
     for raw in reader.elements(whole):
         if raw.tag >> 16 != 2:
@@ -279,7 +272,6 @@ def _inflated(reader: Reader, position: int) -> Reader:
     memory = io.BytesIO(head + plain)
     return Reader(
         Source(memory, 0, size),
-        memory,
         reader.meta,
         Scope(position, size, NATIVE[EXPLICIT_LITTLE]),
         reader.transfer_syntax_uid,

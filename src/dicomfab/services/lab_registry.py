@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from dicomfab.access.policy import Action, Scope, require
 from dicomfab.model.actor import Actor
@@ -12,10 +13,12 @@ from dicomfab.services.recording import Record, nobody
 from dicomfab.services.registry_events import noting
 from dicomfab.storage.registry import RegistryRepository
 
+#: Where they are asked over DICOMweb, and as whom.
+WEB: Final = ("dicomweb_root", "dicomweb_user", "dicomweb_secret_file")
 # What the lab decides about its servers; description, notes, limits and timeouts stay as their owner set them.
 DECIDED = (
     "name", "host", "port", "aec", "environment", "aet_find", "aet_store", "aet_echo", "aet_move", "aet_get",
-    "allow_synthetic",
+    "allow_synthetic", *WEB,
 )  # fmt: skip
 
 
@@ -54,6 +57,27 @@ class LabRegistryService:
             lambda registry: configured(registry, servers, routes), noting(self._record, actor)
         )
         return diff(before, after)
+
+    def correct(self, actor: Actor, servers: Sequence[PacsServer]) -> RegistryDiff:
+        """Put right the fields in :data:`WEB` of those of these servers that are there, and nothing else.
+
+        Raises:
+            AccessDenied: the actor may not configure.
+        """
+        require(actor, Action.CONFIGURE, Scope.SYSTEM)
+        before = self._repository.load()
+        if corrected(before, servers) == before:
+            return diff(before, before)
+        after = self._repository.change(lambda registry: corrected(registry, servers), noting(self._record, actor))
+        return diff(before, after)
+
+
+def corrected(registry: Registry, servers: Sequence[PacsServer]) -> Registry:
+    """The registry with those of these servers that it has as :meth:`LabRegistryService.correct` says."""
+    for server in servers:
+        if server.id in registry.ids:
+            registry = registry.edit(server.id, {name: getattr(server, name) for name in WEB})
+    return registry
 
 
 def configured(registry: Registry, servers: Sequence[PacsServer], routes: Sequence[MoveRoute]) -> Registry:

@@ -27,6 +27,8 @@ _WANTED: Final = frozenset({SYNTHETIC_DATA, STUDY_INSTANCE_UID, CREATOR, RECIPE_
 _BEYOND: Final = 1 << 32  # no tag is greater
 _HEADER_BYTES: Final = 16 << 20  # of a deflated data set; every header ends before
 _MAX_VALUE_BYTES: Final = 256
+#: So much of the beginning of a data set has our marks, if it has any.
+HEAD_BYTES: Final = 1 << 20
 _START_BYTES: Final = 16 << 10  # most headers end before
 
 
@@ -73,6 +75,24 @@ def marks_at_start(file: InstanceFile) -> Marks:
         except TranscodingFailed:
             source.seek(start)
             return _first_marks(source, encoding)
+
+
+def marks_in(head: bytes, size_bytes: int, transfer_syntax_uid: str) -> Marks:
+    """The same in the beginning of a data set that is coming in; no marks where that cannot be parsed.
+
+    Args:
+        head: its first bytes, :data:`HEAD_BYTES` or all of them.
+        size_bytes: of all of it.
+        transfer_syntax_uid: of all of it.
+    """
+    encoding = NATIVE.get(transfer_syntax_uid, NATIVE[EXPLICIT_LITTLE])
+    try:
+        if encoding.deflated:
+            head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(head, _HEADER_BYTES)
+            size_bytes = len(head)
+        return _first_marks(Source(io.BytesIO(head), 0, size_bytes), encoding)
+    except (TranscodingFailed, zlib.error):
+        return Marks()
 
 
 def _first_marks(source: Source, encoding: Encoding) -> Marks:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dicomfab.dimse.peer import Peer, Timeouts
+from typing import Final
+
+from dicomfab.dimse.peer import Peer, Timeouts, WebAccess
 from dicomfab.dimse.tls_settings import TlsProfile, TlsSettings
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 
+#: C-ECHO and C-MOVE have no counterpart in DICOMweb.
+_ALSO_BY_WEB: Final = (Capability.FIND, Capability.STORE, Capability.GET)
+
 
 def peer_for(server: PacsServer, operation: Capability) -> Peer:
-    """Address, AE titles, timeouts and TLS settings for one operation, as plain values.
+    """Address, AE titles, timeouts, TLS settings and way for one operation, as plain values.
 
     Raises:
         Conflict: the operation is switched off for this server; nothing was sent.
@@ -23,7 +28,12 @@ def peer_for(server: PacsServer, operation: Capability) -> Peer:
         name=server.name,
         tls=_tls(server) if server.tls else None,
         max_pdu_length=server.max_pdu,
+        web=_web(server) if server.via == "web" and operation in _ALSO_BY_WEB else None,
     )
+
+
+def _web(server: PacsServer) -> WebAccess:
+    return WebAccess(server.dicomweb_root, _tls(server), server.dicomweb_user, server.dicomweb_secret_file)
 
 
 def _tls(server: PacsServer) -> TlsSettings:

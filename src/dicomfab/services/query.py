@@ -27,6 +27,7 @@ from dicomfab.model.errors import (
     ConnectionFailed,
     ContextRejected,
     DicomFabError,
+    HttpFailure,
     Interrupted,
     InvalidInput,
     NotFound,
@@ -61,6 +62,7 @@ class Unseen:
 
     id: str
     error: DicomFabError
+    via: str = ""
 
     @property
     def name(self) -> str:
@@ -130,6 +132,8 @@ class ServerAnswer:
                 return state
         if isinstance(self.error, StatusFailure) and self.error.status in _NOT_PROVIDED:
             return AnswerState.REFUSED
+        if isinstance(self.error, HttpFailure) and self.error.is_refusal:
+            return AnswerState.REFUSED
         return AnswerState.FAILED
 
     def _is_late(self) -> bool:
@@ -150,7 +154,7 @@ _STATES: tuple[tuple[tuple[type[DicomFabError], ...], AnswerState], ...] = (
 
 @dataclass(slots=True)
 class QueryService:
-    """C-FIND over the registry's servers (PS3.4 C.4.1)."""
+    """C-FIND over the registry's servers (PS3.4 C.4.1), or QIDO-RS where a server is to be asked over DICOMweb."""
 
     find: Find
     max_parallel: int = 32
@@ -375,6 +379,8 @@ class _Asking:
 
     def answer(self) -> ServerAnswer:
         notes = list(self.reader.notes())
+        if self.server.via == "web":
+            notes.append("asked over DICOMweb (QIDO-RS)")
         if self.loosely:
             notes.append("the server does not match every key asked for: some of these may not fit")
         return ServerAnswer(

@@ -185,7 +185,9 @@ class ReceivingService:
                 yield server.port
 
     @contextmanager
-    def arrival(self, actor: Actor, source: PacsServer, cancelled: Cancelled) -> Iterator[Arrival]:
+    def arrival(
+        self, actor: Actor, source: PacsServer, cancelled: Cancelled, *, to_look_at: bool = False
+    ) -> Iterator[Arrival]:
         """See that what one source sends to us during the block arrives in the local store.
 
         A process of this installation that receives already is made use of. Else we listen for as long as the block
@@ -195,6 +197,7 @@ class ReceivingService:
             actor: needs RETRIEVE in the source's environment.
             source: who will send.
             cancelled: ends the waiting for one's turn.
+            to_look_at: what arrives expires, unless a process that receives already takes it.
 
         Raises:
             AccessDenied: the actor may not.
@@ -207,7 +210,7 @@ class ReceivingService:
         while True:
             with self._lock.taken() as lock:
                 if lock is not None:
-                    with self._listening_for(source, lock) as arrival:
+                    with self._listening_for(source, lock, to_look_at=to_look_at) as arrival:
                         yield arrival
                     return
             holder = self._lock.holder()
@@ -219,11 +222,18 @@ class ReceivingService:
             time.sleep(_TURN_POLL_S)
 
     @contextmanager
-    def _listening_for(self, source: PacsServer, lock: int) -> Iterator[Arrival]:
+    def _listening_for(self, source: PacsServer, lock: int, *, to_look_at: bool) -> Iterator[Arrival]:
         intakes: list[_Intake] = []
         # What comes is part of a transfer, which is recorded as a whole.
         environments, record = {source.environment}, self._record
-        gate = _Gate(self._archive, lambda: (source,), environments, on_intake=intakes.append, record=record)
+        gate = _Gate(
+            self._archive,
+            lambda: (source,),
+            environments,
+            on_intake=intakes.append,
+            record=record,
+            to_look_at=to_look_at,
+        )
         with self._server(gate, self.host, self.port) as server:
             self._lock.announce(lock, Holder(os.getpid(), server.port, for_one_transfer=True))
             broken: PeerError | None = None
@@ -281,7 +291,10 @@ class _Gate:
         on_intake: Callable[[_Intake], None] = lambda _intake: None,
         record: Record = nobody,
         record_intake: Record = nobody,
+        *,
+        to_look_at: bool = False,
     ) -> None:
+        self._to_look_at = to_look_at
         self._record = record
         self._record_intake = record_intake
         self._archive = archive
@@ -304,7 +317,7 @@ class _Gate:
             return f"it may be {ids}, of different environments, so where its instances belong is not known"
         if here[0].environment not in self._environments:
             return f"whoever started receiving may not take instances from {here[0].environment} ({here[0].id})"
-        intake = _Intake(self._archive, here[0], self._record_intake)
+        intake = _Intake(self._archive, here[0], self._record_intake, to_look_at=self._to_look_at)
         self._on_intake(intake)
         return intake
 
@@ -340,10 +353,12 @@ class _Gate:
 class _Intake(StoreOnly):
     """What one association of a server brings."""
 
-    def __init__(self, archive: Archive, server: PacsServer, record: Record = nobody) -> None:
+    def __init__(
+        self, archive: Archive, server: PacsServer, record: Record = nobody, *, to_look_at: bool = False
+    ) -> None:
         self._record = record
         self._classes: Counter[str] = Counter()
-        self._receiver = ArchiveReceiver(archive, server.environment, expires=True)
+        self._receiver = ArchiveReceiver(archive, server.environment, expires=True, to_look_at=to_look_at)
         self._server = server
         self._began_at = datetime.now(UTC)
         self._start_s = time.perf_counter()

@@ -11,8 +11,9 @@ from typing import Any
 from dicomfab.access.policy import Action, require, visible
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind
-from dicomfab.model.errors import AccessDenied, DicomFabError, Interrupted, NotFound
+from dicomfab.model.errors import AccessDenied, DicomFabError, Interrupted, InvalidInput, NotFound
 from dicomfab.model.values import Environment
+from dicomfab.registry import fields
 from dicomfab.registry.server import PacsServer
 from dicomfab.services import search_export, search_keys
 from dicomfab.services.pacs import PacsService
@@ -110,7 +111,14 @@ class SearchService:
         return list(found.values())
 
     def begin(
-        self, actor: Actor, servers: Sequence[Asked], search: StudyFilter, limit: int, search_id: str = ""
+        self,
+        actor: Actor,
+        servers: Sequence[Asked],
+        search: StudyFilter,
+        limit: int,
+        search_id: str = "",
+        *,
+        via: str = "",
     ) -> str:
         """Note a search; :meth:`run` makes it. What is older than a day is removed.
 
@@ -120,6 +128,7 @@ class SearchService:
             search: what for.
             limit: matches per server.
             search_id: the id that it was promised, if one was.
+            via: the way that all are asked, ``dimse`` or ``web``; blank means each its own.
 
         Returns:
             The id under which its results are read.
@@ -129,11 +138,13 @@ class SearchService:
             LocalFailure: it cannot be kept.
         """
         check(actor, servers, search, limit)
+        if via:
+            fields.via(via, "via")
         self.store.purge()
         columns = search.columns
         numeric = frozenset(filter(search_keys.is_numeric, columns))
         waiting = [StoredAnswer(n, s.id, s.name, str(s.environment)) for n, s in enumerate(servers)]
-        spec = {"filter": asdict(search), "limit": limit, "at": _now().isoformat(timespec="seconds")}
+        spec = {"filter": asdict(search), "limit": limit, "at": _now().isoformat(timespec="seconds"), "via": via}
         return self.store.create(actor.name, spec, columns, numeric, waiting, search_id)
 
     def run(self, actor: Actor, search_id: str, *, cancelled: Cancelled = never) -> Iterator[ServerAnswer]:
@@ -177,8 +188,9 @@ class SearchService:
             self.store.keep(search, places[server.id].place, str(server.environment), rows)
 
         wanted, limit = filter_of(search), int(search.spec["limit"])
+        asked = [asked_by(server, str(search.spec.get("via", ""))) for server in servers]
         try:
-            found = self.queries.search(actor, servers, wanted, limit=limit, cancelled=cancelled, keep=keep)
+            found = self.queries.search(actor, asked, wanted, limit=limit, cancelled=cancelled, keep=keep)
             for answer in found:
                 self.store.answered(search.id, _stored(answer, places[answer.server.id]), answer.messages)
                 yield answer
@@ -324,6 +336,14 @@ class SearchService:
         """Remove the results of a search."""
         self.get(actor, search_id)
         self.store.remove(search_id)
+
+
+def asked_by(server: Asked, via: str) -> Asked:
+    """The server, to be asked this way; one that cannot be is answered for with why."""
+    try:
+        return server.by(via) if isinstance(server, PacsServer) else server
+    except InvalidInput as error:
+        return Unseen(server.id, error)
 
 
 def _is_of(row: Found, only: frozenset[tuple[str, str]] | None) -> bool:

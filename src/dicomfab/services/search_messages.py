@@ -22,6 +22,7 @@ from dicomfab.services.search_match import Reader
 KEPT_MATCHES: Final = 20
 _RESPONSE: Final = "C-FIND-RSP"
 _REQUEST: Final = "C-FIND-RQ"
+_BY_WEB: Final = "QIDO-RS"
 _DATA_SET: Final = "data set"
 _PENDING: Final = ("FF00", "FF01")
 _RESULTS: Final = {
@@ -49,6 +50,12 @@ _LABELS: Final = {
     "ErrorComment": "Error comment",
     "bytes": "Identifier, bytes",
     "seconds": "Time taken",
+    "method": "Method",
+    "parameters": "Parameters",
+    "http_status": "Status of HTTP",
+    "media_type": "Media type",
+    "length": "Content length, bytes",
+    "code": "Code",
 }
 _UIDS: Final = frozenset({"transfer_syntax", "AffectedSOPClassUID"})
 
@@ -139,11 +146,16 @@ def steps(log: Mapping[str, Any]) -> list[Step]:
         if entry["what"] == _DATA_SET and found and found[-1].title == _RESPONSE:
             found[-1] = _with_size(found[-1], details)
             continue
-        attributes: Sequence[Mapping[str, Any]] = log["request"] if entry["what"] == _REQUEST else ()
+        attributes: Sequence[Mapping[str, Any]] = (
+            log["request"] if entry["what"] in (_REQUEST, f"{_BY_WEB} request") else ()
+        )
         if is_pending:
             shown += 1
             attributes = next(matches, ())
         found.append(_step(entry, details, attributes))
+    if _is_web(log):  # its answers come many at once
+        at = found[-1].seconds
+        found += [Step(at, "received", f"Match {n}", attributes=one) for n, one in enumerate(matches, 1)]
     if log["omitted"]:
         found.append(Step(0.0, "local", f"{log['omitted']} entries in the middle are left out"))
     return found
@@ -157,7 +169,7 @@ def lines(name: str, log: Mapping[str, Any]) -> Iterator[str]:
         log: as :meth:`MessageLog.as_dict` gives it.
     """
     arrows = {"sent": "->", "received": "<-", "local": "  "}
-    yield f"C-FIND messages with {name}, begun {log['began']}"
+    yield f"{_BY_WEB if _is_web(log) else 'C-FIND'} messages with {name}, begun {log['began']}"
     for step in steps(log):
         yield f"{step.seconds * 1000:>11.1f} ms  {arrows[step.direction]}  {step.title}"
         for label, value in step.facts:
@@ -168,6 +180,10 @@ def lines(name: str, log: Mapping[str, Any]) -> Iterator[str]:
             yield f"{'':20}{'  ' * one['depth']}{one['tag']} {one['vr']} {one['keyword']:<32} {one['value']}".rstrip()
         if step.note:
             yield f"{'':20}{step.note}"
+
+
+def _is_web(log: Mapping[str, Any]) -> bool:
+    return any(entry["what"].startswith(_BY_WEB) for entry in log["entries"])
 
 
 def _left_out(log: Mapping[str, Any]) -> list[Step]:

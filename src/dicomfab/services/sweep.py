@@ -7,27 +7,25 @@ is one that the ledger or the local store knows as ours. Whatever else the serve
 from __future__ import annotations
 
 import enum
-import http.client
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from dicomfab import __version__
 from dicomfab.access.policy import Action, require
 from dicomfab.archive.archive import Archive
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind, Outcome
-from dicomfab.model.errors import ConfirmationRequired, NotFound
+from dicomfab.model.errors import ConfirmationRequired, DicomFabError, NotFound
+from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.orthanc_delete import delete_from_orthanc, rest_root
+from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import OnProgress, Progress, ignore
 from dicomfab.services.provenance import marks_held
 from dicomfab.services.query import Find, instances_held
 from dicomfab.services.recording import Record, listing, nobody, node
 from dicomfab.storage.sent import SentStudies
-
-_TIMEOUT_S: Final = 30.0
 
 
 class Way(enum.StrEnum):
@@ -178,7 +176,7 @@ class SweepService:
             failed = delete_from_orthanc(rest_root(orthanc), held.ours)
             return f"left: {failed}" if failed else DELETED
         if way is Way.DICOMWEB:
-            return _delete_by_web(server.dicomweb_root, held.study_instance_uid)
+            return _delete_by_web(server, held.study_instance_uid)
         archive = self.lab_archive(server)
         if archive is None:
             return "left: it cannot be deleted from here"
@@ -208,20 +206,18 @@ def rows(sweep: Sweep) -> Sequence[tuple[str, str, str]]:
     return [(held.study_instance_uid, uid, held.outcome) for held in sweep.found for uid in held.ours]
 
 
-def _delete_by_web(root: str, study_instance_uid: str) -> str:
-    """DELETE a study below a DICOMweb address, following no redirection; gives what became of it."""
-    url = urlsplit(root)
-    made = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-    connection = made(url.hostname or "", url.port, timeout=_TIMEOUT_S)
+def _delete_by_web(server: PacsServer, study_instance_uid: str) -> str:
+    """DELETE a study below a DICOMweb address, as the user of the server's entry; gives what became of it."""
+    from dicomfab.dicomweb.client.connection import WebConnection
+    from dicomfab.services.web_peers import web_peer
+
     try:
-        connection.request(
-            "DELETE",
-            f"{url.path}/studies/{quote(study_instance_uid)}",
-            headers={"User-Agent": f"dicomfab/{__version__}"},
-        )
-        status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        return f"left: its DICOMweb address does not answer ({type(error).__name__})"
-    finally:
-        connection.close()
+        peer = web_peer(peer_for(server.by("web"), Capability.FIND))
+        with (
+            WebConnection(peer) as connection,
+            connection.asking("DELETE", f"/studies/{quote(study_instance_uid)}", {}, method="DELETE") as answer,
+        ):
+            status = answer.status
+    except DicomFabError as error:
+        return f"left: its DICOMweb address does not answer ({error.heading})"
     return DELETED if 200 <= status < 300 else f"left: its DICOMweb address answers {status} to DELETE"

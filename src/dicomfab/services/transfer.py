@@ -175,7 +175,7 @@ class TransferService:
             stopped=watch.cancelled,
         )
         return TransferReport(
-            operation="C-STORE",
+            operation="C-STORE" if peer.web is None else "STOW-RS",
             study_instance_uid=study_instance_uid,
             source="local store",
             destination=destination.name,
@@ -297,12 +297,13 @@ class TransferService:
         source: PacsServer,
         *,
         series_instance_uid: str = "",
+        to_look_at: bool = False,
         watch: Watch | None = None,
     ) -> TransferReport:
         """Fetch a study, or one series of it, into the local store over one association (PS3.4 C.4.3).
 
         A source that cannot C-GET is asked by C-MOVE to send it to our own Storage SCP instead, and the report says so.
-        The local study carries the environment of the source from then on.
+        The local study carries the environment of the source from then on. What comes ``to_look_at`` expires.
 
         Raises:
             AccessDenied: RETRIEVE is not allowed in the source's environment.
@@ -314,35 +315,37 @@ class TransferService:
             DiskFull: no space is left in the local store; what has arrived is kept.
         """
         part = Part(study_instance_uid, series_instance_uid).checked()
+        sink = ArchiveReceiver(self.local, source.environment, expires=True, to_look_at=to_look_at)
         with transferring(self.record, actor, study_instance_uid, sender=source) as noted:
             require(actor, Action.RETRIEVE, source.environment)
             noted.begin()
-            report = self._fetched(actor, part, source, watch or Watch())
+            report = self._fetched(actor, part, source, sink, watch or Watch())
             with contextlib.suppress(NotFound):  # nothing has come
                 summary = self.local.study(study_instance_uid).summary
                 noted.add(**of_study(summary, self.local.instances(study_instance_uid)))
             return noted.ended(report)
 
-    def _fetched(self, actor: Actor, part: Part, source: PacsServer, watch: Watch) -> TransferReport:
+    def _fetched(
+        self, actor: Actor, part: Part, source: PacsServer, sink: ArchiveReceiver, watch: Watch
+    ) -> TransferReport:
         receiving = self.receiving if source.can(Capability.MOVE) else None
         why = f"C-GET is disabled for {source.name}."
         if receiving is None or source.can(Capability.GET):
             try:
-                return self._get(part, source, watch)
+                return self._get(part, source, sink, watch)
             except PeerError as error:
                 if receiving is None or not lacks_get(error):
                     raise
                 why = error.what
-        with receiving.arrival(actor, source, watch.cancelled) as arrival:
+        with receiving.arrival(actor, source, watch.cancelled, to_look_at=sink.to_look_at) as arrival:
             return self._get_by_move(part, source, watch, arrival, why)
 
-    def _get(self, part: Part, source: PacsServer, watch: Watch) -> TransferReport:
+    def _get(self, part: Part, source: PacsServer, sink: ArchiveReceiver, watch: Watch) -> TransferReport:
         peer = peer_for(source, Capability.GET)
         expected = self._held_by_source(source, part)
         classes = [*sop_classes_held(self.find, source, part.study_instance_uid), *storage_sop_classes()]
         listing = self._local_listing(part.study_instance_uid)
         before = held_before(listing)
-        sink = ArchiveReceiver(self.local, source.environment, expires=True)
         start = time.perf_counter()
         root, wanted = QueryModel.STUDY_ROOT, part.identifier()
         responses = self.get_scu(
@@ -358,7 +361,8 @@ class TransferService:
         seconds = time.perf_counter() - start
         verdict = verify(expected, before, listing, wait_s=0.0, on_progress=watch.on_progress, stopped=watch.cancelled)
         ends = (source.name, "local store")
-        report = retrieve_report("C-GET", part, ends, len(expected), final, error, verdict, seconds)
+        operation = "C-GET" if peer.web is None else "WADO-RS"
+        report = retrieve_report(operation, part, ends, len(expected), final, error, verdict, seconds)
         return with_kept(report, sink.kept)
 
     def _get_by_move(self, part: Part, source: PacsServer, watch: Watch, arrival: Arrival, why: str) -> TransferReport:

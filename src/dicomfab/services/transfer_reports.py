@@ -69,7 +69,7 @@ class TransferReport:
     """What was asked, what the peer said and what was found afterwards.
 
     Args:
-        operation: ``C-STORE``, ``C-MOVE`` or ``C-GET``.
+        operation: ``C-STORE``, ``C-MOVE`` or ``C-GET``; over DICOMweb ``STOW-RS`` or ``WADO-RS``.
         study_instance_uid: the study.
         source: name of where it came from.
         destination: name of where it went.
@@ -168,7 +168,7 @@ def retrieve_report(
     """What a C-MOVE or a C-GET came to.
 
     Args:
-        operation: ``C-MOVE`` or ``C-GET``.
+        operation: ``C-MOVE``, ``C-GET`` or ``WADO-RS``.
         part: what was asked for.
         ends: names of source and destination.
         expected: instances.

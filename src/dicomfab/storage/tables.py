@@ -102,6 +102,9 @@ pacs_server = Table(
     Column("allow_synthetic", Boolean, nullable=False, server_default=false()),
     Column("allow_real", Boolean, nullable=False, server_default=false()),
     Column("group", String(200), nullable=False, server_default=""),
+    Column("dicomweb_user", String(200), nullable=False, server_default=""),
+    Column("dicomweb_secret_file", String(1000), nullable=False, server_default=""),
+    Column("via", String(8), nullable=False, server_default="dimse"),
 )
 
 move_route = Table(
@@ -474,4 +477,12 @@ imaging_order = Table(
     Column("added_at", UtcDateTime, nullable=False),
     Index("ix_imaging_order_accession_number", "accession_number"),
     sqlite_autoincrement=True,
+)
+
+# Studies that were fetched to be looked at: the least recently seen go when they take too much space.
+fetched_study = Table(
+    "fetched_study",
+    metadata,
+    Column("study_instance_uid", String(64), primary_key=True),
+    Column("viewed_at", UtcDateTime, nullable=False),
 )

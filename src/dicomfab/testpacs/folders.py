@@ -12,7 +12,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class LabFolders:
-    """The folder of a lab: ``lab.json``, ``data/ID``, ``logs/ID.log``, ``logs/ID.out`` and ``run/ID.pid``."""
+    """The folder of a lab.
+
+    It holds ``lab.json``, ``web-password``, ``data/ID``, ``logs/ID.log``, ``logs/ID.out`` and ``run/ID.pid``.
+    """
 
     root: Path
 
@@ -31,6 +34,22 @@ class LabFolders:
     def pid_file(self, server_id: str) -> Path:
         """Locked for as long as the server runs."""
         return self.root / "run" / f"{server_id}.pid"
+
+    @property
+    def web_password(self) -> Path:
+        """The password of the servers' web ports, for those who call them by their registry entries."""
+        return self.root / "web-password"
+
+    def write_web_password(self, password: str) -> Path:
+        """Write it where only the owner reads it, if it is not there; where."""
+        path = self.web_password
+        if path.exists() and path.read_text("utf-8") == f"{password}\n":
+            return path
+        self.make()
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(f"{password}\n")
+        return path
 
     def make(self) -> None:
         """Make the folders that are absent, readable by their owner only."""

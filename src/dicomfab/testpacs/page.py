@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import math
-import secrets
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Query
 from fastapi.responses import FileResponse, HTMLResponse
-from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dicomfab.archive.archive import Archive
 from dicomfab.archive.records import StudyDetail, StudyFilter
 from dicomfab.fabricate.doctors_instance import PATIENT_ID as DOCTORS_PATIENT_ID
 from dicomfab.model import values
 from dicomfab.model.errors import InvalidInput, NotFound
-from dicomfab.testpacs.spec import WEB_PASSWORD, WEB_USER, LabConfig, ServerSpec
+from dicomfab.testpacs.dicomweb import web_services
+from dicomfab.testpacs.password import require_password
+from dicomfab.testpacs.spec import LabConfig, ServerSpec
 
 PAGE_SIZE = 50
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -31,7 +32,23 @@ _SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-_basic = HTTPBasic(realm="DICOM Fabricator test PACS")
+
+
+class _SecurityHeaders:
+    """Adds the headers to every answer, without a copy of what streams through."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
 
 
 def make_app(config: LabConfig, server: ServerSpec, archive: Archive) -> FastAPI:
@@ -42,17 +59,14 @@ def make_app(config: LabConfig, server: ServerSpec, archive: Archive) -> FastAPI
         server: which one.
         archive: what it holds.
     """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(_require_password)])
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(require_password)])
     templates = _templates(config, server)
 
     def page(name: str, **context: Any) -> HTMLResponse:
         return HTMLResponse(templates.get_template(name).render(storage=archive.storage(), **context))
 
-    @app.middleware("http")
-    async def add_security_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
-        response.headers.update(_SECURITY_HEADERS)
-        return response
+    app.add_middleware(_SecurityHeaders)
+    app.router.routes.append(web_services(server, archive))
 
     @app.get("/", response_class=HTMLResponse)
     def studies(
@@ -98,16 +112,6 @@ def _delete_doctors(archive: Archive, study_instance_uid: str) -> None:
     if _study(archive, study_instance_uid).summary.patient_id != DOCTORS_PATIENT_ID:
         raise HTTPException(403, "only studies of the doctor's own patient are deleted from outside")
     archive.delete_study(study_instance_uid)
-
-
-def _require_password(credentials: Annotated[HTTPBasicCredentials, Depends(_basic)]) -> None:
-    given = (credentials.username, credentials.password)
-    right = [
-        secrets.compare_digest(text.encode(), expected.encode())
-        for text, expected in zip(given, (WEB_USER, WEB_PASSWORD), strict=True)
-    ]
-    if not all(right):
-        raise HTTPException(401, "wrong user or password", headers={"WWW-Authenticate": 'Basic realm="test PACS"'})
 
 
 def _templates(config: LabConfig, server: ServerSpec) -> Environment:

@@ -25,6 +25,7 @@ from dicomfab.web import (
     instances,
     jobs,
     monitor,
+    ohif,
     orders,
     pacs,
     pacs_list,
@@ -32,6 +33,7 @@ from dicomfab.web import (
     pacs_network,
     palette,
     patients,
+    previews,
     query,
     query_chosen,
     query_lists,
@@ -42,6 +44,7 @@ from dicomfab.web import (
     studies,
     undo,
     users,
+    viewing,
 )
 from dicomfab.web.api import root as api
 from dicomfab.web.assets import Assets
@@ -53,6 +56,8 @@ from dicomfab.web.security import SecurityMiddleware
 from dicomfab.web.validation_runs import ValidationRuns
 
 log = logging.getLogger(__name__)
+
+_NOT_LOGGED = ("/static/", f"{ohif.ASSETS}/")
 
 
 def create_app(application: Application, web: WebSettings | None = None) -> FastAPI:
@@ -85,6 +90,7 @@ def create_app(application: Application, web: WebSettings | None = None) -> Fast
         instances,
         jobs,
         monitor,
+        ohif,
         orders,
         pacs,
         pacs_list,
@@ -92,6 +98,7 @@ def create_app(application: Application, web: WebSettings | None = None) -> Fast
         pacs_network,
         palette,
         patients,
+        previews,
         query,
         query_chosen,
         query_lists,
@@ -102,6 +109,7 @@ def create_app(application: Application, web: WebSettings | None = None) -> Fast
         studies,
         undo,
         users,
+        viewing,
     )
     for module in modules:
         # Not included: that makes each route anew, half a second at the first request of every process.
@@ -141,6 +149,6 @@ class _RequestLog:
         try:
             await self._app(scope, receive, send_noted)
         finally:
-            if not scope["path"].startswith("/static/"):
+            if not scope["path"].startswith(_NOT_LOGGED):
                 milliseconds = (time.perf_counter() - start) * 1000
                 log.info("%s %s %d %.0f ms", scope["method"], scope["path"], status, milliseconds)

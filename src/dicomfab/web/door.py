@@ -16,10 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dicomfab.app.build import Application
 from dicomfab.app.web_settings import Mode, WebSettings
+from dicomfab.dicomweb.handler import MAX_BODY_BYTES
 from dicomfab.model.account import SignedIn
 from dicomfab.model.errors import DicomFabError
 from dicomfab.web.errors import noted_failure
-from dicomfab.web.problems import is_for_programs, refused
+from dicomfab.web.problems import DICOMWEB, is_for_programs, refused
 from dicomfab.web.security import SAFE_METHODS
 from dicomfab.web.signed_in import bearer_token, origin_of, who_asks
 
@@ -27,6 +28,8 @@ from dicomfab.web.signed_in import bearer_token, origin_of, who_asks
 OPEN_PATHS: Final = frozenset({"/sign-in", "/sign-out", "/set-up"})
 OPEN_BYTES: Final = 64 << 10
 MOST_BYTES: Final = 64 << 20
+#: Instances are taken from the stream one by one, and never held.
+MOST_DICOMWEB_BYTES: Final = MAX_BODY_BYTES
 LOOKED_AGAIN_AFTER_S: Final = 2.0
 _GO_ON: Final = ("text/event-stream", "application/x-ndjson")
 
@@ -50,7 +53,7 @@ class DoorMiddleware:
             return
         request = Request(scope)
         is_open = scope["path"] in OPEN_PATHS
-        most = OPEN_BYTES if is_open else MOST_BYTES
+        most = OPEN_BYTES if is_open else _most_bytes(scope["path"])
         if _announced(request) > most:
             await _too_much(scope["path"], most)(scope, receive, send)
             return
@@ -142,6 +145,10 @@ def _is_still_there(request: Request) -> bool:
     except DicomFabError:
         return False
     return who.session.id in {one.id for one in sessions}
+
+
+def _most_bytes(path: str) -> int:
+    return MOST_DICOMWEB_BYTES if path.startswith(DICOMWEB) else MOST_BYTES
 
 
 def _too_much(path: str, most_bytes: int) -> Response:

@@ -21,7 +21,8 @@ from dicomfab.web.templating import page
 
 router = APIRouter(prefix="/studies")
 
-_ADDRESS = "/{study}/series/{series}/instances/{instance}"
+#: Of an instance.
+ADDRESS = "/{study}/series/{series}/instances/{instance}"
 
 
 def _found(
@@ -81,7 +82,7 @@ def differences(
     return page(request, "studies/diff.html", context, status_code=status)
 
 
-@router.get(_ADDRESS, dependencies=[permission(Action.VIEW)])
+@router.get(ADDRESS, dependencies=[permission(Action.VIEW)])
 def show(
     request: Request,
     study: str,
@@ -110,7 +111,7 @@ def show(
     return page(request, "studies/instance.html", context)
 
 
-@router.get(f"{_ADDRESS}/picture.png", dependencies=[permission(Action.VIEW)])
+@router.get(f"{ADDRESS}/picture.png", dependencies=[permission(Action.VIEW)])
 def picture(
     request: Request,
     found: Found,
@@ -124,14 +125,14 @@ def picture(
     return shown(request, found.identity.sop_instance_uid, longest=longest, application=application, frame=number)
 
 
-@router.get(f"{_ADDRESS}/items", dependencies=[permission(Action.VIEW)])
+@router.get(f"{ADDRESS}/items", dependencies=[permission(Action.VIEW)])
 def items(request: Request, found: Found, path: str, first: Annotated[int, Query(ge=0, lt=10**9)] = 0) -> Response:
     """Items of a sequence, for the page above that did not hold them."""
     tree = attributes.tree(found.path, path, first=first)
     return page(request, "studies/items.html", {"instance": found, "tree": tree})
 
 
-@router.get(f"{_ADDRESS}/value", dependencies=[permission(Action.VIEW)])
+@router.get(f"{ADDRESS}/value", dependencies=[permission(Action.VIEW)])
 def value(request: Request, found: Found, path: str) -> Response:
     """A value that was cut, as far as it is ever shown."""
     attribute = attributes.value_of(found.path, path)

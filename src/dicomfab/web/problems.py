@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from starlette.responses import JSONResponse
 
 from dicomfab.model.errors import DicomFabError, InvalidInput
+from dicomfab.model.problem import MEDIA_TYPE, problem_of
 
-MEDIA_TYPE: Final = "application/problem+json"
 #: Every address of programs begins like this.
 API: Final = "/api/"
+DICOMWEB: Final = "/dicom-web/"
 #: The page that shows the interface to people; they are taken to where one signs in.
 DOCS: Final = "/api/v1/docs"
-#: Members that RFC 9457 names otherwise, and the value at fault, which may be a secret.
-_TOLD_OTHERWISE: Final = frozenset({"heading", "what", "value", "source"})
-_CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class ProblemResponse(JSONResponse):
@@ -28,13 +25,7 @@ class ProblemResponse(JSONResponse):
 
 def is_for_programs(path: str) -> bool:
     """Whether only programs ask at an address."""
-    return path.startswith(API) and path != DOCS
-
-
-def code_of(error: DicomFabError) -> str:
-    """In a word what happened: what a peer's failure says (``refused``, ``A801``), else the error's class."""
-    told = error.as_dict()
-    return str(told.get("code") or "") or _CAPITAL.sub("-", str(told["error"])).lower()
+    return path.startswith((API, DICOMWEB)) and path != DOCS
 
 
 def problem(error: DicomFabError, status: int, errors: Sequence[Mapping[str, str]] = ()) -> ProblemResponse:
@@ -45,19 +36,7 @@ def problem(error: DicomFabError, status: int, errors: Sequence[Mapping[str, str
         status: of HTTP.
         errors: each field at fault with a message, where several are known.
     """
-    told = error.as_dict()
-    kind = _CAPITAL.sub("-", str(told["error"])).lower()
-    body = {
-        "type": f"urn:dicomfab:error:{kind}",
-        "title": error.heading,
-        "status": status,
-        "detail": error.what,
-        **{name: value for name, value in told.items() if name not in _TOLD_OTHERWISE},
-        "code": code_of(error),
-        "field": str(told.get("field", "")),
-        "errors": [dict(one) for one in errors],
-    }
-    return ProblemResponse(body, status_code=status)
+    return ProblemResponse(problem_of(error, status, errors), status_code=status)
 
 
 def refused(status: int, what: str, *, cause: str = "", remedy: str = "", code: str = "") -> ProblemResponse:

@@ -6,7 +6,8 @@ of another site, open in the same browser, must neither reach it nor make the br
 - the Host header must be a name that we go by, or a name that its owner points at our address (DNS rebinding) would do;
 - passwords and sessions travel over TLS, or not beyond this computer;
 - a request that changes something must come from one of our own pages (Sec-Fetch-Site, or Origin where a browser
-  sends no fetch metadata); what sends neither is refused, unless it shows an API token and no cookie: no browser does;
+  sends no fetch metadata); what sends neither is refused, unless it shows no cookie and either an API token or DICOM
+  as its body: no page of another site makes a browser do so;
 - another site may link to a page here, but cannot embed or fetch anything.
 """
 
@@ -34,9 +35,30 @@ _POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+#: Of the viewer alone. It styles its elements, its decoders and its reader of segmentations make functions out of text,
+#: it works in threads made of text, and it shows what it has fetched.
+VIEWER_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-eval'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' blob: data:",
+        "media-src 'self' blob:",
+        "connect-src 'self' blob:",
+        "worker-src 'self' blob:",
+        "frame-src blob:",
+        "object-src blob:",  # PDF
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+#: Of a document that an instance holds: our own pages show it in a frame, and it can load and run nothing.
+DOCUMENT_POLICY = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+#: What forms and scripts of other sites cannot send unasked.
+_PROGRAMS_ONLY = ("multipart/related", "application/dicom")
 _HSTS = "max-age=31536000"
 _HEADERS = {
-    "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
@@ -68,6 +90,9 @@ class SecurityMiddleware:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(_HEADERS)
+                policy = headers["Content-Security-Policy"] = policy_for(scope["path"])
+                if policy == DOCUMENT_POLICY:
+                    headers["X-Frame-Options"] = "SAMEORIGIN"
                 if is_pinned:  # never localhost: that would bind all programs on this computer for a year
                     headers["Strict-Transport-Security"] = _HSTS
                 # Pages show patients: nothing of them stays in a cache unless a route says otherwise.
@@ -81,6 +106,13 @@ class SecurityMiddleware:
             await answer(scope, receive, send_with_headers)
         else:
             await self._app(scope, receive, send_with_headers)
+
+
+def policy_for(path: str) -> str:
+    """The content security policy of an address: of a page, and of a script that runs as a worker."""
+    if path.startswith("/ohif/"):
+        return VIEWER_POLICY
+    return DOCUMENT_POLICY if path.startswith("/studies/") and path.endswith("/document") else _POLICY
 
 
 def refusal(method: str, headers: Headers, names: Set[str] = LOOPBACK_NAMES, scheme: str = "http") -> str:
@@ -107,11 +139,20 @@ def refusal(method: str, headers: Headers, names: Set[str] = LOOPBACK_NAMES, sch
     origin = headers.get("origin", "")
     if site:
         own = site == "same-origin"
-    elif not origin and "cookie" not in headers and headers.get("authorization", "").lower().startswith("bearer "):
-        own = True
+    elif not origin and "cookie" not in headers:
+        own = headers.get("authorization", "").lower().startswith("bearer ") or _is_beyond_forms(method, headers)
     else:
         own = urlsplit(origin).scheme in {"http", "https"} and urlsplit(origin).netloc == host
     return "" if own else "Refused: a change must come from a page of this interface (no cross-site requests)."
+
+
+def _is_beyond_forms(method: str, headers: Headers) -> bool:
+    """Whether no browser sends this to another site without asking that one first, which is never allowed here.
+
+    Browsers send a POST of these three kinds at once (Fetch standard, CORS-safelisted request-header).
+    """
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return method == "DELETE" or (method == "POST" and kind.startswith(_PROGRAMS_ONLY))
 
 
 def _name(address: str) -> str:

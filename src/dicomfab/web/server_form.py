@@ -11,7 +11,7 @@ from starlette.datastructures import FormData as SubmittedForm
 
 from dicomfab.model.errors import DicomFabError, InvalidInput
 from dicomfab.model.values import Environment
-from dicomfab.registry.fields import CHARACTER_SETS, TLS_PROFILES, Capability
+from dicomfab.registry.fields import CHARACTER_SETS, TLS_PROFILES, VIAS, Capability
 from dicomfab.registry.server import FIELD_NAMES, PacsServer, server_from
 
 _ROUTE = "route."
@@ -51,6 +51,7 @@ class ServerForm:
     capabilities = tuple(Capability)
     character_sets = CHARACTER_SETS
     tls_profiles = tuple(_PROFILE_TITLES.items())
+    ways = tuple(zip(VIAS, ("DIMSE", "DICOMweb"), strict=True))
     permissions = (("", "as the environment"), ("true", "yes"), ("false", "no"))
 
     @classmethod
@@ -77,7 +78,7 @@ class ServerForm:
         """As the browser sent it."""
         texts = {name: str(form.get(name, "")) for name in FIELD_NAMES}
         blank = cls.blank().values
-        texts |= {name: texts[name].strip() or blank[name] for name in ("tls_profile", *_WHOLE)}
+        texts |= {name: texts[name].strip() or blank[name] for name in ("tls_profile", "via", *_WHOLE)}
         flags = {name: name in form for name in _FLAGS}
         flags["tls_verify"] = form.get("tls_verify") != "false"  # only a clear no switches a check off
         return cls({**texts, **flags, "capabilities": {str(value) for value in form.getlist("capabilities")}})

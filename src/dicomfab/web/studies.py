@@ -12,13 +12,15 @@ from dicomfab.app.build import Application
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import InvalidInput, NotFound
 from dicomfab.registry.fields import Capability
-from dicomfab.services import pictures
+from dicomfab.services import kept_pictures, pictures
 from dicomfab.services.jobs.service import IN_THE_BACKGROUND
+from dicomfab.services.readable.kinds import title_of
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.jobs import to_job
 from dicomfab.web.query import chosen_destination
 from dicomfab.web.study_listing import FILTERS, MODALITIES, SIZES, Listing, listing_of
 from dicomfab.web.templating import is_fragment_wanted, page
+from dicomfab.web.viewing import opening_of
 
 if TYPE_CHECKING:
     from dicomfab.archive.records import StudyDetail
@@ -121,7 +123,7 @@ def drawn(application: Application, sop_instance_uid: str, *, longest: int, fram
     instance = application.studies.local.find_instance(sop_instance_uid)
     if instance is None:
         raise NotFound("this instance is not in the local store any more.")
-    return pictures.png(instance.path, frame=frame, longest=longest)
+    return kept_pictures.png(instance.path, frame=frame, longest=longest)
 
 
 @router.get("/{study}/series/{series}", dependencies=[permission(Action.VIEW)])
@@ -146,6 +148,7 @@ def show_series(
         "instances": application.studies.local.instance_page(study, series, limit=INSTANCES_SHOWN, offset=offset),
         "number": number,
         "pages": max(1, -(-found.instance_count // INSTANCES_SHOWN)),
+        "title_of": title_of,
     }
     return page(request, "studies/series.html", context)
 
@@ -197,13 +200,18 @@ def middle(application: Application, detail: StudyDetail, series: str = "") -> s
     Raises:
         NotFound: the study has no such series.
     """
-    study = detail.summary.study_instance_uid
-    uids = application.studies.local.instance_uids(study, series or detail.series[0].series_instance_uid)
-    if not uids:
+    found = next((one for one in detail.series if series in ("", one.series_instance_uid)), None)
+    chosen = found and application.studies.local.instance_page(
+        detail.summary.study_instance_uid,
+        found.series_instance_uid,
+        limit=1,
+        offset=found.instance_count // 2,
+    )
+    if not chosen:
         raise NotFound(
             "there is no such series in this study.", cause="the UID is mistyped", remedy="see the series of the study"
         )
-    return uids[len(uids) // 2]
+    return chosen[0].sop_instance_uid
 
 
 def _study(
@@ -224,5 +232,6 @@ def _study(
         "wrong": error.field if error else "",
         "chosen": chosen,
         "copies": application.copies,
+        "opening": opening_of(application, detail),
     }
     return page(request, "studies/show.html", context, status_code=400 if error else 200)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ ALL = tuple(Environment)
 TYPE = 'multipart/related; type="application/dicom"; boundary=b'
 
 
-def web(archive: Archive, *readable: Environment) -> WebStore:
-    return ArchiveWebStore(archive, readable=readable or ALL, environment=Environment.TEST)
+def web(archive: Archive, *readable: Environment, deletable: Collection[Environment] = ()) -> WebStore:
+    return ArchiveWebStore(archive, readable=readable or ALL, environment=Environment.TEST, deletable=deletable)
 
 
 def file_of(instance: str = "1.2.1.1.1", **values: object) -> bytes:
@@ -102,3 +103,86 @@ def test_what_cannot_be_read_or_is_another_instance_is_told(archive: Archive) ->
     assert reasons == [0xC000, 0xA900]
     assert archive.find_instance("1.2.1.1.1") is not None
     assert archive.find_instance("1.2.9") is None
+
+
+# --- deleting -----------------------------------------------------------------------------------------------------
+
+STUDY = "studies/1.2.1"
+SERIES = f"{STUDY}/series/1.2.1.1"
+INSTANCE = f"{SERIES}/instances/1.2.1.1.1"
+
+
+def filled(archive: Archive) -> list[Path]:
+    """Two studies; the first has two series, of two instances and one."""
+    places = (("1.2.1", "1.2.1.1"), ("1.2.1", "1.2.1.1"), ("1.2.1", "1.2.1.2"), ("1.2.2", "1.2.1.1"))
+    made = [store(archive, dataset(*uids, f"1.2.1.1.{number}")) for number, uids in enumerate(places, 1)]
+    return [one.instance.path for one in made]
+
+
+@pytest.mark.parametrize(("path", "gone"), [(STUDY, {0, 1, 2}), (SERIES, {0, 1}), (INSTANCE, {0})])
+def test_what_is_deleted_is_gone_with_its_files(archive: Archive, path: str, gone: set[int]) -> None:
+    files = filled(archive)
+    view = web(archive, deletable=ALL)
+    answer = ask(view, path, method="DELETE")
+    assert (answer.status, answer.content) == (204, b"")
+    assert {number for number, file in enumerate(files) if not file.exists()} == gone
+    assert ask(view, path).status == ask(view, path, method="DELETE").status == 404
+    (found,) = [one for one in ask(view, "studies").json if one["0020000D"]["Value"] == ["1.2.1"]] or [None]
+    assert (found["00201208"]["Value"][0] if found else 0) == 3 - len(gone)
+    assert len(ask(view, "instances").json) == 4 - len(gone)
+    assert len(archive.patients()) == 1
+
+
+def test_the_last_instance_takes_its_series_study_and_patient_along(archive: Archive) -> None:
+    filled(archive)
+    view = web(archive, deletable=ALL)
+    for series, number in (("1.2.1.1", 1), ("1.2.1.1", 2), ("1.2.1.2", 3)):
+        assert ask(view, f"{STUDY}/series/{series}/instances/1.2.1.1.{number}", method="DELETE").status == 204
+    assert [one["0020000D"]["Value"] for one in ask(view, "studies").json] == [["1.2.2"]]
+    assert ask(view, "studies/1.2.2/series/1.2.1.1", method="DELETE").status == 204
+    assert archive.patients() == []
+    assert not list((archive.root / "instances").iterdir())
+
+
+@pytest.mark.parametrize("path", [STUDY, SERIES, INSTANCE])
+def test_what_may_not_be_deleted_stays(archive: Archive, path: str) -> None:
+    files = filled(archive)
+    store(archive, dataset(instance="1.2.1.1.9"), environment=Environment.PROD)
+    for view in (web(archive), web(archive, deletable=[Environment.TEST])):
+        answer = ask(view, path, method="DELETE")
+        assert (answer.status, bool(answer.json["cause"])) == (403, True)
+    unseen = web(archive, Environment.TEST, deletable=ALL)
+    assert ask(unseen, path, method="DELETE").status == 404
+    assert all(file.exists() for file in files)
+
+
+@pytest.mark.parametrize(
+    "path", ["studies/1.2.9", f"{STUDY}/series/1.2.9", f"{SERIES}/instances/1.2.1.1.3", "studies/1.2.2/series/1.2.1.2"]
+)
+def test_what_is_not_there_is_not_deleted(archive: Archive, path: str) -> None:
+    files = filled(archive)
+    assert ask(web(archive, deletable=ALL), path, method="DELETE").status == 404
+    assert all(file.exists() for file in files)
+
+
+@pytest.mark.parametrize("path", [STUDY, SERIES, INSTANCE])
+def test_what_is_in_use_is_not_deleted_and_that_is_told(archive: Archive, path: str) -> None:
+    files = filled(archive)
+    other = Archive(archive.root)
+    try:
+        with other.using("1.2.1"):
+            assert ask(web(archive, deletable=ALL), path, method="DELETE").status == 409
+            assert ask(web(archive, Environment.PROD, deletable=ALL), path, method="DELETE").status == 404
+        assert all(file.exists() for file in files)
+        assert ask(web(archive, deletable=ALL), path, method="DELETE").status == 204
+    finally:
+        other.close()
+
+
+def test_what_was_deleted_can_be_stored_again_and_is_there_after_a_restart(archive: Archive) -> None:
+    content = file_of()
+    post(archive, content)
+    assert ask(web(archive, deletable=ALL), INSTANCE, method="DELETE").status == 204
+    assert post(archive, content)[0] == 200
+    archive.close()
+    assert ask(web(archive), INSTANCE, accept="application/dicom").content == content

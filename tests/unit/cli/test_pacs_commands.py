@@ -56,6 +56,7 @@ def test_every_field_is_an_option(dicomfab):
     words += ["--tls", "--tls-ca-file", "/ca.pem", "--tls-certificate-file", "/c.pem", "--tls-key-file", "/k.pem"]
     words += ["--no-tls-verify", "--tls-profile", "modified-bcp-195", "--tls-server-name", "pacs.example.com"]
     words += ["--dicomweb-root", "http://x/dw", "--default", "--inactive", "--notes", "n", "--group", "site a,north"]
+    words += ["--dicomweb-user", "us", "--dicomweb-secret-file", "/secret", "--via", "web"]
     made = printed(dicomfab("pacs", "add", *NEW, *words, "--json"))
     assert made == {
         "id": "own",
@@ -93,6 +94,9 @@ def test_every_field_is_an_option(dicomfab):
         "allow_synthetic": False,
         "allow_real": True,
         "group": "site a, north",
+        "dicomweb_user": "us",
+        "dicomweb_secret_file": "/secret",
+        "via": "web",
     }
     shown = printed(dicomfab("pacs", "show", "MY pacs", "--json"))
     assert shown == {**made, "move_routing": {}, "last_test": None}

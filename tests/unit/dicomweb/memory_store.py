@@ -13,7 +13,7 @@ from pydicom.dataelem import DataElement
 from pydicom.multival import MultiValue
 
 from dicomfab.dicomweb.ports import HeldInstance, Kept, NotStored, Row, Search
-from dicomfab.model.errors import DiskFull
+from dicomfab.model.errors import AccessDenied, Conflict, DiskFull, NotFound
 from dicomfab.model.part10 import file_header
 from dicomfab.model.query import Level
 from dicomfab.model.study import Buffer, InstanceFile, InstanceIdentity
@@ -32,6 +32,8 @@ class MemoryStore:
         self.space = 1 << 40
         self.transcodings = 0
         self.searches = 0
+        self.in_use: set[str] = set()
+        self.may_delete = False
         for file in files:
             self.add(file)
 
@@ -75,6 +77,16 @@ class MemoryStore:
 
     def begin(self, identity: InstanceIdentity) -> Sink:
         return Sink(self, identity)
+
+    def delete(self, study: str, series: str = "", instance: str = "") -> None:
+        found = self.instances(study, series, instance)
+        if not found:
+            raise NotFound("not here")
+        if study in self.in_use:
+            raise Conflict("in use")
+        if not self.may_delete:
+            raise AccessDenied("not by you")
+        self.held = [one for one in self.held if one[0] not in found]
 
     def _matches(self, key: DataElement, group: list[Dataset]) -> bool:
         if key.VR == "SQ":

@@ -38,7 +38,9 @@ def test_every_resource_answers(store: MemoryStore) -> None:
     for path in (
         "studies", "series", "instances", study, f"{study}/series", f"{study}/instances", f"{study}/metadata", series,
         f"{series}/instances", f"{series}/metadata", instance, f"{instance}/metadata", f"{instance}/frames/1",
-        f"{instance}/bulkdata/7FE00010",
+        f"{instance}/bulkdata/7FE00010", f"{study}/rendered", f"{series}/rendered", f"{instance}/rendered",
+        f"{instance}/frames/1/rendered", f"{study}/thumbnail", f"{series}/thumbnail", f"{instance}/thumbnail",
+        f"{instance}/frames/1/thumbnail",
     ):  # fmt: skip
         assert ask(store, path).status == 200, path
         head = ask(store, path, method="HEAD")
@@ -73,6 +75,22 @@ def test_a_method_that_is_none_is_not_allowed(store: MemoryStore, method: str) -
     assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
     if method != "POST":
         assert ask(store, "studies", method=method).headers["Allow"] == "GET, HEAD, POST"
+        if method != "DELETE":
+            answer = ask(store, place(store.held[0][0], 1), method=method)
+            assert answer.headers["Allow"] == "GET, HEAD, POST, DELETE"
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_what_may_be_deleted_is(store: MemoryStore, depth: int) -> None:
+    path = place(store.held[0][0], depth)
+    assert ask(store, path, method="DELETE").status == 403
+    store.may_delete = True
+    store.in_use.add(store.held[0][0].study_instance_uid)
+    assert ask(store, path, method="DELETE").status == 409
+    store.in_use.clear()
+    answer = ask(store, path, method="DELETE")
+    assert (answer.status, answer.content) == (204, b"")
+    assert ask(store, path, method="DELETE").status == ask(store, path).status == 404
 
 
 def test_a_bad_query_is_told_by_its_parameter(store: MemoryStore) -> None:
@@ -111,7 +129,9 @@ def test_what_the_store_refuses_is_told_with_the_status_that_says_so(
 
 
 PATHS = st.lists(
-    st.sampled_from(["studies", "series", "instances", "metadata", "frames", "bulkdata", "1.2.3", "1", "7FE00010", ""])
+    st.sampled_from(
+        ["studies", "series", "instances", "metadata", "frames", "bulkdata", "rendered", "1.2.3", "1", "7FE00010"]
+    )
     | st.text(max_size=5),
     max_size=9,
 ).map("/".join)

@@ -15,13 +15,13 @@ from pydicom import Dataset, dcmread
 from pydicom.dataelem import DataElement
 from pydicom.multival import MultiValue
 
-from dicomfab.dicomweb.elements import DataSet, layout_of, opened
 from dicomfab.dicomweb.json_model import INLINE_BYTES, data_set_text, find_place
 from dicomfab.dicomweb.json_values import row_text
 from dicomfab.dicomweb.ports import Row
 from dicomfab.model.errors import InstanceUnreadable
 from dicomfab.model.part10 import file_header
 from dicomfab.model.study import InstanceFile, InstanceIdentity
+from dicomfab.pixels.data_set import DataSet, layout_of, opened
 from tests.unit.archive.builders import BIG, DEFLATED, EXPLICIT, IMPLICIT, encode
 from tests.unit.dicomweb.conftest import Fabricate
 from tests.unit.pixels.instances import data_set, picture, rich

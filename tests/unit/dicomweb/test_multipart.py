@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicomfab.dicomweb.media_types import parse_media_type
-from dicomfab.dicomweb.multipart import MultipartError, content_type, new_boundary, read_parts, written
+from dicomfab.dicomweb.multipart import MultipartError, content_type, new_boundary, read_parts, written, written_length
 
 BOUNDARY = "b0unda-ry"
 # Contents that look like delimiters, in part or nearly.
@@ -155,8 +155,14 @@ def test_the_writer_takes_the_next_part_when_the_one_before_is_out() -> None:
             yield {}, [b"x"]
 
     pieces = written(parts(), "b")
-    assert b"".join(next(pieces) for _ in range(3)) == b"--b\r\n\r\nx\r\n"
+    assert b"".join(next(pieces) for _ in range(2)) == b"--b\r\n\r\nx"
     assert begun == [0]
+
+
+@given(st.lists(st.tuples(st.dictionaries(st.sampled_from(["A", "Content-Type"]), st.text("xyü")), st.binary())))
+def test_the_length_of_what_is_written_is_known_before(parts: list[tuple[dict[str, str], bytes]]) -> None:
+    content = b"".join(written(((headers, [body]) for headers, body in parts), "b"))
+    assert written_length(((headers, len(body)) for headers, body in parts), "b") == len(content)
 
 
 def test_the_content_type_names_what_the_parts_are() -> None:

@@ -16,13 +16,13 @@ class Made:
 
 
 def test_a_text_is_made_once() -> None:
-    remembered, made = Remembered(1000), Made("x")
+    remembered, made = Remembered[str](1000), Made("x")
     assert [remembered.get("a", made), remembered.get("a", made)] == ["x", "x"]
     assert made.times == 1
 
 
 def test_what_was_not_asked_for_longest_goes_first() -> None:
-    remembered, made = Remembered(1000), Made("x" * 10)
+    remembered, made = Remembered[str](1000), Made("x" * 10)
     for number in range(100):
         remembered.get(number, made)
     remembered.get(0, made)
@@ -35,7 +35,7 @@ def test_what_was_not_asked_for_longest_goes_first() -> None:
 
 
 def test_a_text_that_is_too_long_is_not_kept() -> None:
-    remembered, made = Remembered(1000), Made("x" * 11)
+    remembered, made = Remembered[str](1000), Made("x" * 11)
     remembered.get("a", made)
     remembered.get("a", made)
     assert made.times == 2
@@ -45,7 +45,7 @@ def test_a_failure_is_not_remembered() -> None:
     def fails() -> str:
         raise OSError
 
-    remembered = Remembered(1000)
+    remembered = Remembered[str](1000)
     with pytest.raises(OSError):  # noqa: PT011 - it has no words
         remembered.get("a", fails)
     assert remembered.get("a", Made("x")) == "x"

@@ -159,8 +159,8 @@ def test_what_is_no_instance_is_told_and_the_others_are_stored(
 
 @pytest.mark.parametrize("media_type", ["application/dicom+json", "nonsense"])
 def test_a_part_of_another_type_is_told(store: MemoryStore, files: list[InstanceFile], media_type: str) -> None:
-    other = list(written([({"Content-Type": media_type}, [b"[]"])], BOUNDARY))[:-1]
-    answer = post(store, b"".join(other) + body(files[0].path.read_bytes()))
+    parts = [({"Content-Type": media_type}, [b"[]"]), ({}, [files[0].path.read_bytes()])]
+    answer = post(store, b"".join(written(parts, BOUNDARY)))
     assert (answer.status, len(store.held)) == (202, 1)
     assert reasons(answer, "OtherFailuresSequence") == [0xC000]
 
@@ -181,7 +181,7 @@ def test_a_full_disk_is_told_for_each_instance(store: MemoryStore, files: list[I
         ("", 415),
         ("application/json", 415),
         ("nonsense", 415),
-        ('multipart/related; type="application/dicom+json"; boundary=b', 415),
+        ('multipart/related; type="application/dicom+xml"; boundary=b', 415),
         ('multipart/form-data; boundary="b0undary"', 415),
         ('multipart/related; type="application/dicom"', 400),
         ('multipart/related; type="application/dicom"; boundary=other', 400),

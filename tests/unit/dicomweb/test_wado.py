@@ -180,6 +180,31 @@ def test_memory_does_not_grow_with_what_is_retrieved(tmp_path: Path) -> None:
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_what_comes_as_it_is_stored_says_how_long_it_is(store: MemoryStore, coded: MemoryStore, depth: int) -> None:
+    assert "Content-Length" in ask(store, place(store.held[0][0], depth)).headers
+    held = coded.held[0][0]
+    assert "Content-Length" in ask(coded, place(held, depth), accept=related(DICOM, "*")).headers
+    assert "Content-Length" not in ask(coded, place(held, depth)).headers
+
+
+def test_frames_that_need_not_be_decoded_say_how_long_they_are(
+    store: MemoryStore, coded: MemoryStore, fabricated: Fabricate, tmp_path: Path
+) -> None:
+    bits = MemoryStore(tmp_path, fabricated("sc-multiframe-bit"))
+    for one, what, accept, is_known in (
+        (store, "frames/1", "", True),
+        (store, "bulkdata/7FE00010", "", True),
+        (store, "bulkdata/00280010", "", True),
+        (bits, "frames/2,1,2", "", True),
+        (coded, "frames/1", related("image/jls"), True),
+        (coded, "bulkdata/7FE00010", related("image/jls"), True),
+        (coded, "frames/1", "", False),
+    ):
+        answer = ask(one, f"{place(one.held[0][0])}/{what}", accept=accept)
+        assert (answer.status, "Content-Length" in answer.headers) == (200, is_known)
+
+
 # --- what is not there --------------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ SAMPLES = [
     errors.ContextRejected("no"),
     errors.AnswerIncomplete("no"),
     errors.StatusFailure("no", operation="C-MOVE", status=0xA801, comment="unknown"),
+    errors.HttpFailure("no", operation="QIDO-RS", http_status=401),
     errors.DiskFull("no"),
     errors.InstanceUnreadable("no"),
     errors.PortInUse("no"),

@@ -245,7 +245,20 @@ def registries(draw: st.DrawFn) -> Registry:
             association_timeout_s=draw(TIMES),
             dimse_timeout_s=draw(TIMES),
             fallback_charset=draw(st.sampled_from(["", *CHARACTER_SETS])),
-            dicomweb_root=draw(st.sampled_from(["", "http://localhost:8042/dicom-web"])),
+            **draw(
+                st.sampled_from(
+                    [
+                        {},
+                        {"dicomweb_root": "http://localhost:8042/dicom-web"},
+                        {
+                            "dicomweb_root": "https://x",
+                            "dicomweb_user": "u",
+                            "dicomweb_secret_file": "/s",
+                            "via": "web",
+                        },
+                    ]
+                )
+            ),
             tls=draw(st.booleans()),
             tls_ca_file=draw(st.sampled_from(["", "/etc/ssl/ca.pem", "/ä ö/ca.pem"])),
             **draw(st.sampled_from([{}, {"tls_certificate_file": "/c.pem", "tls_key_file": "/k.pem"}])),

@@ -84,6 +84,9 @@ BAD = {
     "notes": ["a\x00b", "a" * 10_001, None],
     "allow_synthetic": ["yes", 1],
     "allow_real": ["no", 0],
+    "dicomweb_user": ["a:b", "a\nb", "a" * 201, None, 5],
+    "dicomweb_secret_file": ["secret", "/a\nb", None],
+    "via": ["", "WEB", "dicomweb", None, 1],
     "group": ["a\nb", "a\x1b[31m", "a" * 201, ",".join(f"{n:02}" for n in range(66)), None, ["a"]],
 }
 
@@ -223,3 +226,29 @@ def test_groups_are_words_that_are_there_once():
     assert (made.group, made.groups) == ("Radiology, Site A", ("Radiology", "Site A"))
     assert server(**made.as_dict()) == made
     assert server().groups == ()
+
+
+def test_dicomweb_needs_an_address():
+    with pytest.raises(InvalidInput, match="no DICOMweb address") as caught:
+        server(via="web")
+    assert caught.value.field == "via"
+    assert server(via="web", dicomweb_root="http://x/dicom-web").via == "web"
+
+
+def test_a_server_is_asked_another_way_this_time():
+    plain = server(dicomweb_root="http://x/dicom-web")
+    assert plain.by("") is plain
+    assert plain.by("dimse") is plain
+    assert (plain.by("web").via, plain.by("web").by("dimse"), plain.via) == ("web", plain, "dimse")
+    for made, way in ((server(), "web"), (plain, "WEB")):
+        with pytest.raises(InvalidInput) as caught:
+            made.by(way)
+        assert caught.value.field == "via"
+
+
+def test_a_web_user_has_a_file_with_the_password():
+    with pytest.raises(InvalidInput) as caught:
+        server(dicomweb_user="us")
+    assert caught.value.field == "dicomweb_secret_file"
+    assert server(dicomweb_user="us", dicomweb_secret_file="/s").dicomweb_user == "us"
+    assert server(dicomweb_secret_file="/token").dicomweb_user == ""

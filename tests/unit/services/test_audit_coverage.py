@@ -19,7 +19,6 @@ from dicomfab.dimse.scu.store import store
 from dicomfab.model.actor import local_admin
 from dicomfab.model.audit import AuditEvent, EventKind, Outcome
 from dicomfab.services.audit_message import EVENTS
-from dicomfab.services.copies import ProductionCopies
 from dicomfab.services.doctor.move import MoveDoctor, Tools
 from dicomfab.services.doctor.service import DoctorService
 from dicomfab.services.importing import ImportService
@@ -40,15 +39,17 @@ WRITES = {
     "110101": "AuditService.page .show .export .verify .anchor",
     "110102 110104": "TransferService.send .move .get ReceivingService.listening VerifyService.verify",
     "110103": "StudyService.create .write_files .resume_files .show .derive_lossy ChangeService.make OrderService.show",
-    "110105": "StudyService.delete SweepService.delete ProductionCopies.beat .sweep",
+    "110105": "StudyService.delete SweepService.delete ExpiringCopies.beat .sweep",
     "110106": "StudyService.export PatientService.export_csv PacsService.export_json SearchService.export",
     "110107": "ImportService.take OrderService.add",
+    "110103 110105 110106 110107": "DicomWebService.store",
     "110110": "PatientService.add .invent .edit .remove .put_back .import_csv",
     "110112": "QueryService.search .studies .series .below .instances .identify SweepService.look DoctorService.server"
     " VerifyService.check SearchService.run .ask_again",
     "110112 110102 110104 110105": "MoveDoctor.diagnose",
-    "110113": "PacsService.add .edit .remove .take_out .put_back .set_routes .import_json LabRegistryService.configure"
-    " MonitorService.change ScheduleService.add .pause .resume .remove .put_back .run .beat"
+    "110113": "PacsService.add .edit .remove .take_out .put_back .set_routes .import_json"
+    " LabRegistryService.configure .correct MonitorService.change"
+    " ScheduleService.add .pause .resume .remove .put_back .run .beat"
     " AccountService.add .set_roles .rename .disable .enable .remove .set_password .change_password .confirm_totp"
     " .remove_totp .drop_own_totp ApiTokenService.create .revoke SetUpService.offer .make_first_admin"
     " SignInService.end_session .end_sessions AuditService.purge .retain .beat .rekey",
@@ -59,7 +60,7 @@ EXCEPTIONS = {
     "a list of what is here, without the content of a study": "StudyService.page PatientService.page SearchService.page"
     " .rows .merged .held .messages .get ScheduleService.every .show MonitorService.board .show .checks"
     " .checks_since .events .recent PacsService.servers .overview .default .get .resolve .routes .route"
-    " .favourites ScheduleService.need_a_worker ProductionCopies.need_a_worker .said .expires_at"
+    " .favourites ScheduleService.need_a_worker ExpiringCopies.need_a_worker .said .expires_at"
     " SetUpService.is_needed MonitorService.job_counts Metrics.text DashboardService.holdings .activity"
     " OrderService.page RouteService.all .get",
     "finds what somebody means; what is done with it is recorded by itself": "StudyService.resolve_reference .brief"
@@ -72,6 +73,8 @@ EXCEPTIONS = {
     "C-ECHO: asks nothing and changes nothing; its result is kept beside the server": "PacsService.test .test_all",
     "a mark for one person alone": "PacsService.set_favourite",
     "tells before a change what it would be": "PacsService.changing_sides",
+    "how long a copy stays; no study changes": "ExpiringCopies.is_to_look_at .fetching .viewed .keep",
+    "a job, whose transfer is recorded": "ViewingService.fetch",
     "only an offer; it counts when its code has come": "AccountService.offer_totp",
     "the index is made from the files anew; no study changes": "StudyService.reindex",
     "part of a transfer, which is recorded as a whole": "ReceivingService.arrival",
@@ -207,8 +210,7 @@ def test_looking_and_sweeping_are_recorded(office: Office, log: Log) -> None:
 
 def test_a_copy_that_the_clock_deletes_is_recorded(office: Office, log: Log) -> None:
     study = fetched(office.site)
-    late = copies(office.site, later_h=25)
-    expiring = ProductionCopies(office.site.local, 24.0, late.now, log)
+    expiring = copies(office.site, later_h=25, record=log)
     assert expiring.sweep() == [study]
     (event,) = log.events
     assert (event.kind, event.door, event.environment, event.study_uids) == (

@@ -1,4 +1,4 @@
-"""Copies from production expire; nothing else does."""
+"""Copies from production expire, and what was fetched to be looked at; nothing else does."""
 
 from __future__ import annotations
 
@@ -11,31 +11,50 @@ import pytest
 
 from dicomfab.archive.archive import Archive
 from dicomfab.archive.records import StudyFilter
-from dicomfab.model.errors import NotFound
+from dicomfab.model.actor import Role
+from dicomfab.model.errors import AccessDenied, Conflict, NotFound
 from dicomfab.model.values import Environment
-from dicomfab.services.copies import ProductionCopies
+from dicomfab.services.copies import ExpiringCopies
 from dicomfab.services.importing import ImportService
+from dicomfab.services.recording import Record, nobody
+from dicomfab.storage.database import Database
+from dicomfab.storage.fetched import FetchedStudies
 from tests.unit.pixels.instances import data_set, picture
-from tests.unit.services.hospital import ADMIN, Hospital
+from tests.unit.services.hospital import ADMIN, Hospital, actor
 from tests.unit.services.test_derivation import add
 
 UTC = datetime.UTC
 
 
-def copies(site: Hospital, hours: float = 24.0, later_h: float = 0.0) -> ProductionCopies:
+def copies(
+    site: Hospital, hours: float = 24.0, later_h: float = 0.0, most_bytes: int = 10**9, record: Record = nobody
+) -> ExpiringCopies:
     moment = datetime.datetime.now(UTC) + datetime.timedelta(hours=later_h)
-    return ProductionCopies(site.local, hours, lambda: moment)
+    kept = {Environment.PROD: hours, Environment.TEST: hours / 2}
+    return ExpiringCopies(site.local, kept, looked_at(site), most_bytes, lambda: moment, record)
 
 
-def fetched(site: Hospital, environment: str = "prod", study: str = "1.2.840.7.1") -> str:
+def looked_at(site: Hospital) -> FetchedStudies:
+    database = Database(site.folder / "fetched.sqlite3")
+    site.stack.callback(database.close)
+    return FetchedStudies(database)
+
+
+def fetched(site: Hospital, environment: str = "prod", study: str = "1.2.840.7.1", *, to_look_at: bool = False) -> str:
     """A study that was got from a server."""
-    server = site.pacs("FROM", environment)
+    if to_look_at:
+        copies(site).fetching(study)
+    if "FROM" not in site.archives:
+        site.pacs("FROM", environment)
+    server = site.entry("FROM", site.destinations["FROM"][1], environment)
     kept, site.local = site.local, site.archives["FROM"]
+    ds = data_set(picture(), bits=8)
+    ds.SOPInstanceUID = f"{study}.9"
     try:
-        add(site, study, data_set(picture(), bits=8), server.environment)
+        add(site, study, ds, server.environment)
     finally:
         site.local = kept
-    assert site.transfers.get(ADMIN, study, server).accepted == 1
+    assert site.transfers.get(ADMIN, study, server, to_look_at=to_look_at).accepted == 1
     return study
 
 
@@ -108,6 +127,65 @@ def test_getting_it_again_begins_anew_and_what_is_here_already_does_not_expire(s
     site.transfers.get(ADMIN, made, server)
     assert site.local.study(made).summary.retrieved_at == ""
     assert copies(site, later_h=25).sweep() == [study]
+
+
+def test_what_was_fetched_to_be_looked_at_goes_as_well_also_of_test(site: Hospital) -> None:
+    study, early, late = fetched(site, "test", to_look_at=True), copies(site, later_h=11), copies(site, later_h=13)
+    summary = site.local.study(study).summary
+    assert early.said(summary) == "expires in 60 min"
+    assert early.is_to_look_at(summary)
+    assert early.sweep() == []
+    assert late.sweep() == [study]
+    assert looked_at(site).least_recent_first() == []
+
+
+def test_what_was_here_before_stays_when_somebody_looks_at_it(site: Hospital) -> None:
+    study = fetched(site, "test")
+    server = site.entry("FROM", site.destinations["FROM"][1])
+    site.transfers.get(ADMIN, study, server, to_look_at=True)
+    assert copies(site, later_h=9e4).sweep() == []
+
+
+def test_what_somebody_gets_for_good_afterwards_stays(site: Hospital) -> None:
+    study = fetched(site, "test", to_look_at=True)
+    server = site.entry("FROM", site.destinations["FROM"][1])
+    site.transfers.get(ADMIN, study, server)
+    assert site.local.study(study).summary.retrieved_at == ""
+    assert copies(site, later_h=9e4, most_bytes=0).sweep() == []
+    assert looked_at(site).least_recent_first() == []
+
+
+def test_what_somebody_keeps_stays_but_never_of_production(site: Hospital) -> None:
+    study = fetched(site, "test", to_look_at=True)
+    with pytest.raises(AccessDenied):
+        copies(site).keep(actor(Role.PROD_READ), study)
+    copies(site).keep(actor(Role.TEST_READ), study)
+    assert copies(site, later_h=9e4, most_bytes=0).sweep() == []
+
+
+def test_copies_of_production_cannot_be_kept(site: Hospital) -> None:
+    study = fetched(site, to_look_at=True)
+    with pytest.raises(Conflict, match="do not stay"):
+        copies(site).keep(ADMIN, study)
+    assert copies(site, later_h=25).sweep() == [study]
+
+
+def test_of_too_much_to_look_at_the_least_recently_seen_goes_first(site: Hospital) -> None:
+    studies = [fetched(site, "test", f"1.2.840.7.{number}", to_look_at=True) for number in (1, 2, 3)]
+    for_good = fetched(site, "test", "1.2.840.7.4")
+    size = site.local.study(studies[0]).summary.size_bytes
+    copies(site, later_h=1).viewed(studies[0])
+    assert copies(site, later_h=1, most_bytes=3 * size).sweep() == []
+    assert copies(site, later_h=1, most_bytes=2 * size).sweep() == [studies[1]]
+    assert copies(site, later_h=1, most_bytes=0).sweep() == [studies[2]], "the last one stays, whatever its size"
+    assert site.local.has_study(studies[0])
+    assert site.local.has_study(for_good)
+
+
+def test_what_is_still_on_its_way_is_no_reason_to_delete(site: Hospital) -> None:
+    copies(site).fetching("1.2.840.7.8")
+    assert copies(site, most_bytes=0).sweep() == []
+    assert looked_at(site).least_recent_first() == ["1.2.840.7.8"]
 
 
 def test_what_is_in_use_stays_until_the_next_round(site: Hospital) -> None:

@@ -3,13 +3,15 @@ from __future__ import annotations
 import pytest
 
 from dicomfab.access.policy import Role
-from dicomfab.app.lab import routes, servers
+from dicomfab.app.build import build
+from dicomfab.app.lab import configure_registry, correct_registry, routes, servers, web_password
+from dicomfab.app.settings import Settings
 from dicomfab.model.actor import Actor, local_admin
 from dicomfab.model.errors import AccessDenied, Conflict
 from dicomfab.services.lab_registry import LabRegistryService
 from dicomfab.storage.database import Database
 from dicomfab.storage.registry import RegistryRepository
-from dicomfab.testpacs.spec import LabConfig
+from dicomfab.testpacs.spec import WEB_PASSWORD, LabConfig
 
 ADMIN = local_admin("tester", "test")
 LAB = LabConfig()
@@ -99,3 +101,40 @@ def test_only_those_who_may_configure(repository):
     with pytest.raises(AccessDenied):
         configure(repository, actor=Actor("somebody", frozenset({Role.TEST_WRITE, Role.PROD_WRITE})))
     assert repository.load().servers == ()
+
+
+def test_where_the_servers_are_asked_over_dicomweb_is_put_right_and_nothing_else(repository, tmp_path):
+    service = LabRegistryService(repository)
+    secret = tmp_path / "web-password"
+    assert service.correct(ADMIN, servers(LAB, secret)).changed == ()
+    assert repository.load().servers == ()
+    configure(repository)
+    repository.change(lambda r: r.remove("prod-pacs-2").edit("test-pacs-1", {"port": 9, "dicomweb_root": "http://old"}))
+    difference = service.correct(ADMIN, servers(LAB, secret))
+    assert {c.id for c in difference.changed} == {"prod-pacs-1", "test-pacs-1", "test-pacs-2"}
+    found = {s.id: s for s in repository.load().servers}
+    assert sorted(found) == ["prod-pacs-1", "test-pacs-1", "test-pacs-2"]
+    first = found["test-pacs-1"]
+    assert (first.port, first.dicomweb_root) == (9, "http://localhost:8042/dicom-web")
+    assert (first.dicomweb_user, first.dicomweb_secret_file, first.via) == ("test", str(secret), "dimse")
+    assert service.correct(ADMIN, servers(LAB, secret)).changed == ()
+    with pytest.raises(AccessDenied):
+        service.correct(Actor("somebody", frozenset({Role.TEST_WRITE})), servers(LAB, secret))
+
+
+def test_the_password_file_is_its_owners_alone(tmp_path):
+    settings = Settings(tmp_path / "home")
+    path = web_password(settings)
+    assert (path.read_text(), path.stat().st_mode & 0o777) == (f"{WEB_PASSWORD}\n", 0o600)
+    path.write_text("old")
+    assert web_password(settings).read_text() == f"{WEB_PASSWORD}\n"
+
+
+def test_no_registry_is_made_to_be_put_right(tmp_path):
+    application = build(Settings(tmp_path / "home"))
+    assert correct_registry(application, ADMIN) is None
+    assert not application.settings.database.exists()
+    configure_registry(application, ADMIN)
+    assert correct_registry(application, ADMIN).changed == ()
+    assert correct_registry(application, Actor("somebody", frozenset({Role.TEST_WRITE}))) is None
+    application.close()

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from dicomfab.services.sweep import DELETED, Sweep, SweepService, Way, rows
 from dicomfab.storage.fabricated import FabricatedStudies
 from dicomfab.storage.sent import SentStudies
 from tests.peers import programs
+from tests.unit.dicomweb.client.servers import Reply, web_server
 from tests.unit.pixels.instances import data_set, picture
 from tests.unit.services.hospital import ADMIN, actor
 from tests.unit.services.job_office import Office, cards
@@ -147,6 +149,22 @@ def test_by_the_dicomweb_address(office: Office, status: int, said: str) -> None
     assert done.way is Way.DICOMWEB
     assert said in done.found[0].outcome
     assert done.remaining == (() if status < 300 else (study,))
+
+
+def test_by_the_dicomweb_address_as_the_user_of_the_entry(office: Office, tmp_path: Path) -> None:
+    test = office.site.pacs("TEST")
+    office.know(test)
+    sent(office, test)
+    secret = tmp_path / "secret"
+    secret.write_text("topsecret")
+    secret.chmod(0o600)
+    with web_server(lambda _: Reply(401, b"", "text/plain")) as there:
+        known = replace(
+            test, dicomweb_root=there.root, dicomweb_user="us", dicomweb_secret_file=str(secret), name="There"
+        )
+        assert "answers 401" in sweeps(office).delete(ADMIN, known).found[0].outcome
+        (asked,) = there.asked
+    assert (asked.method, asked.headers["authorization"]) == ("DELETE", "Basic dXM6dG9wc2VjcmV0")
 
 
 def test_failures_are_no_empty_answers(office: Office) -> None:

@@ -68,6 +68,9 @@ def test_every_field_is_kept(repository, database):
         is_active=False,
         notes="Größe\nzwei",
         group="Größe, zwei",
+        dicomweb_user="us",
+        dicomweb_secret_file="/secret",
+        via="web",
     )
     repository.change(lambda registry: registry.add(odd))
     database.close()

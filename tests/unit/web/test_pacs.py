@@ -133,6 +133,21 @@ def test_a_secure_connection_is_set_and_shown(browser: Browser, application: App
     assert "TLS</span>" not in browser.get("/pacs").text
 
 
+def test_how_a_server_is_asked_over_dicomweb_is_set_and_shown(browser: Browser, application: Application) -> None:
+    web = {"dicomweb_root": "https://x/w", "dicomweb_user": "us", "dicomweb_secret_file": "/secret", "via": "web"}
+    browser.post("/pacs/new", {**FORM, **web})
+    server = application.pacs.get(ACTOR, "hospital-pacs")
+    assert {name: getattr(server, name) for name in web} == web
+    page = browser.get("/pacs/hospital-pacs/edit").text
+    assert '<option value="web" selected>' in page
+    assert 'value="/secret"' in page
+    refused = browser.post("/pacs/hospital-pacs/edit", {**FORM, **web, "dicomweb_root": ""})
+    assert refused.status_code == 400
+    assert "has no DICOMweb address" in refused.text
+    browser.post("/pacs/hospital-pacs/edit", FORM)
+    assert application.pacs.get(ACTOR, "hospital-pacs").via == "dimse"
+
+
 def test_a_form_without_the_word_never_switches_the_check_of_certificates_off(
     browser: Browser, application: Application
 ) -> None:

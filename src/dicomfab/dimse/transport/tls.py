@@ -36,6 +36,7 @@ __all__ = [
     "has_answered",
     "pending_alert",
     "server_context",
+    "web_context",
 ]
 
 # Cipher suites for TLS 1.2 by OpenSSL's names, the preferred first. Those for TLS 1.3 are OpenSSL's own and cannot be
@@ -169,6 +170,21 @@ def pending_alert(socket: ssl.SSLSocket) -> ssl.SSLError | None:
     finally:
         socket.settimeout(timeout_s)
     return None
+
+
+def web_context(settings: TlsSettings) -> ssl.SSLContext:
+    """As :func:`client_context`, for HTTP: its clients write what protocol they speak (ALPN) into the context.
+
+    Raises:
+        InvalidInput: as :func:`client_context`.
+    """
+    ca_file = settings.ca_file if settings.verify else ""
+    return _web_context(settings, _stamps(ca_file, settings.certificate_file, settings.key_file))
+
+
+@functools.lru_cache(_CACHED_CONTEXTS)
+def _web_context(settings: TlsSettings, files: tuple[_Stamp, ...]) -> ssl.SSLContext:
+    return _client_context.__wrapped__(settings, files)
 
 
 @functools.lru_cache(_CACHED_CONTEXTS)

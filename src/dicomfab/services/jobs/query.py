@@ -10,6 +10,7 @@ from dicomfab.model.actor import Actor
 from dicomfab.model.errors import DicomFabError, InvalidInput, NotFound, Recorded
 from dicomfab.model.job import ItemOutcome, ItemState, Job, JobEvent, JobItem, JobKind, NewItem, NewJob
 from dicomfab.model.values import Environment
+from dicomfab.registry import fields
 from dicomfab.services.jobs.run import JobRun, Result
 from dicomfab.services.jobs.service import priority_of
 from dicomfab.services.query import DEFAULT_LIMIT, AnswerState, Asked, ServerAnswer, Unseen, check
@@ -25,6 +26,7 @@ def query_job(
     search: StudyFilter,
     *,
     limit: int = DEFAULT_LIMIT,
+    via: str = "",
     store_id: str,
     priority: int = 5,
     max_attempts: int = 1,
@@ -36,6 +38,7 @@ def query_job(
         servers: whom to ask.
         search: what for; a shortcut of a date, such as ``today``, counts from the day on which the job runs.
         limit: matches per server.
+        via: the way that all are asked, ``dimse`` or ``web``; blank means each its own.
         store_id: of the local store, beside which the results are kept.
         priority: 1 (first) to 9.
         max_attempts: how often in a row it is begun when servers fail for a reason that may pass.
@@ -46,6 +49,8 @@ def query_job(
     if not servers:
         raise InvalidInput("pacs: no server is named", field="pacs", value=[], remedy="name at least one")
     check(actor, servers, search, limit)
+    if via:
+        fields.via(via, "via")
     several = f"{len(servers)} servers" if len(servers) > 1 else servers[0].name
     # A server that the actor does not see counts for nothing here: he has to see his own job.
     is_prod = any(server.environment is Environment.PROD for server in servers)
@@ -59,7 +64,12 @@ def query_job(
         environment=str(Environment.PROD if is_prod else Environment.TEST),
         # A server that the actor does not see is not asked; and a queue of its own would tell him its name.
         queue=f"pacs:{servers[0].id}" if len(servers) == 1 and not isinstance(servers[0], Unseen) else "local",
-        request={"filter": {**asdict(search), "keys": list(search.keys)}, "limit": limit, "search": new_id()},
+        request={
+            "filter": {**asdict(search), "keys": list(search.keys)},
+            "limit": limit,
+            "search": new_id(),
+            **({"via": via} if via else {}),
+        },
         store_id=store_id,
         priority=priority,
         max_attempts=max_attempts,
@@ -86,6 +96,7 @@ class QueryJobs:
         search: StudyFilter,
         *,
         limit: int = DEFAULT_LIMIT,
+        via: str = "",
         priority: int = 5,
         max_attempts: int = 1,
     ) -> Job:
@@ -95,6 +106,7 @@ class QueryJobs:
             servers,
             search,
             limit=limit,
+            via=via,
             store_id=self.store_id(),
             priority=priority_of(priority),
             max_attempts=max_attempts,
@@ -153,7 +165,8 @@ class QueryExecutor:
             self.searches.get(run.actor, request["search"])
         except NotFound:
             wanted = filter_of(request["filter"])
-            self.searches.begin(run.actor, servers, wanted, request["limit"], request["search"])
+            via = request.get("via", "")
+            self.searches.begin(run.actor, servers, wanted, request["limit"], request["search"], via=via)
             return True
         return False
 
@@ -216,6 +229,7 @@ def _answer_dict(answer: ServerAnswer) -> dict[str, Any]:
         "seconds": round(answer.seconds, 3),
         "warning": answer.warning,
         "notes": list(answer.notes),
+        "via": answer.server.via,
     }
 
 

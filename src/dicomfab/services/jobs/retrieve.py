@@ -95,25 +95,35 @@ def get_job(
     source: PacsServer,
     *,
     series: Sequence[str] = (),
+    to_look_at: bool = False,
+    via: str = "",
     store_id: str,
     priority: int = 5,
     max_attempts: int = 1,
 ) -> tuple[NewJob, list[NewItem]]:
     """A get into the local store, to be submitted; with ``series``, of these of the one study.
 
+    What is fetched ``to_look_at`` expires. ``via`` is the way, ``dimse`` or ``web``; blank means the source's own.
+
     Raises:
         AccessDenied: RETRIEVE is not allowed in the source's environment.
-        InvalidInput: a UID that is none, no study is named, or series of several studies.
+        InvalidInput: a UID that is none, no study is named, or series of several studies; or the source cannot be asked
+            this way.
     """
+    source = source.by(via)
     require(actor, Action.RETRIEVE, source.environment)
     return _job(
         actor,
         JobKind.GET,
-        f"from {source.name}",
+        f"from {source.name}{' to look at it' if to_look_at else ''}",
         _items(studies, series),
         source,
         environments=(source.environment,),
-        request={"source": source.id},
+        request={
+            "source": source.id,
+            **({"to_look_at": True} if to_look_at else {}),
+            **({"via": via} if via else {}),
+        },
         store_id=store_id,
         priority=priority,
         max_attempts=max_attempts,
@@ -196,11 +206,13 @@ class RetrieveExecutor:
         transfers: asks the source, and verifies.
         registry: the servers and routes as they are now.
         now: the moment, with time zone.
+        stays: told of each study that is fetched for good.
     """
 
     transfers: TransferService
     registry: Callable[[], Registry]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    stays: Callable[[str], None] = lambda _study_instance_uid: None
 
     def __call__(self, run: JobRun) -> Result:
         """Ask for study after study.
@@ -216,7 +228,7 @@ class RetrieveExecutor:
         for item in run.items((ItemState.DONE,)):
             if item.detail["report"]["verdict"]["kind"] == VerdictKind.UNVERIFIED and not run.stopped():
                 self._look_again(run, item)
-        source = self.registry().get(run.job.request["source"])
+        source = self._source(run)
         pace = Pace(source, self.now)
         for item in run.open_items():
             try:
@@ -232,6 +244,10 @@ class RetrieveExecutor:
                 return stopped_with([*_reports(run), *stopped.reports])
             run.note([outcome])
         return _result(run)
+
+    def _source(self, run: JobRun) -> PacsServer:
+        request = run.job.request
+        return self.registry().get(request["source"]).by(request.get("via", ""))
 
     def _tried(self, run: JobRun, item: JobItem, source: PacsServer) -> ItemOutcome:
         """How an item ends."""
@@ -263,11 +279,15 @@ class RetrieveExecutor:
         request, registry = run.job.request, self.registry()
         watch = Watch(run.progress, run.stopped, request.get("verify_wait_s", 0.0))
         if run.job.kind is JobKind.GET:
+            to_look_at = bool(request.get("to_look_at"))
+            if not to_look_at:
+                self.stays(part.study_instance_uid)
             return self.transfers.get(
                 run.actor,
                 part.study_instance_uid,
                 source,
                 series_instance_uid=part.series_instance_uid,
+                to_look_at=to_look_at,
                 watch=watch,
             )
         destination = registry.get(request["destination"])
@@ -299,7 +319,7 @@ class RetrieveExecutor:
             return frozenset(i.identity.sop_instance_uid for i in self.transfers.local.instances(study))
 
         try:
-            expected = listed(registry.get(request["source"]), series)
+            expected = listed(self._source(run), series)
         except PeerError:  # it stays in doubt
             return
         verdict = verify(

@@ -49,6 +49,7 @@ def send_job(
     *,
     confirm_production: bool = False,
     transcode: bool = True,
+    via: str = "",
     verify_wait_s: float,
     store_id: str,
     priority: int = 5,
@@ -57,7 +58,8 @@ def send_job(
 ) -> tuple[NewJob, list[NewItem]]:
     """A send to be submitted, after everything that can be refused beforehand has been looked at.
 
-    ``provenance`` judges the studies beforehand; it is asked again in any case when the job's turn has come.
+    ``provenance`` judges the studies beforehand; it is asked again in any case when the job's turn has come. ``via`` is
+    the way, ``dimse`` or ``web``; blank means the destination's own.
 
     Raises:
         AccessDenied: STORE at the destination, or EXPORT of a study's own environment, is not allowed; or the
@@ -65,8 +67,9 @@ def send_job(
         ConfirmationRequired: the destination is production and that is not confirmed.
         NotFound: no such local study.
         Conflict: sending to this server is switched off.
-        InvalidInput: no study is named.
+        InvalidInput: no study is named, or the destination cannot be asked this way.
     """
+    destination = destination.by(via)
     if not studies:
         raise InvalidInput("studies: none is named", field="studies", value=[], remedy="name at least one")
     may_write(actor, destination, confirm_production)
@@ -93,6 +96,7 @@ def send_job(
             "confirm_production": confirm_production,
             "transcode": transcode,
             "verify_wait_s": verify_wait_s,
+            **({"via": via} if via else {}),
         },
         store_id=store_id,
         priority=priority,
@@ -122,7 +126,7 @@ class SendExecutor:
         Raises:
             DicomFabError: nothing more could be sent; the items say what was.
         """
-        destination = self.registry().get(run.job.request["destination"])
+        destination = self.registry().get(run.job.request["destination"]).by(run.job.request.get("via", ""))
         reports: list[dict[str, Any]] = []
         refused: list[dict[str, Any]] = []
         gone = 0

@@ -116,6 +116,7 @@ class JobService:
         *,
         confirm_production: bool = False,
         transcode: bool = True,
+        via: str = "",
         options: Options = DEFAULTS,
         after: int | None = None,
     ) -> Job:
@@ -132,6 +133,7 @@ class JobService:
             destination,
             confirm_production=confirm_production,
             transcode=transcode,
+            via=via,
             verify_wait_s=options.verify_wait_s,
             store_id=self.store_id(),
             priority=priority_of(options.priority),
@@ -178,6 +180,8 @@ class JobService:
         source: PacsServer,
         *,
         series: Sequence[str] = (),
+        to_look_at: bool = False,
+        via: str = "",
         options: Options = DEFAULTS,
     ) -> Job:
         """Submit studies, or series of one, to be fetched; see :func:`~dicomfab.services.jobs.retrieve.get_job`."""
@@ -188,6 +192,8 @@ class JobService:
             studies,
             source,
             series=series,
+            to_look_at=to_look_at,
+            via=via,
             store_id=self.store_id(),
             priority=priority_of(options.priority),
             max_attempts=options.max_attempts,

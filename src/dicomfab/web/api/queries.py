@@ -49,6 +49,7 @@ class NewQuery(Given):
         [], max_length=100, description="Further keys, KEYWORD=VALUE.", examples=[["PatientSex=F"]]
     )
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=10_000_000, description="Matches of each server.")
+    via: Text = Field("", description="dimse, or web for DICOMweb; blank: as the entry of each server says.")
 
 
 class ServerAnswer(Told):
@@ -91,9 +92,9 @@ def begin(
     labels = body.servers or [
         one.id for one in application.pacs.servers(actor) if one.is_active and one.can(Capability.FIND)
     ]
-    given = body.model_dump(exclude={"servers", "limit"})
+    given = body.model_dump(exclude={"servers", "limit", "via"})
     wanted = StudyFilter(**{**given, "keys": tuple(body.keys)})
-    search_id = service.begin(actor, service.targets(actor, labels), wanted, body.limit)
+    search_id = service.begin(actor, service.targets(actor, labels), wanted, body.limit, via=body.via)
     service.start(actor, search_id)
     response.headers["Location"] = f"{PREFIX}/queries/{search_id}"
     return _told(application, actor, search_id, wait_s)

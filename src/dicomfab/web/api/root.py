@@ -17,6 +17,7 @@ from dicomfab.web.api import (
     audit,
     contents,
     diagnoses,
+    dicomweb,
     jobs,
     monitor,
     patients,
@@ -50,6 +51,7 @@ _TAGS: Final = {
     "tokens": "API tokens.",
     "users": "Accounts, for those who manage users.",
     "commands": "The command line from afar.",
+    "dicomweb": "The local store by DICOMweb (PS3.18): QIDO-RS, WADO-RS, STOW-RS, and deleting.",
     "service": "Health and version.",
 }
 
@@ -70,6 +72,7 @@ for one in (
     accounts.tokens,
     accounts.users,
     service.router,
+    dicomweb.router,
 ):
     router.routes.extend(one.routes)  # not included: that makes each route anew when the first request comes
 

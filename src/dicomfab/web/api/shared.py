@@ -22,9 +22,9 @@ from dicomfab.app.workers import ensure_worker
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import ConfirmationRequired
 from dicomfab.model.job import Job
+from dicomfab.model.problem import MEDIA_TYPE
 from dicomfab.registry.server import PacsServer
 from dicomfab.web.confirmation import is_typed
-from dicomfab.web.problems import MEDIA_TYPE
 
 T = TypeVar("T")
 

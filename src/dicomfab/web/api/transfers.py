@@ -37,6 +37,9 @@ Series = Annotated[
     tuple[str, ...], Field(max_length=1000, description="Only these series of the one study, by UID.", examples=[[]])
 ]
 Priority = Annotated[int, Field(ge=1, le=9, description="1 (first) to 9.", examples=[5])]
+Via = Annotated[
+    str, Field(description="dimse, or web for DICOMweb; blank: as the entry of the server says.", examples=[""])
+]
 Confirmation = Annotated[
     str, Field(description="The destination's name, if it is a production server and you mean it.", examples=[""])
 ]
@@ -47,7 +50,7 @@ VerifyWaitS = Annotated[
 
 
 class Send(Given):
-    """Local studies to be sent (C-STORE)."""
+    """Local studies to be sent (C-STORE, STOW-RS)."""
 
     studies: Studies
     destination: Destination
@@ -55,6 +58,7 @@ class Send(Given):
     transcode: bool = Field(True, description="Convert, with the same decoded pixels, what the server does not take.")
     verify_wait_s: VerifyWaitS = 30.0
     priority: Priority = 5
+    via: Via = ""
 
 
 class Move(Given):
@@ -70,12 +74,13 @@ class Move(Given):
 
 
 class Get(Given):
-    """Studies, or series of one, to be fetched into the local store (C-GET)."""
+    """Studies, or series of one, to be fetched into the local store (C-GET, WADO-RS)."""
 
     studies: Studies
     source: Source
     series: Series = ()
     priority: Priority = 5
+    via: Via = ""
 
 
 class Verify(Given):
@@ -125,6 +130,7 @@ def send(body: Send, response: Response, actor: CurrentActor, application: Curre
         server,
         confirm_production=is_production(actor, server, body.confirm_production),
         transcode=body.transcode,
+        via=body.via,
         options=_options(body.priority, body.verify_wait_s),
     )
     return begun(application, response, job)
@@ -151,9 +157,10 @@ def move(body: Move, response: Response, actor: CurrentActor, application: Curre
 @router.post("/get", status_code=202, response_model=Job, dependencies=[permission(Action.RETRIEVE)])
 def get(body: Get, response: Response, actor: CurrentActor, application: CurrentApplication) -> Any:
     """Fetch studies from a server into the local store, and prove that they are whole."""
-    source = application.pacs.resolve(actor, body.source)
+    source = application.pacs.resolve(actor, body.source).by(body.via)
     studies = _identified(application, actor, source, body.studies)
-    job = application.jobs.get(actor, studies, source, series=body.series, options=_options(body.priority))
+    options = _options(body.priority)
+    job = application.jobs.get(actor, studies, source, series=body.series, via=body.via, options=options)
     return begun(application, response, job)
 
 

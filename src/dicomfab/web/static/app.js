@@ -101,3 +101,27 @@ function setBusy(form, isBusy) {
 }
 document.addEventListener("submit", (event) => setBusy(event.target, true));
 addEventListener("pageshow", () => document.querySelectorAll("form[data-busy]").forEach((form) => setBusy(form, false)));
+
+// What is typed while an answer is on its way stays when the answer brings the form anew.
+const typedMeanwhile = new Map();
+let isAwaited = false;
+const keeps = (event) => event.detail.target?.matches("[data-keeps-typing]");
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (!keeps(event)) return;
+  typedMeanwhile.clear();
+  isAwaited = true;
+});
+document.addEventListener("input", ({ target }) => {
+  if (isAwaited && target.id && target.closest("[data-keeps-typing]")) typedMeanwhile.set(target.id, [target.value, target.checked]);
+});
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (!keeps(event)) return;
+  isAwaited = false;
+  for (const [id, [value, checked]] of typedMeanwhile) {
+    const field = document.getElementById(id);
+    if (!field) continue;
+    field.value = value;
+    field.checked = checked;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+});

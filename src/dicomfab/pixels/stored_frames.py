@@ -7,10 +7,16 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Final
 
-from dicomfab.dicomweb.elements import DamagedInstance, Data, DataSet, Element, item_places, little_endian
-from dicomfab.dicomweb.json_model import PIXEL_DATA_TAGS
-from dicomfab.dicomweb.messages import CHUNK
 from dicomfab.model.errors import TranscodingFailed
+from dicomfab.pixels.data_set import (
+    PIXEL_DATA_TAGS,
+    DamagedInstance,
+    Data,
+    DataSet,
+    Element,
+    item_places,
+    little_endian,
+)
 from dicomfab.pixels.description import (
     BITS_ALLOCATED,
     COLUMNS,
@@ -21,14 +27,17 @@ from dicomfab.pixels.description import (
     SAMPLES,
     check_word_order,
     describe,
+    photometric,
 )
-from dicomfab.pixels.elements import UNIT_BYTES
+from dicomfab.pixels.elements import PIXEL_DATA, UNIT_BYTES
+from dicomfab.pixels.streams import CHUNK
 from dicomfab.pixels.syntaxes import ENCAPSULATED
 
 _DOUBLE: Final = 0x7FE00009
 # What a frame's first fragment begins with (JPEG family, JPEG 2000), where no offset table tells.
 _FRAME_STARTS: Final = (b"\xff\xd8", b"\xff\x4f")
-_HALVED: Final = ("YBR_FULL_422", "YBR_PARTIAL_422")
+#: Of these two pixels share their chrominance in native frames.
+HALVED: Final = ("YBR_FULL_422", "YBR_PARTIAL_422")
 
 
 class Frames:
@@ -43,17 +52,16 @@ class Frames:
     """
 
     def __init__(self, data_set: DataSet, transfer_syntax_uid: str) -> None:
+        self.data_set = data_set
+        self.transfer_syntax_uid = transfer_syntax_uid
         self._data = data_set.data
         self._layout = data_set.layout
-        self._described: dict[int, bytes] = {}
-        self._syntax = transfer_syntax_uid
-        self.element: Element | None = None
-        for element in data_set.elements():
-            if element.tag in DESCRIBING:
-                unit = UNIT_BYTES.get(element.vr.encode(), 1)
-                self._described[element.tag] = little_endian(data_set.value(element), unit, self._layout)
-            elif element.tag in PIXEL_DATA_TAGS:
-                self.element = element
+        #: All elements of the data set, by tag.
+        self.elements = {element.tag: element for element in data_set.elements()}
+        self._described = {tag: data_set.plain_value(self.elements[tag]) for tag in DESCRIBING & self.elements.keys()}
+        found = [self.elements[tag] for tag in PIXEL_DATA_TAGS & self.elements.keys()]
+        #: The pixel data, if there are any.
+        self.element: Element | None = found[0] if found else None
 
     @property
     def is_encapsulated(self) -> bool:
@@ -69,6 +77,16 @@ class Frames:
         if not text.isdigit() or not 0 < int(text) < 1 << 31:
             raise _contradiction("NumberOfFrames is no number of frames")
         return int(text)
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether the pixels are floating point numbers of 32 or 64 bits."""
+        return self.element is not None and self.element.tag != PIXEL_DATA
+
+    @property
+    def photometric(self) -> str:
+        """The PhotometricInterpretation of the frames as they are stored."""
+        return photometric(self._described.get(PHOTOMETRIC, b""))
 
     def check(self, index: int) -> None:
         """See that a frame and those before it are there; they are not decoded.
@@ -93,6 +111,12 @@ class Frames:
             return self._native(index)
         return b"".join(self._data[start:end] for start, end in self._fragments[index])
 
+    def stored_length(self, index: int) -> int:
+        """How many bytes :meth:`stored` gives of a frame that :meth:`check` found good."""
+        if not self.is_encapsulated:
+            return -(-self.frame_bits // 8)
+        return sum(end - start for start, end in self._fragments[index])
+
     def decoded(self, index: int) -> bytes:
         """A native frame, little endian, from 0.
 
@@ -104,10 +128,10 @@ class Frames:
             return self._native(index)
         from dicomfab.pixels.codecs import decode
 
-        codec = ENCAPSULATED.get(self._syntax)
+        codec = ENCAPSULATED.get(self.transfer_syntax_uid)
         if codec is None:
             raise TranscodingFailed(
-                f"frames of transfer syntax {self._syntax} cannot be decoded",
+                f"frames of transfer syntax {self.transfer_syntax_uid} cannot be decoded",
                 cause="no decoder for it is part of this software",
                 remedy="ask for the frames as they are stored: transfer-syntax=*",
             )
@@ -116,19 +140,28 @@ class Frames:
     @cached_property
     def frame_bits(self) -> int:
         """The length of a native frame."""
-        rows, columns, bits = (self._short(tag) for tag in (ROWS, COLUMNS, BITS_ALLOCATED))
-        samples = self._short(SAMPLES)
-        if self._described.get(PHOTOMETRIC, b"").decode("latin-1").strip(" \0") in _HALVED:
-            samples = 2  # two pixels share their chrominance
-        if self.element is not None and self.element.tag != 0x7FE00010:
-            bits = 64 if self.element.tag == _DOUBLE else 32
-        return rows * columns * samples * bits
+        samples = 2 if self.photometric in HALVED else self.short(SAMPLES, 1)  # two pixels share their chrominance
+        return self.short(ROWS) * self.short(COLUMNS) * samples * self.bits_of_a_sample
 
-    def _short(self, tag: int) -> int:
+    @property
+    def bits_of_a_sample(self) -> int:
+        """BitsAllocated, or what floating point numbers have."""
+        if self.element is not None and self.is_floating:
+            return 64 if self.element.tag == _DOUBLE else 32
+        return self.short(BITS_ALLOCATED)
+
+    def short(self, tag: int, default: int | None = None) -> int:
+        """A number of 16 bits that describes the pixels.
+
+        Raises:
+            DamagedInstance: it is not there, and there is no default.
+        """
         value = self._described.get(tag, b"")
-        if len(value) < 2 and tag != SAMPLES:
-            raise _contradiction("the size of a frame is not stated")
-        return int.from_bytes(value[:2] or b"\1", "little")
+        if len(value) < 2:
+            if default is None:
+                raise _contradiction("the size of a frame is not stated")
+            return default
+        return int.from_bytes(value[:2], "little")
 
     def _native(self, index: int) -> bytes:
         element, bits = self._bounds(index)
@@ -145,7 +178,7 @@ class Frames:
         if element is None or not bits or (index + 1) * bits > 8 * (element.end - element.start):
             raise _contradiction(f"frame {index + 1} lies behind the end of the pixel data")
         if not self._layout.little:
-            check_word_order(self._short(BITS_ALLOCATED))
+            check_word_order(self.short(BITS_ALLOCATED))
         return element, bits
 
     @cached_property

@@ -7,19 +7,38 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, TypeAlias
 
-from dicomfab.model.errors import InstanceUnreadable
-from dicomfab.model.study import InstanceFile
-from dicomfab.pixels.elements import ITEM, ITEM_END, LONG_VRS, SEQUENCE_END, UNDEFINED, implied_vr, swapped
+from dicomfab.model.errors import InstanceUnreadable, InvalidInput
+from dicomfab.model.study import InstanceFile, InstanceIdentity
+from dicomfab.model.values import uid
+from dicomfab.pixels.elements import (
+    ITEM,
+    ITEM_END,
+    LONG_VRS,
+    SEQUENCE_END,
+    UNDEFINED,
+    UNIT_BYTES,
+    implied_vr,
+    swapped,
+)
 from dicomfab.pixels.syntaxes import EXPLICIT_LITTLE, NATIVE, Encoding
 
 Data: TypeAlias = bytes | mmap.mmap
 
 PIXEL_REPRESENTATION: Final = 0x00280103
-_SHORT_VRS: Final = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
-_NAMES: Final = {vr: vr.decode("ascii") for vr in _SHORT_VRS}
+#: Integers, and floating point numbers of 32 and of 64 bits.
+PIXEL_DATA_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+_PREAMBLE: Final = 128
+_PREFIX: Final = b"DICM"
+#: No file meta information is longer.
+META_BYTES: Final = 64 << 10
+_IDENTITY: Final = (0x00020002, 0x00020003, 0x00020010)
+#: The length of the values of these takes two bytes in explicit VR.
+SHORT_VRS: Final = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_NAMES: Final = {vr: vr.decode("ascii") for vr in SHORT_VRS}
 _MAX_NESTING: Final = 64
 _MAX_INFLATED_BYTES: Final = 4 << 30
 _INFLATED_AT_ONCE: Final = 1 << 20
@@ -46,7 +65,7 @@ class Layout:
         self.long_length = struct.Struct(order + "8xI").unpack_from
 
 
-_LAYOUTS: Final = {uid: Layout(encoding) for uid, encoding in NATIVE.items()}
+_LAYOUTS: Final = {syntax: Layout(encoding) for syntax, encoding in NATIVE.items()}
 _EXPLICIT: Final = _LAYOUTS[EXPLICIT_LITTLE]
 _WITHIN_UN: Final = Layout(Encoding(explicit=False, little=True))  # PS3.5 6.2.2
 
@@ -102,7 +121,7 @@ class DataSet(NamedTuple):
             DamagedInstance: it cannot be parsed.
         """
         data, at, end, layout, _, _ = self
-        common, names = (_SHORT_VRS, _NAMES) if layout.explicit else ((), {})
+        common, names = (SHORT_VRS, _NAMES) if layout.explicit else ((), {})
         begins, last = layout.with_vr, end - 8
         while at < end:
             if at <= last:  # nearly all elements of a header: no call for each of them
@@ -135,6 +154,10 @@ class DataSet(NamedTuple):
         """The value of an element, in its own byte order."""
         return self.data[element.start : element.end]
 
+    def plain_value(self, element: Element) -> bytes:
+        """The value of an element, numbers in little endian."""
+        return little_endian(self.value(element), UNIT_BYTES.get(element.vr.encode(), 1), element.layout)
+
 
 def element_at(scope: DataSet, at: int) -> Element:
     """The element that begins at an offset.
@@ -150,7 +173,7 @@ def element_at(scope: DataSet, at: int) -> Element:
             if raw_vr in LONG_VRS:
                 (length,) = layout.long_length(data, at)
                 start = at + 12
-            elif raw_vr not in _SHORT_VRS:
+            elif raw_vr not in SHORT_VRS:
                 raise _unreadable(f"the element at byte {at} has no VR of the standard")
             tag, vr = group << 16 | number, raw_vr.decode("ascii")
         else:
@@ -196,27 +219,74 @@ def opened(file: InstanceFile) -> Iterator[DataSet]:
         InstanceUnreadable: the file cannot be read.
         DamagedInstance: what is in it cannot be parsed.
     """
-    uid = file.identity.transfer_syntax_uid
-    layout = _LAYOUTS.get(uid, _EXPLICIT)
+    layout = _LAYOUTS.get(file.identity.transfer_syntax_uid, _EXPLICIT)
+    with ExitStack() as stack:
+        try:
+            data, start = _mapped(stack, file)
+            yield _whole(data, start, layout)
+        except DamagedInstance as error:
+            raise DamagedInstance(
+                f"SOP instance {file.identity.sop_instance_uid}: {error.what}", cause=error.cause, remedy=error.remedy
+            ) from error
+
+
+def _mapped(stack: ExitStack, file: InstanceFile) -> tuple[mmap.mmap, int]:
+    encoding = NATIVE.get(file.identity.transfer_syntax_uid)
     try:
-        if uid in NATIVE and NATIVE[uid].deflated:
-            with tempfile.TemporaryFile() as inflated:
-                _inflate(file, inflated)
-                with mmap.mmap(inflated.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                    yield _whole(data, 0, layout)
-        else:
-            with file.path.open("rb") as stored, mmap.mmap(stored.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                yield _whole(data, file.dataset_offset, layout)
+        if encoding is None or not encoding.deflated:
+            stored = stack.enter_context(file.path.open("rb"))
+            return stack.enter_context(mmap.mmap(stored.fileno(), 0, access=mmap.ACCESS_READ)), file.dataset_offset
+        inflated = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+        _inflate(file, inflated)
+        return stack.enter_context(mmap.mmap(inflated.fileno(), 0, access=mmap.ACCESS_READ)), 0
     except (OSError, ValueError) as error:  # an empty file cannot be mapped
         raise InstanceUnreadable(
             f"SOP instance {file.identity.sop_instance_uid} cannot be read ({error})",
             cause="its file is empty, or the disk fails",
             remedy="store the instance again",
         ) from error
-    except DamagedInstance as error:
-        raise DamagedInstance(
-            f"SOP instance {file.identity.sop_instance_uid}: {error.what}", cause=error.cause, remedy=error.remedy
+
+
+def file_at(path: Path) -> InstanceFile:
+    """A DICOM file as its file meta information describes it.
+
+    Raises:
+        InstanceUnreadable: it is not there, or cannot be read.
+        DamagedInstance: it is no DICOM file, or does not say which instance it is.
+    """
+    try:
+        with path.open("rb") as file:
+            identity, offset = identity_in(file.read(META_BYTES))
+    except OSError as error:
+        raise InstanceUnreadable(
+            f"{path.name} cannot be read ({error.strerror})", remedy="check whether it is there and may be read"
         ) from error
+    return InstanceFile(path, identity, offset)
+
+
+def identity_in(start: bytes) -> tuple[InstanceIdentity, int]:
+    """Which instance a DICOM file holds, and where its data set begins (PS3.10 7.1).
+
+    Args:
+        start: of the file, as far as the file meta information goes at least.
+
+    Raises:
+        DamagedInstance: it is no DICOM file, or the file meta information lacks a UID or has one that is none.
+    """
+    if start[_PREAMBLE : _PREAMBLE + 4] != _PREFIX:
+        raise _unreadable("it is no DICOM file")
+    end = _PREAMBLE + 4
+    meta = DataSet(start, end, len(start), _EXPLICIT)
+    found: dict[int, str] = {}
+    # What follows the group may be deflated, and then no data element.
+    while start[end : end + 2] == b"\2\0":
+        element = element_at(meta, end)
+        found[element.tag] = meta.value(element).decode("latin-1").strip("\0 ")
+        end = element.next
+    try:
+        return InstanceIdentity(*(uid(found.get(tag, "")) for tag in _IDENTITY)), end
+    except InvalidInput as error:
+        raise _unreadable("its file meta information does not say which instance it is") from error
 
 
 def layout_of(transfer_syntax_uid: str) -> Layout:

@@ -1,0 +1,152 @@
+"""The handlers behind any server that speaks ASGI: bodies come and go in pieces, the work is done in threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from functools import cache
+from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qsl, unquote
+
+import anyio
+from anyio import from_thread, to_thread
+
+from dicomfab.dicomweb.messages import Request, Response
+
+Message: TypeAlias = "MutableMapping[str, Any]"
+Receive: TypeAlias = "Callable[[], Awaitable[Message]]"
+Send: TypeAlias = "Callable[[Message], Awaitable[None]]"
+#: What answers a request, in a thread.
+Answer: TypeAlias = "Callable[[Request], Response]"
+
+#: So much is read in a thread before it is sent: more changes between threads cost more than the reading.
+_AT_ONCE_BYTES: Final = 1 << 20
+#: Whoever sends or reads slowly has a thread for as long, but none of those that answer other requests.
+_THREADS: Final = 64
+
+
+def request_of(scope: Mapping[str, Any], path: str, root: str) -> Request:
+    """What an ASGI scope asks for, still without its body.
+
+    Args:
+        scope: of the connection.
+        path: below the root, decoded.
+        root: the address of the root as the client sees it.
+    """
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return Request(scope["method"], path.strip("/"), root.rstrip("/"), query, headers)
+
+
+def root_of(scope: Mapping[str, Any], mounted_at: str, *, is_behind_proxy: bool = False) -> str:
+    """The address of the root as the client sees it.
+
+    Args:
+        scope: of the connection.
+        mounted_at: path of the root.
+        is_behind_proxy: the port that is listened on is none of the client's business.
+    """
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+    server = scope.get("server") or ("localhost", None)
+    host = host or str(server[0])
+    is_default = server[1] in (None, 443 if scope["scheme"] == "https" else 80)
+    has_port = ":" in host.rpartition("]")[2]
+    # There are clients that send their Host without the port.
+    if not (is_behind_proxy or has_port or is_default):
+        host = f"{host}:{server[1]}"
+    return f"{scope['scheme']}://{host}{mounted_at}"
+
+
+def decoded_path(scope: Mapping[str, Any], mounted_at: str) -> str:
+    """The path below the root."""
+    return unquote(str(scope["path"])).removeprefix(mounted_at).strip("/")
+
+
+async def respond(answer: Answer, asked: Request, receive: Receive, send: Send) -> None:
+    """Have a request answered, and send that.
+
+    When the client has gone, nothing more is read for it. When reading fails in the middle of an answer, the connection
+    is cut: what was sent until then must not look whole.
+
+    Args:
+        answer: gives the response; called in a thread, as is everything that it reads from.
+        asked: the request without its body.
+        receive: of ASGI.
+        send: of ASGI.
+    """
+    body, threads = _Body(receive), _threads()
+    request = Request(asked.method, asked.path, asked.root, asked.query, asked.headers, iter(body))
+    response, pieces, is_last = await to_thread.run_sync(_begun, answer, request, limiter=threads)
+    gone: asyncio.Task[None] | None = None
+    try:
+        headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()
+        ]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        if not is_last:
+            gone = asyncio.create_task(body.gone())
+        while True:
+            for number, piece in enumerate(pieces, 1):
+                more = not (is_last and number == len(pieces))
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
+            if is_last or (gone is not None and gone.done()):
+                break
+            pieces, is_last = await to_thread.run_sync(_some, response.body, limiter=threads)
+        if is_last and not pieces:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        if gone is not None:
+            gone.cancel()
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(response.close, limiter=threads)
+
+
+@cache
+def _threads() -> anyio.CapacityLimiter:
+    return anyio.CapacityLimiter(_THREADS)
+
+
+def _begun(answer: Answer, request: Request) -> tuple[Response, list[bytes], bool]:
+    response = answer(request)
+    return response, *_some(response.body)
+
+
+def _some(body: Iterator[bytes]) -> tuple[list[bytes], bool]:
+    """The next pieces of a body, and whether they were the last."""
+    pieces: list[bytes] = []
+    size = 0
+    for piece in body:
+        if piece:
+            pieces.append(piece)
+            size += len(piece)
+        if size >= _AT_ONCE_BYTES:
+            return pieces, False
+    return pieces, True
+
+
+class _Body:
+    """The body of a request, read by a thread while the loop goes on."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._is_over = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        while not self._is_over:
+            message = from_thread.run(self._next)
+            if message["type"] == "http.disconnect":
+                self._is_over = True
+                return  # what is missing shows: a part of multipart without its end
+            self._is_over = not message.get("more_body", False)
+            yield bytes(message.get("body", b""))
+
+    async def _next(self) -> Message:
+        return await self._receive()
+
+    async def gone(self) -> None:
+        """Wait until the client is not there any more."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass

@@ -1,0 +1,68 @@
+"""Every family that is fabricated, and every transfer syntax, opens in the viewer or on our own page."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from dicomfab.app.build import Application
+from dicomfab.fabricate.kinds import KINDS
+from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
+from dicomfab.model.errors import InvalidInput
+from dicomfab.model.study import Patient
+from dicomfab.pixels.writable import WRITABLE
+from tests.browser.conftest import Picture, actor
+from tests.browser.viewers import await_picture
+
+#: What `make test` looks at.
+REPRESENTATIVE = ("ct-chest", "mr-brain", "dx-chest", "us-colour", "mg-screening", "wsi")
+#: Pictures with few grey values.
+_FEW = {"sc-multiframe-bit": 1, "text-card": 3}
+_SLICES = 6
+
+
+def opened(page: Page, web: str, application: Application, *series: SeriesRecipe) -> None:
+    """Fabricate, and open from the study's page."""
+    recipe = StudyRecipe(series, patient=Patient("Family^Fay", "SYN0088", "19580909", "F"), seed=23)
+    made = application.studies.create(actor(), application.studies.resolve_recipe(actor(), recipe))
+    page.goto(f"{web}/studies/{made.resolved.study_instance_uid}")
+    page.get_by_role("link", name="View", exact=True).click()
+    page.wait_for_url(lambda url: "/ohif/" in url or url.endswith("/look"))
+
+
+def recipe_of(kind: str, transfer_syntax: str | None = None) -> SeriesRecipe:
+    counted = KINDS[kind].counted
+    return SeriesRecipe(kind, _SLICES if counted and counted.unit == "slices" else None, transfer_syntax)
+
+
+def families() -> list[object]:
+    return [kind if kind in REPRESENTATIVE else pytest.param(kind, marks=pytest.mark.full) for kind in KINDS]
+
+
+@pytest.mark.parametrize("kind", families())
+def test_every_family_opens(page: Page, web: str, application: Application, picture: Picture, kind: str) -> None:
+    opened(page, web, application, recipe_of(kind))
+    assert "/ohif/" in page.url
+    await_picture(page, least=_FEW.get(kind, 12))
+    expect(page.get_by_role("link", name="Back to the study")).to_be_visible()
+    picture(page, f"viewer/{kind}", full_page=False)
+
+
+@pytest.mark.full
+def test_pet_and_ct_are_fused(page: Page, web: str, application: Application, picture: Picture) -> None:
+    opened(page, web, application, SeriesRecipe("ct-body", 24), SeriesRecipe("pt-body", 24))
+    assert "/ohif/tmtv" in page.url
+    await_picture(page, least=12)
+    picture(page, "viewer/pet-ct", full_page=False)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", ["ct-chest", "sc-rgb"])
+@pytest.mark.parametrize("syntax", [one.name for one in WRITABLE.values()])
+def test_every_transfer_syntax_opens(page: Page, web: str, application: Application, kind: str, syntax: str) -> None:
+    series = SeriesRecipe(kind, 2 if kind == "ct-chest" else None, syntax)
+    try:
+        opened(page, web, application, series)
+    except InvalidInput:
+        pytest.skip(f"{kind} cannot be written in {syntax}")
+    await_picture(page, least=12)
