@@ -134,6 +134,8 @@ SOME = (
 
 #: Routes that answer with something else, and the query with which they do: files, pictures, streams, parts of a page,
 #: and those that lead to a page.
+#: Where a story of its own leads: tests/browser/test_viewer_story.py.
+VIEWER = {"/ohif/{mode:path}", "/view/{job_id}", "/view/{job_id}/open"}
 OTHERS = {
     "/audit/export": "form=csv",
     "/changes": "",
@@ -144,6 +146,8 @@ OTHERS = {
     "/pacs/export": "",
     "/pacs/matrix/tests": "run={matrix}",
     "/pacs/network.svg": "",
+    "/ohif": "",
+    "/ohif/": "",
     "/palette": "q=",
     "/patients/export": "",
     "/query/answers": "search={search}",
@@ -158,6 +162,7 @@ OTHERS = {
     "/studies/{study}/delete": "",
     "/studies/{study}/preview.png": "",
     "/studies/{study}/thumbnail.png": "",
+    "/studies/{study}/view": "",
     "/studies/{study}/series/{series}/pictures": "",
     f"{INSTANCE}/document": "",
     f"{INSTANCE}/items": "path=",
@@ -289,7 +294,8 @@ def test_no_page_is_forgotten(place: Place, tmp_path: Path) -> None:
     declared = [route.removeprefix("GET ") for route in declared_actions(create_app(application)) if "GET " in route]
     application.close()
     shown = {one.route for one in PAGES.values()}
-    programs = {route for route in declared if route.startswith("/api/v1/")} - shown
+    programs = {route for route in declared if route.startswith(("/api/v1/", "/dicom-web/"))} - shown
+    programs |= VIEWER
     assert set(declared) - programs == {re.sub(r"\{validation\}", "{run_id}", route) for route in shown} | set(OTHERS)
 
 
@@ -302,7 +308,7 @@ def test_the_other_routes_are_no_pages(place: Place, route: str) -> None:
     ):  # a stream is not waited for
         # A picture holds no document.
         assert answer.status_code in ({404} if route.endswith("/document") else {200, 303})
-        if answer.headers.get("content-type", "").startswith("text/html"):
+        if answer.status_code != 404 and answer.headers.get("content-type", "").startswith("text/html"):
             assert b"<html" not in answer.read()
 
 

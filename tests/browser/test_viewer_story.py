@@ -86,3 +86,18 @@ def test_a_study_on_a_server_is_one_click_from_the_search(
     page.get_by_role("link", name="Back to the study").click()
     page.wait_for_url(f"{web}/studies/{study}")
     expect(page.get_by_text("Fetched to look at")).to_be_visible()
+
+
+def test_a_study_that_is_deleted_while_it_is_viewed_is_said_to_be_gone(
+    page: Page, web: str, application: Application
+) -> None:
+    recipe = StudyRecipe((SeriesRecipe("ct-chest", 40),), seed=12)
+    made = application.studies.create(actor(), application.studies.resolve_recipe(actor(), recipe))
+    study = made.resolved.study_instance_uid
+    page.goto(f"{web}/studies/{study}/view")
+    await_picture(page)
+    application.studies.delete(actor(), study)
+    frame = f"/dicom-web/studies/{study}/series/1.2/instances/1.2/frames/1"
+    page.evaluate("address => fetch(address).then(answer => answer.text())", frame)  # as the next slice would be
+    page.wait_for_url(f"{web}/studies/{study}")
+    expect(page.get_by_role("heading", name="Not found")).to_be_visible()

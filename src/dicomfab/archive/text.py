@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from pydicom.charset import decode_bytes, python_encoding
+from pydicom.charset import CODES_TO_ENCODINGS, decode_bytes, default_encoding, python_encoding
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
@@ -46,7 +46,7 @@ def decode(raw: bytes, vr: str, charsets: Sequence[str]) -> str:
         return trim(vr, raw.decode("ascii"))
     if vr not in _CHARSET_VRS:
         return trim(vr, raw.decode("latin-1"))
-    if charsets and _ESCAPE in raw:
+    if charsets and _ESCAPE in raw and _are_known(raw, charsets):
         delimiters = _NAME_DELIMITERS if vr == "PN" else _TEXT_DELIMITERS
         return trim(vr, decode_bytes(raw, list(charsets), delimiters))
     for charset in (*charsets[:1], "utf-8"):
@@ -55,6 +55,18 @@ def decode(raw: bytes, vr: str, charsets: Sequence[str]) -> str:
         except UnicodeDecodeError:
             continue
     return trim(vr, raw.decode("latin-1"))
+
+
+def _are_known(raw: bytes, charsets: Sequence[str]) -> bool:
+    """Whether every escape sequence (PS3.5 6.1.2.5.3) leads to a character set that the header names."""
+    known = {*charsets, default_encoding}
+    lengths = [4 if raw[at : at + 3] in (b"\x1b$(", b"\x1b$)") else 3 for at in _escapes(raw)]
+    found = [raw[at : at + length] for at, length in zip(_escapes(raw), lengths, strict=True)]
+    return all(CODES_TO_ENCODINGS.get(code) in known for code in found)
+
+
+def _escapes(raw: bytes) -> list[int]:
+    return [at for at, byte in enumerate(raw) if byte == 0x1B]
 
 
 def value_text(raw: bytes, vr: str, charsets: Sequence[str], *, little_endian: bool = True) -> str:

@@ -126,6 +126,10 @@ class Gathered:
             struct.error,
         ) as error:
             raise NotAnInstance from error  # there is no saying what pydicom stumbles over
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise NotAnInstance from error  # a number that its VR cannot hold
         return buffer.getvalue()
 
 

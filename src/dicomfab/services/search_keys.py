@@ -160,6 +160,8 @@ def _value(key: Key, vr: str, today: datetime.date, field: str) -> object:
     value = text(key.value, field, multiple=vr == "UI")
     if not value:
         return None if vr in _WHOLE_VRS | _REAL_VRS else ""
+    if vr not in TEXT_VRS and not value.isascii():
+        raise _unusable(key.given, field, f"{key.name} has no characters beyond ASCII (PS3.5 6.2)")
     if vr in TEXT_VRS or vr in {"UI", "CS", "AE", "TM", "DT", "AS", "UR"}:
         return value
     try:

@@ -194,6 +194,14 @@ class StudyFilter:
         texts["patient_name"] = _with_wildcard(texts["patient_name"])
         texts["study_description"] = _with_wildcard(texts["study_description"])
         texts["modality"] = texts["modality"].upper()
+        if not texts["modality"].isascii():
+            raise InvalidInput(
+                f"modality: {self.modality!r} is no modality",
+                field="modality",
+                value=self.modality,
+                cause="a modality is written in capital letters of the ASCII alphabet (PS3.5 6.2)",
+                remedy="use one such as CT, MR or DX",
+            )
         return texts
 
     def _dates(self, today: datetime.date) -> str:

@@ -23,7 +23,7 @@ IMAGES: Final = _uids(
     "1 1.1 1.1.1 1.2 1.2.1 1.3 1.3.1",  # CR, DX, MG, intra-oral
     "2 2.1 2.2 4 4.1 4.3 4.4 20 128 128.1 130",  # CT, MR, NM, PET
     "3.1 6.1 6.2",  # ultrasound
-    "7 7.1 7.2 7.3 7.4",  # secondary capture
+    "7 7.2 7.3 7.4",  # secondary capture; of single bits (7.1) it draws nothing
     "12.1 12.1.1 12.2 12.2.1 13.1.1 13.1.2 13.1.3 13.1.4 13.1.5",  # XA, RF, tomosynthesis
     "14.1 14.2 77.1.1 77.1.2 77.1.3 77.1.4 77.1.5.1 77.1.5.2 77.1.5.4 82.1",  # visible light, eyes
     "481.1 481.2",  # RT image and dose

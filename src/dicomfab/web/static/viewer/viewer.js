@@ -11,6 +11,20 @@
     return null;
   };
 
+  // A study that is deleted while somebody looks at it leaves its viewports black: our page says what has happened.
+  let isLooking = false;
+  const leaveIfGone = async () => {
+    if (isLooking || study === "/studies") return;
+    isLooking = true;
+    const answer = await fetch(`/dicom-web/studies?StudyInstanceUID=${asked}&limit=1`);
+    if (answer.ok && (await answer.json()).length === 0) location.assign(study);
+    isLooking = false;
+  };
+  new PerformanceObserver((list) => {
+    const isMissing = ({ name, responseStatus }) => responseStatus === 404 && name.includes("/dicom-web/studies/");
+    if (list.getEntries().some(isMissing)) leaveIfGone();
+  }).observe({ type: "resource" });
+
   window.PUBLIC_URL = base;
   window.browserImportFunction = (address) => import(address);
   window.config = {
