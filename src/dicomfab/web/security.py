@@ -47,7 +47,7 @@ VIEWER_POLICY = "; ".join(
         "connect-src 'self' blob:",
         "worker-src 'self' blob:",
         "frame-src blob:",
-        "object-src blob:",  # PDF
+        "object-src 'self' blob:",  # PDF
         "base-uri 'none'",
         "form-action 'self'",
         "frame-ancestors 'none'",

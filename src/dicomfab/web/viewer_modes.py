@@ -26,14 +26,14 @@ IMAGES: Final = _uids(
     "7 7.2 7.3 7.4",  # secondary capture; of single bits (7.1) it draws nothing
     "12.1 12.1.1 12.2 12.2.1 13.1.1 13.1.2 13.1.3 13.1.4 13.1.5",  # XA, RF, tomosynthesis
     "14.1 14.2 77.1.1 77.1.2 77.1.3 77.1.4 77.1.5.1 77.1.5.2 77.1.5.4 82.1",  # visible light, eyes
-    "481.1 481.2",  # RT image and dose
+    "481.1",  # RT image
 )
 WHOLE_SLIDES: Final = _uids("77.1.6")
 VIDEOS: Final = _uids("77.1.1.1 77.1.2.1 77.1.4.1")
 ECGS: Final = _uids("9.1.1 9.1.2 9.1.3 9.2.1 9.3.1")
 DOCUMENTS: Final = _uids("104.1")
 #: Laid over the images that they were made from, and nothing without these.
-OVERLAYS: Final = _uids("66.4 66.7 30 481.3")
+OVERLAYS: Final = _uids("66.4 66.7 30 481.2 481.3")
 
 #: Readable by themselves.
 _ALONE: Final = IMAGES | WHOLE_SLIDES | VIDEOS | ECGS | DOCUMENTS
