@@ -39,6 +39,9 @@ def create(
     patient: Annotated[str, typer.Option(help="Patient ID of a registered patient (see: dicomfab patient list).")] = "",
     patient_name: Annotated[str, typer.Option(help="FAMILY^GIVEN; invented if not given.")] = "",
     patient_id: Annotated[str, typer.Option(help="Invented if not given.")] = "",
+    script: Annotated[
+        str, typer.Option(help="Write the invented name in japanese, korean, chinese, cyrillic, greek, arabic, ...")
+    ] = "",
     birth_date: Annotated[str, typer.Option(help="YYYYMMDD or YYYY-MM-DD.")] = "",
     sex: Annotated[str, typer.Option(help="M, F or O.")] = "",
     accession: Annotated[str, typer.Option(help="Accession number; invented if not given.")] = "",
@@ -92,6 +95,7 @@ def create(
         "accession_number": accession or None,
         "accession_pattern": accession_pattern or None,
         "patient_id_pattern": patient_id_pattern or None,
+        "script": script or None,
         "study_date": study_date.replace("-", "") or None,
         "study_description": description or None,
         "style": style or None,

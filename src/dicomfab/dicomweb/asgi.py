@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
-from functools import cache
 from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 import anyio
 from anyio import from_thread, to_thread
+from anyio.lowlevel import RunVar
 
 from dicomfab.dicomweb.messages import Request, Response
 
@@ -61,8 +61,8 @@ def root_of(scope: Mapping[str, Any], mounted_at: str, *, is_behind_proxy: bool 
 
 
 def decoded_path(scope: Mapping[str, Any], mounted_at: str) -> str:
-    """The path below the root."""
-    return unquote(str(scope["path"])).removeprefix(mounted_at).strip("/")
+    """The path below the root; servers have decoded it."""
+    return str(scope["path"]).removeprefix(mounted_at).strip("/")
 
 
 async def respond(answer: Answer, asked: Request, receive: Receive, send: Send) -> None:
@@ -104,9 +104,17 @@ async def respond(answer: Answer, asked: Request, receive: Receive, send: Send) 
             await to_thread.run_sync(response.close, limiter=threads)
 
 
-@cache
+_limiter: RunVar[anyio.CapacityLimiter] = RunVar("dicomweb-threads")
+
+
 def _threads() -> anyio.CapacityLimiter:
-    return anyio.CapacityLimiter(_THREADS)
+    """Those of this event loop."""
+    try:
+        return _limiter.get()
+    except LookupError:
+        limiter = anyio.CapacityLimiter(_THREADS)
+        _limiter.set(limiter)
+        return limiter
 
 
 def _begun(answer: Answer, request: Request) -> tuple[Response, list[bytes], bool]:

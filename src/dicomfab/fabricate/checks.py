@@ -125,6 +125,26 @@ def character_set(texts: Iterable[str]) -> str:
     return LATIN_1
 
 
+def holds(character_set: str, text: str) -> bool:
+    """Whether a Specific Character Set, its values joined by backslash, has every character of a text.
+
+    pydicom writes a question mark for what it cannot encode, and only warns.
+    """
+    from pydicom.charset import python_encoding
+
+    terms = character_set.split("\\")
+    encodings = ["ascii" if not term else str(python_encoding[term]) for term in terms]
+    return all(any(_has(encoding, character) for encoding in encodings) for character in set(text))
+
+
+def _has(encoding: str, character: str) -> bool:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _refuse(field: str, value: object, problem: str, cause: str) -> InvalidInput:
     return InvalidInput(
         f"{field}: {value!r} {problem}", field=field, value=value, cause=cause, remedy=f"correct {field} and try again"

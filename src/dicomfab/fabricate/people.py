@@ -6,6 +6,7 @@ import datetime as dt
 from itertools import pairwise
 from typing import Final
 
+from dicomfab.fabricate.scripts import LATIN, SCRIPTS
 from dicomfab.fabricate.seeds import Draw, derive
 from dicomfab.model.study import Patient
 
@@ -41,12 +42,13 @@ GIVEN: Final = {
 }
 
 
-def invent(seed: int, on: dt.date) -> Patient:
+def invent(seed: int, on: dt.date, script: str = LATIN) -> Patient:
     """Invent an adult patient.
 
     Args:
         seed: the study's seed; the same seed gives the same person, whatever the date.
         on: the study date; only for studies long past does it move the birth year, so that the patient is an adult.
+        script: that the name is written in, one of :data:`~dicomfab.fabricate.scripts.SCRIPTS` or ``latin``.
     """
     draw = Draw(seed, "patient")
     sex = draw.choice(("F", "M"))
@@ -57,6 +59,8 @@ def invent(seed: int, on: dt.date) -> Patient:
         birth_year -= 40
     birth = dt.date(birth_year, 1, 1) + dt.timedelta(days=draw.below(365))
     name = f"{family}^{given}^{middle}".rstrip("^")
+    if script in SCRIPTS:
+        name = SCRIPTS[script].person(Draw(seed, "name", script), sex)
     return Patient(name, f"SYN{draw.below(10**10):010d}", birth.strftime("%Y%m%d"), sex, ISSUER)
 
 

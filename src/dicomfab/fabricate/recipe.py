@@ -6,13 +6,14 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
 from dicomfab.fabricate import checks, people
 from dicomfab.fabricate.kinds import KINDS, Kind
+from dicomfab.fabricate.scripts import LATIN, SCRIPTS
 from dicomfab.fabricate.seeds import SEED_LIMIT, Draw, derive, uid
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.order import RequestAttributes
@@ -85,6 +86,8 @@ class StudyRecipe:
         accession_pattern: where accession numbers come from, see :mod:`dicomfab.fabricate.patterns`; never one twice.
         patient_id_pattern: the same for the ID of a patient who has none.
         order: what the instances say about the order that the study was made from.
+        script: that an invented name is written in, see :mod:`dicomfab.fabricate.scripts`; the study then has the
+            character set of that script.
     """
 
     series: tuple[SeriesRecipe | str, ...]
@@ -101,6 +104,7 @@ class StudyRecipe:
     accession_pattern: str | None = None
     patient_id_pattern: str | None = None
     order: RequestAttributes | None = None
+    script: str | None = None
 
 
 def with_slices(series: SeriesRecipe, slices: int | None) -> SeriesRecipe:
@@ -155,6 +159,7 @@ class ResolvedStudy:
     referring_physician: str
     study_id: str
     order: RequestAttributes | None = None
+    written_in: str = ""
 
     @property
     def recipe_hash(self) -> str:
@@ -179,14 +184,20 @@ class ResolvedStudy:
 
     @property
     def character_set(self) -> str:
-        """SpecificCharacterSet (0008,0005): Latin-1 if it can hold every text of the study, else UTF-8."""
+        """SpecificCharacterSet (0008,0005), values joined by backslash: that of the script that was asked for, else
+        Latin-1 if it can hold every text of the study, else UTF-8.
+        """
+        return self.written_in or checks.character_set(text for _, text in self.texts())
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Every text of the study beyond ASCII or not, with the field that it is given in."""
         patient = self.patient
-        return checks.character_set(
-            (patient.name, patient.patient_id, patient.issuer, self.accession_number, self.study_description)
-            + (self.referring_physician, self.study_id)
-            + tuple(series.description for series in self.series)
-            + (() if self.order is None else dataclasses.astuple(self.order))
-        )
+        yield from (("patient.name", patient.name), ("patient.id", patient.patient_id), ("issuer", patient.issuer))
+        for field in ("accession_number", "study_description", "referring_physician", "study_id"):
+            yield field, getattr(self, field)
+        yield from (("description", series.description) for series in self.series)
+        if self.order is not None:
+            yield from (("order", str(value)) for value in dataclasses.astuple(self.order))
 
     def uid(self, *names: object) -> str:
         """A UID of this study, for instance ``uid("series", 1)``."""
@@ -197,6 +208,8 @@ class ResolvedStudy:
         plain = {**dataclasses.asdict(self), "series": [dataclasses.asdict(one) for one in self.series]}
         if self.order is None:
             del plain["order"]
+        if not self.written_in:
+            del plain["written_in"]
         return plain
 
     @classmethod
@@ -226,20 +239,21 @@ def resolve(recipe: StudyRecipe, *, now: dt.datetime, draw_seed: Callable[[], in
     """
     series = _series(recipe)
     kinds = tuple(dict.fromkeys(one.kind for one in series))
+    script = _script(recipe.script)
     seed = draw_seed() if recipe.seed is None else recipe.seed
     checks.whole(seed, field="seed", low=0, high=SEED_LIMIT - 1)
     study_date = _given(recipe.study_date, lambda value: checks.date(value, field="study_date"), now.strftime("%Y%m%d"))
     study_time = _given(recipe.study_time, lambda value: checks.time(value, field="study_time"), now.strftime("%H%M%S"))
     if recipe.patient is None:
         day = dt.date(int(study_date[:4]), int(study_date[4:6]), int(study_date[6:]))
-        patient = people.invent(seed, day)
+        patient = people.invent(seed, day, script)
     else:
         patient = _patient(recipe.patient, study_date)
     draw = Draw(seed, "study", *kinds, study_date, study_time)
     described = " AND ".join(dict.fromkeys(KINDS[kind].description for kind in kinds))
     if len(described) > 64:
         described = f"{KINDS[kinds[0]].description} AND {len(kinds) - 1} MORE"
-    return ResolvedStudy(
+    study = ResolvedStudy(
         series=series,
         patient=patient,
         seed=seed,
@@ -252,7 +266,35 @@ def resolve(recipe: StudyRecipe, *, now: dt.datetime, draw_seed: Callable[[], in
         referring_physician=_physician(recipe.referring_physician),
         study_id=_short(recipe.study_id, "study_id", f"{draw.below(10**6):06d}"),
         order=None if recipe.order is None else _order(recipe.order),
+        written_in=SCRIPTS[script].character_set if script in SCRIPTS else "",
     )
+    if study.written_in:
+        _check_written(study, script)
+    return study
+
+
+def _script(name: str | None) -> str:
+    if name is None or name == LATIN or name in SCRIPTS:
+        return name or LATIN
+    raise InvalidInput(
+        f"script: {name!r} is not known",
+        field="script",
+        value=name,
+        cause=f"names are invented in {LATIN}, {', '.join(SCRIPTS)}",
+        remedy="name one of them",
+    )
+
+
+def _check_written(study: ResolvedStudy, script: str) -> None:
+    for field, text in study.texts():
+        if not checks.holds(study.written_in, text):
+            raise InvalidInput(
+                f"{field}: {text!r} cannot be written in {study.written_in}, the character set of {script}",
+                field=field,
+                value=text,
+                cause="the character set lacks some of its characters",
+                remedy="write it otherwise, or leave the script out: then the study is in UTF-8",
+            )
 
 
 def _order(order: RequestAttributes) -> RequestAttributes:

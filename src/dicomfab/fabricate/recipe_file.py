@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dicomfab.fabricate.kinds import KINDS
 from dicomfab.fabricate.recipe import STYLES, SeriesRecipe, StudyRecipe
+from dicomfab.fabricate.scripts import LATIN, SCRIPTS
 from dicomfab.model.errors import InvalidInput, NotFound
 from dicomfab.model.study import Patient
 
@@ -66,6 +67,11 @@ class RecipeFile(BaseModel):
         default=None, description="Where accession numbers come from, such as SYN{10digits}; never one twice."
     )
     patient_id_pattern: str | None = Field(default=None, description="The same for the IDs of patients who have none.")
+    script: str | None = Field(
+        default=None,
+        description="That an invented name is written in; the study has the character set of it.",
+        json_schema_extra={"enum": [LATIN, *SCRIPTS]},
+    )
     study_date: str | None = Field(default=None, description="YYYYMMDD or YYYY-MM-DD; today if left out.")
     study_time: str | None = Field(default=None, description="HHMMSS.")
     study_description: str | None = Field(default=None, max_length=64, description="StudyDescription (0008,1030).")
@@ -99,6 +105,7 @@ class RecipeFile(BaseModel):
             style=self.style,
             accession_pattern=self.accession_pattern,
             patient_id_pattern=self.patient_id_pattern,
+            script=self.script,
         )
 
     def _patient(self) -> Patient | None:

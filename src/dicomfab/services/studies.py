@@ -96,7 +96,7 @@ class StudyService:
             # With a seed of the user's the clock must not decide: the same recipe has to make the same bytes.
             recipe = replace(recipe, study_time=_working_hour(seed))
         recipe = replace(self._identified(actor, recipe), seed=seed)
-        recipe = replace(recipe, patient=_completed(recipe.patient, seed))
+        recipe = replace(recipe, patient=_completed(recipe.patient, seed, recipe.script))
         resolved = resolve(recipe, now=self.now(), draw_seed=self.draw_seed)
         if any(one.transfer_syntax != EXPLICIT_LITTLE for one in resolved.series):
             check_syntaxes(resolved)
@@ -431,7 +431,7 @@ def _fabrication(actor: Actor, resolved: ResolvedStudy, directory: Path | None =
     )
 
 
-def _completed(patient: Patient | None, seed: int) -> Patient | None:
+def _completed(patient: Patient | None, seed: int, script: str | None) -> Patient | None:
     """Fill in what a partly given patient leaves open.
 
     The identifier follows from seed and name, so that two names never share one; sex and birth date stay empty
@@ -442,7 +442,7 @@ def _completed(patient: Patient | None, seed: int) -> Patient | None:
     from dicomfab.fabricate.people import invent
     from dicomfab.fabricate.seeds import derive
 
-    someone = invent(derive(seed, patient.name), datetime.date(2000, 1, 1))
+    someone = invent(derive(seed, patient.name), datetime.date(2000, 1, 1), script or "")
     if patient.name:
         return replace(patient, patient_id=someone.patient_id)
     return replace(

@@ -12,6 +12,7 @@ from dicomfab.access.policy import Action, Scope, decide
 from dicomfab.app.build import Application
 from dicomfab.fabricate.kinds import KINDS
 from dicomfab.fabricate.recipe_file import RecipeRefused, read
+from dicomfab.fabricate.scripts import SCRIPTS
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import InvalidInput, NotFound
 from dicomfab.pixels.writable import WRITABLE
@@ -84,6 +85,7 @@ def show_form(
         "kinds": sorted(KINDS.items(), key=lambda row: row[1].modality),
         "recipes": [("", "none"), *recipes],
         "syntaxes": [("", "as usual"), *((one.name, one.title) for one in WRITABLE.values())],
+        "scripts": [("", "Latin"), *((one.name, one.title) for one in SCRIPTS.values())],
         "destinations": destinations(application, actor),
         "error": error,
         "wrong": error.field if error else "",

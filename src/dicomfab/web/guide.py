@@ -21,7 +21,7 @@ from dicomfab.model.errors import NotFound
 FIRST = "docs/README.md"
 _MOST_FOUND = 40
 _AROUND = 90
-_PICTURES = {".png": "image/png", ".svg": "image/svg+xml", ".json": "application/json"}
+_PICTURES = {".png": "image/png", ".gif": "image/gif", ".svg": "image/svg+xml", ".json": "application/json"}
 _ELSEWHERE = re.compile(r"^(?:[a-z][a-z0-9+.-]*:|//)", re.IGNORECASE)
 
 

@@ -28,6 +28,7 @@ _EXAMPLES: Final = {
     "accession_number": "SYN-0001",
     "accession_pattern": '"SYN{10digits}"',
     "patient_id_pattern": '"SYN{10digits}"',
+    "script": "japanese",
     "study_date": '"2026-01-31"',
     "study_time": '"093000"',
     "study_description": "CT CHEST",

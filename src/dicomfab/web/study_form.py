@@ -59,6 +59,7 @@ class StudyForm(BaseModel):
     study_description: str = ""
     slices: str = ""
     style: str = ""
+    script: str = ""
     transfer_syntax: str = ""
     seed: str = ""
     studies: str = ""
@@ -162,6 +163,7 @@ class StudyForm(BaseModel):
             "study_date": _date(self.study_date) or None,
             "study_description": self.study_description.strip() or None,
             "style": self.style or None,
+            "script": self.script or None,
             "transfer_syntax": self.transfer_syntax or None,
         }
         said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
