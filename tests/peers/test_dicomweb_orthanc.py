@@ -128,7 +128,8 @@ def test_messages_and_traces_name_no_secret(
     tmp_path: Path,
     dicomfab: Run,  # noqa: F811
 ) -> None:
-    secret = tmp_path / "secret"
+    secret = site.settings.home / "secrets" / "orthanc"
+    secret.parent.mkdir(mode=0o700)
     secret.write_text("topsecret\n")
     secret.chmod(0o600)
     site.pacs.edit(ADMIN, entry.id, {"dicomweb_user": "us", "dicomweb_secret_file": str(secret), "via": "web"})

@@ -6,17 +6,28 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from dicomfab.app.settings import Settings
     from dicomfab.dimse.peer import Peer
+    from dicomfab.services.web_secrets import SecretFiles
 
 T = TypeVar("T")
 
 
-def by_way(name: str, dimse: Callable[..., T]) -> Callable[..., T]:
+def secret_files(settings: Settings) -> SecretFiles:
+    """The files that may hold the secrets of DICOMweb services: those meant for that, and that of the lab."""
+    from dicomfab.services.web_secrets import SecretFiles
+    from dicomfab.testpacs.folders import LabFolders
+
+    return SecretFiles(settings.home / "secrets", (LabFolders(settings.lab.absolute()).web_password,))
+
+
+def by_way(name: str, dimse: Callable[..., T], secrets: SecretFiles | None = None) -> Callable[..., T]:
     """A function that asks a peer the way that it is to be asked.
 
     Args:
         name: of its counterpart in :mod:`dicomfab.services.by_web`, which is loaded with the first peer that needs it.
         dimse: asks by DIMSE.
+        secrets: the files that may hold secrets; no file if ``None``.
     """
 
     def call(peer: Peer, *args: Any, **options: Any) -> T:
@@ -24,6 +35,8 @@ def by_way(name: str, dimse: Callable[..., T]) -> Callable[..., T]:
             return dimse(peer, *args, **options)
         from dicomfab.services import by_web
 
+        if secrets is not None:
+            options["secrets"] = secrets
         asked: T = getattr(by_web, name)(peer, *args, **options)
         return asked
 

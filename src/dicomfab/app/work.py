@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dicomfab.app.settings import Settings
-from dicomfab.app.ways import by_way, title
+from dicomfab.app.ways import by_way, secret_files, title
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -190,7 +190,7 @@ class Work:
         return TransferService(
             self.local_archive,
             find=self._find,
-            store=self._noted("C-STORE", by_way("store", store), "STOW-RS"),
+            store=self._noted("C-STORE", by_way("store", store, secret_files(self.settings)), "STOW-RS"),
             move_scu=self._noted("C-MOVE", move),
             get_scu=self._get,
             provenance=self.provenance,
@@ -226,7 +226,8 @@ class Work:
         from dicomfab.storage.sent import SentStudies
 
         ledger, in_lab = SentStudies(self.database), functools.partial(lab_archive, self.settings)
-        return SweepService(ledger, self.local_archive, self._find, in_lab, self.audit.record)
+        secrets = secret_files(self.settings)
+        return SweepService(ledger, self.local_archive, self._find, in_lab, self.audit.record, secrets)
 
     @cached_property
     def _is_fabricated(self) -> FabricatedStudies:
@@ -297,13 +298,13 @@ class Work:
     def _find(self) -> Callable[..., Iterator[Dataset]]:
         from dicomfab.dimse.scu.find import find
 
-        return self._noted("C-FIND", by_way("find", find), "QIDO-RS")
+        return self._noted("C-FIND", by_way("find", find, secret_files(self.settings)), "QIDO-RS")
 
     @property
     def _get(self) -> Callable[..., Iterator[Response]]:
         from dicomfab.dimse.scu.get import get
 
-        return self._noted("C-GET", by_way("get", get), "WADO-RS")
+        return self._noted("C-GET", by_way("get", get, secret_files(self.settings)), "WADO-RS")
 
     def _noted(self, operation: str, function: Callable[..., T], by_web: str = "") -> Callable[..., T]:
         """The function, each of its calls to a peer noted in a trace of its own."""

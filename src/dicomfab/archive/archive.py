@@ -268,9 +268,12 @@ class Archive:
         """Let an instance not expire that a server sent: it came by another way as well."""
         self._opened().writer.keep(sop_instance_uid)
 
-    def keep_study(self, study_instance_uid: str) -> None:
-        """Let a study not expire."""
-        self._opened().writer.keep_study(study_instance_uid)
+    def keep_study(self, study_instance_uid: str) -> bool:
+        """Let a study not expire, unless it is in use: more of it may be coming. Whether it was done."""
+        with self._in_use.alone(study_instance_uid) as is_mine:
+            if is_mine:
+                self._opened().writer.keep_study(study_instance_uid)
+            return is_mine
 
     def using(self, study_instance_uid: str) -> AbstractContextManager[None]:
         """See that a study does not expire during the block, in any process of this machine."""

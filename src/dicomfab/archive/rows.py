@@ -80,8 +80,14 @@ _LOOK_UP: Final = """
     LEFT JOIN patient ON patient.id = study.patient_id
     LEFT JOIN series ON series.study_id = study.id AND series.SeriesInstanceUID = ?
 """
+# Of another environment it is another row: what the one says of a patient is not told to those who see the other.
 _PATIENT: Final = (
     "SELECT id, PatientName FROM patient WHERE PatientID = ? AND PatientID != '' AND IssuerOfPatientID = ?"
+    " AND EXISTS (SELECT 1 FROM study WHERE study.patient_id = patient.id AND study.environment = ?)"
+)
+_SHARED: Final = (
+    "SELECT patient.id FROM patient JOIN study ON study.patient_id = patient.id WHERE study.StudyInstanceUID = ?"
+    " AND EXISTS (SELECT 1 FROM study AS other WHERE other.patient_id = patient.id AND other.environment != ?)"
 )
 _NOW_PROD: Final = "UPDATE study SET environment = ? WHERE StudyInstanceUID = ?"
 _AGAIN: Final = "UPDATE instance SET retrieved_at = ? WHERE SOPInstanceUID = ? AND retrieved_at IS NOT NULL"
@@ -193,6 +199,18 @@ def add_unsettled(connection: Connection, instance_id: int, temporary: str, cont
 def mark_prod(connection: Connection, study_instance_uid: str) -> None:
     """A study that holds anything from production counts as production."""
     driver(connection).execute(_NOW_PROD, (Environment.PROD.value, study_instance_uid))
+    part_patient(connection, study_instance_uid, Environment.PROD)
+
+
+def part_patient(connection: Connection, study_instance_uid: str, environment: Environment) -> None:
+    """Give a study a patient row of its environment, if it shares one with studies of another."""
+    shared = driver(connection).execute(_SHARED, (study_instance_uid, environment.value)).fetchone()
+    if shared is None:
+        return
+    values = driver(connection).execute("SELECT * FROM patient WHERE id = ?", shared).fetchone()
+    found = driver(connection).execute(_PATIENT, (*values[1:3], environment.value)).fetchone()
+    own = found[0] if found and found[0] != shared[0] else _insert(connection, Level.PATIENT, *values[1:])
+    driver(connection).execute("UPDATE study SET patient_id = ? WHERE StudyInstanceUID = ?", (own, study_instance_uid))
 
 
 def renew(connection: Connection, sop_instance_uid: str, retrieved_at: str) -> None:
@@ -292,7 +310,7 @@ def is_indexed(connection: Connection, path: str) -> bool:
 def _add_study(connection: Connection, header: Header, environment: Environment) -> tuple[int, str]:
     of_patient, of_study = header.values(Level.PATIENT), header.values(Level.STUDY)
     patient_id, issuer = of_patient[:2]  # the order of the attributes
-    found = driver(connection).execute(_PATIENT, (patient_id, issuer)).fetchone()
+    found = driver(connection).execute(_PATIENT, (patient_id, issuer, environment.value)).fetchone()
     patient_row, name = found or (_insert(connection, Level.PATIENT, *of_patient), of_patient[_NAME])
     words = search_text(name, patient_id, of_study[_ACCESSION], of_study[_DESCRIPTION])
     now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

@@ -36,9 +36,10 @@ from dicomfab.archive.matching import matches, matches_any
 from dicomfab.model.disk import is_disk_full
 from dicomfab.model.query import Level
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 _WITHOUT_ORIGIN: Final = 2  # made good by two columns
 _WITHOUT_LISTS: Final = 3  # made good by a column and indexes
+_SHARING_PATIENTS: Final = 4  # made good by a row of a patient for each environment
 _OLDER: Final = (1,)  # of these the files tell all that the new tables need
 _BUSY_TIMEOUT_MS: Final = 30_000
 _BEGIN: Final = "dicomfab_begin"  # execution option: the statement that opens a transaction
@@ -91,14 +92,9 @@ unsettled = Table(
 
 TABLES: Final = {Level.PATIENT: patient, Level.STUDY: study, Level.SERIES: series, Level.IMAGE: instance}
 
-# Patients without an ID are never taken for one another: each of their studies has its own.
-Index(
-    "patient_key",
-    patient.c.PatientID,
-    patient.c.IssuerOfPatientID,
-    unique=True,
-    sqlite_where=patient.c.PatientID != "",
-)
+# Patients without an ID are never taken for one another: each of their studies has its own. Those with studies of both
+# environments have a row for each.
+Index("patient_key", patient.c.PatientID, patient.c.IssuerOfPatientID, sqlite_where=patient.c.PatientID != "")
 Index("study_key", study.c.StudyInstanceUID, unique=True)
 Index("study_accession", study.c.AccessionNumber)
 Index("study_date", study.c.StudyDate)
@@ -231,6 +227,9 @@ def prepare(engine: Engine) -> Found:
                 version = _WITHOUT_LISTS
             if version == _WITHOUT_LISTS:
                 _serve_lists(connection)
+                version = _SHARING_PATIENTS
+            if version == _SHARING_PATIENTS:
+                _part_patients(connection)
                 connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
                 version = SCHEMA_VERSION
     if version in (0, SCHEMA_VERSION):
@@ -254,6 +253,23 @@ def _serve_lists(connection: Connection) -> None:
     for index in _FOR_LISTS:
         index.create(connection)
     connection.exec_driver_sql("DROP INDEX ix_instance_series_id")  # the beginning of another one
+
+
+def _part_patients(connection: Connection) -> None:
+    """Give the studies of production rows of their own of patients who have studies of test, too."""
+    connection.exec_driver_sql("DROP INDEX patient_key")
+    names = ", ".join(column.name for column in patient.c if column.name != "id")
+    shared = "SELECT patient_id FROM study GROUP BY patient_id HAVING COUNT(DISTINCT environment) > 1"
+    for (row,) in connection.exec_driver_sql(shared).all():
+        copied = driver(connection).execute(
+            f"INSERT INTO patient ({names}) SELECT {names} FROM patient WHERE id = ?",  # noqa: S608 - our own names
+            (row,),
+        )
+        driver(connection).execute(
+            "UPDATE study SET patient_id = ? WHERE patient_id = ? AND environment = 'prod'", (copied.lastrowid, row)
+        )
+    for index in patient.indexes:
+        index.create(connection)
 
 
 def create_tables(connection: Connection) -> None:

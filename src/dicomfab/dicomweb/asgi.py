@@ -11,7 +11,10 @@ import anyio
 from anyio import from_thread, to_thread
 from anyio.lowlevel import RunVar
 
+from dicomfab.dicomweb.errors import problem
 from dicomfab.dicomweb.messages import Request, Response
+from dicomfab.dicomweb.multipart import MultipartError
+from dicomfab.model.errors import DicomFabError
 
 Message: TypeAlias = "MutableMapping[str, Any]"
 Receive: TypeAlias = "Callable[[], Awaitable[Message]]"
@@ -21,7 +24,7 @@ Answer: TypeAlias = "Callable[[Request], Response]"
 
 #: So much is read in a thread before it is sent: more changes between threads cost more than the reading.
 _AT_ONCE_BYTES: Final = 1 << 20
-#: Whoever sends or reads slowly has a thread for as long, but none of those that answer other requests.
+#: Whoever sends or reads slowly has a thread for as long.
 _THREADS: Final = 64
 
 
@@ -78,8 +81,10 @@ async def respond(answer: Answer, asked: Request, receive: Receive, send: Send) 
         send: of ASGI.
     """
     body, threads = _Body(receive), _threads()
+    # Whoever sends slowly takes no thread from those who read.
+    begins = _threads(for_bodies=True) if asked.method == "POST" else threads
     request = Request(asked.method, asked.path, asked.root, asked.query, asked.headers, iter(body))
-    response, pieces, is_last = await to_thread.run_sync(_begun, answer, request, limiter=threads)
+    response, pieces, is_last = await to_thread.run_sync(_begun, answer, request, limiter=begins)
     gone: asyncio.Task[None] | None = None
     try:
         headers = [
@@ -104,22 +109,27 @@ async def respond(answer: Answer, asked: Request, receive: Receive, send: Send) 
             await to_thread.run_sync(response.close, limiter=threads)
 
 
-_limiter: RunVar[anyio.CapacityLimiter] = RunVar("dicomweb-threads")
+_limiters: RunVar[tuple[anyio.CapacityLimiter, anyio.CapacityLimiter]] = RunVar("dicomweb-threads")
 
 
-def _threads() -> anyio.CapacityLimiter:
-    """Those of this event loop."""
+def _threads(*, for_bodies: bool = False) -> anyio.CapacityLimiter:
+    """Those of this event loop; those that take in bodies are others."""
     try:
-        return _limiter.get()
+        limiters = _limiters.get()
     except LookupError:
-        limiter = anyio.CapacityLimiter(_THREADS)
-        _limiter.set(limiter)
-        return limiter
+        limiters = anyio.CapacityLimiter(_THREADS), anyio.CapacityLimiter(_THREADS)
+        _limiters.set(limiters)
+    return limiters[for_bodies]
 
 
 def _begun(answer: Answer, request: Request) -> tuple[Response, list[bytes], bool]:
     response = answer(request)
-    return response, *_some(response.body)
+    try:
+        return response, *_some(response.body)
+    except DicomFabError as error:  # nothing has been sent yet
+        response.close()
+        response = problem(error)
+        return response, *_some(response.body)
 
 
 def _some(body: Iterator[bytes]) -> tuple[list[bytes], bool]:
@@ -147,7 +157,9 @@ class _Body:
             message = from_thread.run(self._next)
             if message["type"] == "http.disconnect":
                 self._is_over = True
-                return  # what is missing shows: a part of multipart without its end
+                raise MultipartError(
+                    "the body broke off", field="body", cause="the connection ended", remedy="send it again"
+                )
             self._is_over = not message.get("more_body", False)
             yield bytes(message.get("body", b""))
 

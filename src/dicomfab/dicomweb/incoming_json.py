@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -27,6 +27,10 @@ from dicomfab.pixels.syntaxes import EXPLICIT_LITTLE, NATIVE
 
 #: The longest metadata that are taken, in bytes; they are held.
 MAX_METADATA_BYTES: Final = 64 << 20
+#: The most parts, and the most instances, of one message.
+MAX_ITEMS: Final = 50_000
+#: The longest bulk data of one instance beside its pixel data; they are held.
+MAX_VALUES_BYTES: Final = 64 << 20
 _PIXEL_DATA: Final = f"{PIXEL_DATA:08X}"
 _TRANSFER_SYNTAX: Final = "00020010"
 _CHARSET: Final = "00080005"
@@ -104,6 +108,20 @@ class Gathered:
             raise NotAnInstance
         return found
 
+    def _reader(self) -> Callable[[str, str, str], bytes]:
+        """Gives the bulk data of one instance, up to a size."""
+        left = MAX_VALUES_BYTES
+
+        def read(_tag: str, _vr: str, uri: str) -> bytes:
+            nonlocal left
+            file = self._named(uri).file
+            left -= file.stat().st_size
+            if left < 0:
+                raise NotAnInstance
+            return file.read_bytes()
+
+        return read
+
     def _encoded(self, item: Mapping[str, Any]) -> bytes:
         """A data set in Explicit VR Little Endian."""
         from pydicom import Dataset
@@ -112,7 +130,7 @@ class Gathered:
 
         attributes = {tag: one for tag, one in item.items() if not tag.startswith("0002")}
         try:
-            data_set = Dataset.from_json(attributes, lambda _tag, _vr, uri: self._named(uri).file.read_bytes())
+            data_set = Dataset.from_json(attributes, self._reader())
             buffer = DicomBytesIO()
             buffer.is_little_endian, buffer.is_implicit_VR = True, False
             write_dataset(buffer, data_set)
@@ -146,14 +164,19 @@ def gathered(parts: Iterable[Part], folder: Path) -> Gathered:
     """
     items: list[Any] = []
     bulk: dict[str, _Bulk] = {}
+    left = MAX_METADATA_BYTES
     for number, part in enumerate(parts):
         media_type = _media_type(part)
         if media_type.name == DICOM_JSON:
-            items += _items(part)
+            found, length = _items(part, left)
+            items += found
+            left -= length
         else:
             file = folder / f"{number}"
             _keep(part.content, file)
             bulk[part.headers.get("content-location", "")] = _Bulk(file, media_type)
+        if number >= MAX_ITEMS or len(items) > MAX_ITEMS:
+            raise _malformed(f"it has more than {MAX_ITEMS} instances or parts")
     return Gathered(items, bulk)
 
 
@@ -163,17 +186,18 @@ def _media_type(part: Part) -> MediaType:
     return MediaType(OCTETS)
 
 
-def _items(part: Part) -> list[Any]:
+def _items(part: Part, most_bytes: int) -> tuple[list[Any], int]:
+    """The metadata of a part, and their length."""
     content = bytearray()
     for piece in part.content:
         content += piece
-        if len(content) > MAX_METADATA_BYTES:
+        if len(content) > most_bytes:
             raise _malformed(f"its metadata are longer than {MAX_METADATA_BYTES} bytes")
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise _malformed("its metadata are not in JSON") from error
-    return found if isinstance(found, list) else [found]
+    return found if isinstance(found, list) else [found], len(content)
 
 
 def _keep(content: Iterator[bytes], file: Path) -> None:

@@ -256,7 +256,7 @@ def _count(options: Mapping[str, str], name: str) -> int | None:
     text = options.get(name)
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and int(text[:12]) <= _MAX_COUNT):
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= _MAX_COUNT):
         raise _bad(name, text[:50], "it is a number of answers", "give a whole number, 0 or more")
     return int(text)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
+#: Also what is empty takes a place.
+_MOST: Final = 10_000
 Made = TypeVar("Made", str, bytes)
 
 
@@ -41,6 +43,6 @@ class Remembered(Generic[Made]):
                 before = self._kept.pop(key, None)
                 self._held += len(made) - (0 if before is None else len(before))
                 self._kept[key] = made
-                while self._held > self._max:
+                while self._held > self._max or len(self._kept) > _MOST:
                     self._held -= len(self._kept.popitem(last=False)[1])
         return made

@@ -26,12 +26,13 @@ from dicomfab.dicomweb.media_types import (
 from dicomfab.dicomweb.messages import Request, Response, json_response
 from dicomfab.dicomweb.multipart import MultipartError, Part, read_parts
 from dicomfab.dicomweb.ports import Kept, NotStored, WebStore
-from dicomfab.model.errors import DiskFull, InvalidInput
+from dicomfab.model.errors import DiskFull, InvalidInput, LocalFailure
 from dicomfab.model.study import InstanceIdentity
 
 #: Failure reasons of our own choice among those of PS3.18 I.2.2.
 OUT_OF_RESOURCES: Final = 0xA700
 NOT_UNDERSTOOD: Final = 0xC000
+PROCESSING_FAILURE: Final = 0x0110
 OTHER_STUDY: Final = 0xA900
 
 _OFFERS: Final = (Offer(DICOM_JSON), Offer(JSON))
@@ -134,7 +135,7 @@ def _take_json(store: WebStore, message: Gathered, study: str, report: _Report) 
     for item in message.items:
         try:
             announced_one = message.announced(item)
-        except NotAnInstance:
+        except (NotAnInstance, RecursionError):
             report.unknown.append(NOT_UNDERSTOOD)
         else:
             _store(store, announced_one, study, report)
@@ -162,6 +163,8 @@ def _store(store: WebStore, found: Announced, study: str, report: _Report) -> No
         report.failed.append((identity, refusal.failure_reason))
     except DiskFull:
         report.failed.append((identity, OUT_OF_RESOURCES))
+    except LocalFailure:  # what was stored before is still to be told
+        report.failed.append((identity, PROCESSING_FAILURE))
     except (MultipartError, TooLarge) as error:
         report.failed.append((identity, OUT_OF_RESOURCES if isinstance(error, TooLarge) else NOT_UNDERSTOOD))
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 import tempfile
 import zlib
@@ -41,6 +42,8 @@ SHORT_VRS: Final = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS S
 _NAMES: Final = {vr: vr.decode("ascii") for vr in SHORT_VRS}
 _MAX_NESTING: Final = 64
 _MAX_INFLATED_BYTES: Final = 4 << 30
+_MAX_INFLATION: Final = 200  # times what is stored
+_SMALL_BYTES: Final = 64 << 20  # an empty picture deflates a thousand times
 _INFLATED_AT_ONCE: Final = 1 << 20
 _RAW_DEFLATE: Final = -15
 
@@ -338,13 +341,15 @@ def _inflate(file: InstanceFile, output: BinaryIO) -> None:
     stream = zlib.decompressobj(_RAW_DEFLATE)
     written = 0
     with file.path.open("rb") as stored:
+        size = stored.seek(0, os.SEEK_END) - file.dataset_offset
+        allowed = min(max(_MAX_INFLATION * size, _SMALL_BYTES), _MAX_INFLATED_BYTES)
         stored.seek(file.dataset_offset)
         try:
             while not stream.eof and (coded := stream.unconsumed_tail or stored.read(_INFLATED_AT_ONCE)):
                 plain = stream.decompress(coded, _INFLATED_AT_ONCE)
                 written += len(plain)
-                if written > _MAX_INFLATED_BYTES:
-                    raise _unreadable("it inflates to more than 4 GiB")
+                if written > allowed:
+                    raise _unreadable(f"it inflates to more than {allowed >> 20} MiB")
                 output.write(plain)
         except zlib.error as error:
             raise _unreadable(f"it cannot be inflated ({error})") from error

@@ -26,6 +26,10 @@ _PRESENTATION_SHAPE: Final = 0x20500020
 _SHARED, _PER_FRAME = 0x52009229, 0x52009230
 _FRAME_VOI_LUT, _VALUE_TRANSFORMATION = 0x00289132, 0x00289145
 _WHITE: Final = 255.0
+_FAR: Final = 1e12  # further from zero than any entry of a table
+_ENTRIES: Final = 1 << 16  # of a table at most
+_SEGMENTS_BYTES: Final = 8 * _ENTRIES  # the plain table has a quarter of that
+_DISCRETE, _LINEAR, _INDIRECT = range(3)
 
 #: Elements of a data set or an item by their tag.
 Scope: TypeAlias = Mapping[int, Element]
@@ -85,7 +89,9 @@ class Table:
         """The entries for values."""
         import numpy as np
 
-        places = np.rint(values).astype(np.int64) - self.first
+        if values.dtype.kind == "f":
+            values = np.rint(np.nan_to_num(values.astype(np.float64)).clip(-_FAR, _FAR))
+        places = values.astype(np.int64) - self.first
         return np.asarray(self.entries[np.clip(places, 0, len(self.entries) - 1)])
 
 
@@ -112,6 +118,12 @@ class Display:
         """A frame of stored values, (rows, columns), as grey of eight bits."""
         import numpy as np
 
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers of any size may be stated
+            return self._of(frame)
+
+    def _of(self, frame: NDArray[Any]) -> NDArray[np.uint8]:
+        import numpy as np
+
         if frame.dtype.kind == "f" or frame.dtype.itemsize > 2:
             return self._grey(frame, frame)
         # Each value once; then by its bits, which are its place in a table of all that there may be.
@@ -124,7 +136,7 @@ class Display:
     def _grey(self, stored: NDArray[Any], frame: NDArray[Any]) -> NDArray[np.uint8]:
         import numpy as np
 
-        values = self._modality(stored)
+        values = self.transformed(stored)
         if self.window is None and self.voi is not None:
             grey = self.voi.of(values) * (_WHITE / ((1 << self.voi.bits) - 1))
         else:
@@ -133,7 +145,8 @@ class Display:
             grey = _WHITE - grey
         return np.rint(np.nan_to_num(grey)).clip(0, _WHITE).astype(np.uint8)
 
-    def _modality(self, stored: NDArray[Any]) -> NDArray[np.float64]:
+    def transformed(self, stored: NDArray[Any]) -> NDArray[np.float64]:
+        """What stored values are after the modality transformation (PS3.3 C.11.1)."""
         import numpy as np
 
         values = stored if self.modality is None else self.modality.of(stored)
@@ -147,7 +160,7 @@ class Display:
         sampled = frame[::step, ::step]
         there = sampled[np.isfinite(sampled)] if frame.dtype.kind == "f" else sampled
         edges = np.percentile(there, (_LOW, _HIGH)) if there.size else np.zeros(2)
-        low, high = sorted(float(edge) for edge in self._modality(edges))
+        low, high = sorted(float(edge) for edge in self.transformed(edges))
         return Window((low + high) / 2, high - low or 1.0, Function.LINEAR_EXACT)
 
 
@@ -181,29 +194,115 @@ def display_of(frames: Frames, index: int) -> Display:
 
 
 def table_in(frames: Frames, scope: Scope, descriptor_tag: int, data_tag: int) -> Table | None:
-    """A lookup table; nothing if there is none.
+    """A lookup table; nothing if there is none, or one of descriptor and data is empty.
 
     Raises:
         DamagedInstance: descriptor and data contradict each other.
     """
     import numpy as np
 
-    descriptor, data = scope.get(descriptor_tag), scope.get(data_tag)
-    if descriptor is None or data is None:
+    found = _described(frames, scope, descriptor_tag, data_tag)
+    if found is None:
         return None
-    kind = "<i2" if descriptor.vr == "SS" else "<u2"
-    numbers = np.frombuffer(frames.data_set.plain_value(descriptor)[:6], kind)
-    raw = frames.data_set.plain_value(data)
-    count = (int(numbers[0]) & 0xFFFF or 1 << 16) if len(numbers) == 3 else 0
-    bits = int(numbers[2]) if count else 0
-    wide = len(raw) >= 2 * count
-    if not count or not 8 <= bits <= 16 or len(raw) < count:
-        raise DamagedInstance(
-            "a lookup table cannot be read: its descriptor and its data contradict each other",
-            cause="the instance was made otherwise than PS3.3 C.11 says",
-            remedy="check the instance with a DICOM validator",
-        )
-    return Table(int(numbers[1]), np.frombuffer(raw, "<u2" if wide else "u1", count), bits)
+    count, first, bits, raw = found
+    if len(raw) < count:
+        raise _no_table("its descriptor and its data contradict each other")
+    return Table(first, np.frombuffer(raw, "<u2" if len(raw) >= 2 * count else "u1", count), bits)
+
+
+def segmented_table_in(frames: Frames, scope: Scope, descriptor_tag: int, data_tag: int) -> Table | None:
+    """A lookup table that is stored in segments (PS3.3 C.7.9.2); nothing if there is none.
+
+    Raises:
+        DamagedInstance: its segments cannot be expanded.
+    """
+    import numpy as np
+
+    found = _described(frames, scope, descriptor_tag, data_tag)
+    if found is None:
+        return None
+    count, first, bits, raw = found
+    width = 1 if bits == 8 else 2
+    data = np.frombuffer(raw[: min(len(raw) - len(raw) % width, _SEGMENTS_BYTES)], f"<u{width}")
+    return Table(first, np.array(_Segments(data.tolist(), count, width).expanded(), np.uint16), bits)
+
+
+class _Segments:
+    """The segments of a lookup table, which may be damaged: whatever they say, no more than the table is made.
+
+    Args:
+        data: they, as numbers.
+        count: of the entries of the table.
+        width: of a number, in bytes.
+    """
+
+    def __init__(self, data: list[int], count: int, width: int) -> None:
+        self._data, self._count, self._width = data, count, width
+        self._made: list[int] = []
+        self._left = 2 * _ENTRIES  # segments that are looked at: empty ones make nothing
+
+    def expanded(self) -> list[int]:
+        """The entries.
+
+        Raises:
+            DamagedInstance: there are less than the table has.
+        """
+        at = 0
+        while len(self._made) < self._count and at + 1 < len(self._data):
+            at = self._copied(at) if self._data[at] == _INDIRECT else self._one(at)
+        if len(self._made) < self._count:
+            raise _no_table("its segments do not fill it")
+        return self._made[: self._count]
+
+    def _copied(self, at: int) -> int:
+        """What an indirect segment points at; that is none itself."""
+        end = at + 2 + 4 // self._width
+        place, number = 0, self._data[at + 1]
+        for part in reversed(self._data[at + 2 : end]):
+            place = place << 8 * self._width | part
+        place //= self._width
+        self._left -= 1
+        while number and len(self._made) < self._count:
+            place, number = self._one(place), number - 1
+        return end
+
+    def _one(self, at: int) -> int:
+        """A discrete or a linear segment; where the next one begins."""
+        self._left -= 1
+        kind, length = self._data[at : at + 2] if at + 1 < len(self._data) and self._left > 0 else (-1, 0)
+        if kind == _DISCRETE:
+            self._made += self._data[at + 2 : at + 2 + length]
+            return at + 2 + length
+        if kind != _LINEAR or not self._made or at + 2 >= len(self._data):
+            raise _no_table("its segments contradict each other")
+        low, high = self._made[-1], self._data[at + 2]
+        self._made += [round(low + (high - low) * step / length) for step in range(1, length + 1)]
+        return at + 3
+
+
+def _described(frames: Frames, scope: Scope, descriptor_tag: int, data_tag: int) -> tuple[int, int, int, bytes] | None:
+    """How many entries a table has, the value of the first, bits of an entry, and its data."""
+    import numpy as np
+
+    descriptor, data = scope.get(descriptor_tag), scope.get(data_tag)
+    stated = frames.data_set.plain_value(descriptor) if descriptor is not None else b""
+    raw = frames.data_set.plain_value(data) if data is not None else b""
+    if descriptor is None or not stated or not raw:
+        return None
+    if len(stated) != 6:
+        raise _no_table("its descriptor has not three numbers")
+    count, first, bits = np.frombuffer(stated, "<i2" if descriptor.vr == "SS" else "<u2").tolist()
+    if not 8 <= bits <= 16:
+        raise _no_table(f"its descriptor says that its entries have {bits} bits")
+    return count & 0xFFFF or _ENTRIES, first, bits, raw
+
+
+def _no_table(why: str) -> DamagedInstance:
+    return DamagedInstance(
+        f"a lookup table cannot be read: {why}",
+        cause="the instance was made otherwise than PS3.3 C.7.9 and C.11 say",
+        remedy="check the instance with a DICOM validator",
+    )
 
 
 def _groups(frames: Frames, index: int) -> Iterator[Scope]:

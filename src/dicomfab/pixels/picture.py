@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from dicomfab.model.errors import TranscodingFailed
 from dicomfab.pixels.display import BINARY, Display, Function, Window
 
 if TYPE_CHECKING:
@@ -116,6 +117,9 @@ def encoded(
         viewport: what it is fitted into; its part is in the picture.
         quality: of JPEG, 1 to 100.
         profile: an ICC profile that goes with it.
+
+    Raises:
+        TranscodingFailed: the format does not hold it; JPEG ends at 65,500 columns.
     """
     from PIL import Image
 
@@ -124,7 +128,14 @@ def encoded(
         image = _fitted(image, viewport)
     file = io.BytesIO()
     with_profile = {"icc_profile": profile} if profile else {}
-    image.save(file, FORMATS[media_type], quality=quality, compress_level=_COMPRESSION, **with_profile)
+    try:
+        image.save(file, FORMATS[media_type], quality=quality, compress_level=_COMPRESSION, **with_profile)
+    except (OSError, ValueError) as error:
+        raise TranscodingFailed(
+            f"a picture of {image.width} × {image.height} pixels cannot be encoded as {media_type}",
+            cause=str(error),
+            remedy="ask for a smaller picture, or for image/png",
+        ) from error
     return file.getvalue()
 
 

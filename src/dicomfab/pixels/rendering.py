@@ -17,7 +17,7 @@ from dicomfab.pixels.description import (
     SAMPLES,
     decoded_photometric,
 )
-from dicomfab.pixels.display import BINARY, Window, display_of, table_in
+from dicomfab.pixels.display import BINARY, Window, display_of, segmented_table_in, table_in
 from dicomfab.pixels.stored_frames import HALVED, Frames
 from dicomfab.pixels.syntaxes import ENCAPSULATED
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 LARGEST_FRAME_BYTES: Final = 256 << 20
 _RED, _GREEN, _BLUE = range(3)
 _PALETTE_DESCRIPTORS, _PALETTES, _SEGMENTED_PALETTES = 0x00281101, 0x00281201, 0x00281221
-_COLOURS: Final = ("Red", "Green", "Blue")
 
 
 def shown(frames: Frames, index: int, window: Window | None = None) -> NDArray[np.uint8]:
@@ -78,7 +77,10 @@ def pixel_values(frames: Frames, index: int) -> tuple[NDArray[Any], str]:
     data = frames.decoded(index)
     if frames.is_encapsulated:
         codec = ENCAPSULATED[frames.transfer_syntax_uid]
-        values = np.frombuffer(data, _kind(frames)).reshape(rows, columns, samples)
+        kind = np.dtype(_kind(frames))
+        if len(data) != rows * columns * samples * kind.itemsize:
+            raise TranscodingFailed(f"a frame of {len(data)} bytes has another size than is stated")
+        values = np.frombuffer(data, kind).reshape(rows, columns, samples)
         return _flat(values), decoded_photometric(codec, frames.photometric, samples)
     if frames.photometric in HALVED:
         return _doubled(frames, data, rows, columns), "YBR_FULL"
@@ -122,7 +124,7 @@ def _doubled(frames: Frames, data: bytes, rows: int, columns: int) -> NDArray[An
     """Native YBR_FULL_422: Y, Y, Cb, Cr for two pixels (PS3.3 C.7.6.3.1.2)."""
     import numpy as np
 
-    if frames.photometric != "YBR_FULL_422" or columns % 2 or frames.short(BITS_ALLOCATED) != 8:
+    if frames.photometric != "YBR_FULL_422" or columns % 2 or frames.bits_of_a_sample != 8:
         raise TranscodingFailed(f"{frames.photometric} of {columns} columns cannot be rendered")
     pairs = np.frombuffer(data, np.uint8).reshape(rows, columns // 2, 4)
     values: NDArray[np.uint8] = np.empty((rows, columns, 3), np.uint8)
@@ -134,7 +136,10 @@ def _doubled(frames: Frames, data: bytes, rows: int, columns: int) -> NDArray[An
 def _eight_bits(frames: Frames, values: NDArray[Any]) -> NDArray[np.uint8]:
     import numpy as np
 
-    unused = max(frames.short(BITS_STORED, frames.short(BITS_ALLOCATED)) - 8, 0)
+    if frames.is_floating:
+        raise TranscodingFailed("colour of floating point numbers cannot be rendered")
+    allocated = 8 * values.dtype.itemsize
+    unused = min(max(frames.short(BITS_STORED, allocated), 8), allocated) - 8
     return np.ascontiguousarray(values >> unused if unused else values, dtype=np.uint8)
 
 
@@ -155,34 +160,11 @@ def _by_palette(frames: Frames, values: NDArray[Any]) -> NDArray[np.uint8]:
 
     colours = []
     for colour in (_RED, _GREEN, _BLUE):
-        table = table_in(frames, frames.elements, _PALETTE_DESCRIPTORS + colour, _PALETTES + colour)
+        descriptor = _PALETTE_DESCRIPTORS + colour
+        table = table_in(frames, frames.elements, descriptor, _PALETTES + colour) or segmented_table_in(
+            frames, frames.elements, descriptor, _SEGMENTED_PALETTES + colour
+        )
         if table is None:
-            return _by_segmented_palette(frames, values)
+            raise TranscodingFailed("it is in PALETTE COLOR and has no palette")
         colours.append((table.of(values) >> (table.bits - 8)).astype(np.uint8))
     return np.stack(colours, axis=-1)
-
-
-def _by_segmented_palette(frames: Frames, values: NDArray[Any]) -> NDArray[np.uint8]:
-    import numpy as np
-    from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.pixels import apply_color_lut
-    from pydicom.uid import ExplicitVRLittleEndian
-
-    palette, bits = Dataset(), 8
-    palette.file_meta = FileMetaDataset()
-    palette.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    for number, name in enumerate(_COLOURS):
-        descriptor = frames.elements.get(_PALETTE_DESCRIPTORS + number)
-        data = frames.elements.get(_SEGMENTED_PALETTES + number)
-        if descriptor is None or data is None:
-            raise TranscodingFailed("it is in PALETTE COLOR and has no palette")
-        kind = "<i2" if descriptor.vr == "SS" else "<u2"
-        numbers = [int(one) for one in np.frombuffer(frames.data_set.plain_value(descriptor), kind)]
-        bits = numbers[-1]
-        setattr(palette, f"{name}PaletteColorLookupTableDescriptor", numbers)
-        setattr(palette, f"Segmented{name}PaletteColorLookupTableData", frames.data_set.plain_value(data))
-    try:
-        coloured = apply_color_lut(values, palette)
-    except (ValueError, IndexError) as error:
-        raise TranscodingFailed(f"its palette cannot be read ({error})") from error
-    return (coloured >> (bits - 8)).astype(np.uint8)

@@ -36,6 +36,7 @@ from dicomfab.pixels.syntaxes import ENCAPSULATED
 _DOUBLE: Final = 0x7FE00009
 # What a frame's first fragment begins with (JPEG family, JPEG 2000), where no offset table tells.
 _FRAME_STARTS: Final = (b"\xff\xd8", b"\xff\x4f")
+_DIGITS: Final = 12  # of an integer string (PS3.5 6.2)
 #: Of these two pixels share their chrominance in native frames.
 HALVED: Final = ("YBR_FULL_422", "YBR_PARTIAL_422")
 
@@ -74,7 +75,7 @@ class Frames:
         if self.element is None or self.element.start == self.element.end:
             return 0
         text = self._described.get(FRAMES, b"").strip(b" \0") or b"1"
-        if not text.isdigit() or not 0 < int(text) < 1 << 31:
+        if not text.isdigit() or len(text) > _DIGITS or not 0 < int(text) < 1 << 31:
             raise _contradiction("NumberOfFrames is no number of frames")
         return int(text)
 

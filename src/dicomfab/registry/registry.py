@@ -197,6 +197,7 @@ def _check_labels(servers: tuple[PacsServer, ...]) -> None:
 
 def _check_environments(servers: tuple[PacsServer, ...]) -> None:
     seen: dict[tuple[str, int, str], PacsServer] = {}
+    by_web: dict[tuple[str, int, str], PacsServer] = {}
     for server in servers:
         other = seen.setdefault(server.endpoint, server)
         if other.environment is not server.environment:
@@ -205,6 +206,16 @@ def _check_environments(servers: tuple[PacsServer, ...]) -> None:
                 f"but both are {server.aec} at {server.address}",
                 cause="the same host, port and AE title (aec) cannot be test and prod at once",
                 remedy="correct host, port, aec or environment of one of them",
+            )
+        if not server.web_endpoint:
+            continue
+        other = by_web.setdefault(server.web_endpoint, server)
+        if other.environment is not server.environment:
+            raise Conflict(
+                f"environment: {server.id} is '{server.environment}' and {other.id} is '{other.environment}', "
+                f"but both have the DICOMweb address {server.dicomweb_root}",
+                cause="the same DICOMweb address cannot be test and prod at once",
+                remedy="correct dicomweb_root or environment of one of them",
             )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from dataclasses import fields as dataclass_fields
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from dicomfab.model.errors import ConfirmationRequired, Conflict, InvalidInput
 from dicomfab.model.values import Environment
@@ -176,6 +177,14 @@ class PacsServer:
         return canonical_host(self.host), self.port, self.aec
 
     @property
+    def web_endpoint(self) -> tuple[str, int, str] | None:
+        """Host, port and path of its DICOMweb services, so written that two spellings compare equal."""
+        if not self.dicomweb_root:
+            return None
+        root = urlsplit(self.dicomweb_root)
+        return canonical_host(root.hostname or ""), root.port or (443 if root.scheme == "https" else 80), root.path
+
+    @property
     def address(self) -> str:
         """``host:port``, for people."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -288,6 +297,16 @@ def _check_key_pair(server: PacsServer) -> None:
 
 
 def _check_web(server: PacsServer) -> None:
+    root = urlsplit(server.dicomweb_root)
+    is_open = root.scheme == "http" and canonical_host(root.hostname or "") != canonical_host("localhost")
+    if server.is_production and server.dicomweb_secret_file and is_open:
+        raise InvalidInput(
+            "dicomweb_root: the password of a production server would go over http in clear text",
+            field="dicomweb_root",
+            value=server.dicomweb_root,
+            cause="everybody on the way could read it",
+            remedy="use https, or take dicomweb_secret_file away",
+        )
     if server.via == "web" and not server.dicomweb_root:
         raise InvalidInput(
             f"via: {server.name} has no DICOMweb address",

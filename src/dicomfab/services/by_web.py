@@ -43,13 +43,16 @@ from dicomfab.model.study import InstanceFile
 from dicomfab.model.values import uid
 from dicomfab.services.web_peers import web_peer
 from dicomfab.services.web_search import find
+from dicomfab.services.web_secrets import NO_SECRETS, SecretFiles
 
 __all__ = ["find", "get", "store"]
 
 _WARNING: Final = 0xB000
 _SYNTAX_NOT_SUPPORTED: Final = 0xC122  # PS3.18 I.2.2
 #: A group that is refused as a whole may be so for its size, or for one of its instances.
-_SPLIT: Final = frozenset({400, 409, 413, 415, 422})
+_SPLIT: Final = frozenset({400, 409, 413, 415, 422, 500})
+#: It may also say that the server is down.
+_SERVER_FAILED: Final = 500
 
 
 # --- store ----------------------------------------------------------------------------------------------------------
@@ -62,11 +65,13 @@ def store(
     cancelled: Callable[[], bool] = lambda: False,
     transcode: bool = True,
     origin: Origin | None = None,
+    secrets: SecretFiles = NO_SECRETS,
 ) -> Iterator[StoreOutcome]:
-    """Send instances in order by STOW-RS, several in one request; see :func:`dicomfab.dimse.scu.store.store`.
+    """Send instances by STOW-RS, several in one request; see :func:`dicomfab.dimse.scu.store.store`.
 
     Outcomes come when a request is answered. Those of a request whose answer is lost are sent once more, under the same
-    UIDs. A group that is refused as a whole is sent in halves, so that one instance does not stand for the others.
+    UIDs. A group that is refused as a whole is sent in halves, so that one instance does not stand for the others. If
+    the server fails at both halves of a whole group (status 500), it is given up.
 
     Args:
         peer: the receiver.
@@ -74,6 +79,7 @@ def store(
         cancelled: asked before each piece; true breaks off the request, of whose instances nothing is known then.
         transcode: what the peer does not take as it is may be converted to a transfer syntax with the same pixels.
         origin: of no meaning here.
+        secrets: the files that may hold the secret.
 
     Raises:
         PeerError: the peer cannot be reached, lets us not in, or its answer was lost twice for one group.
@@ -81,14 +87,24 @@ def store(
     """
     del origin
     with ExitStack() as stack:
-        connection = stack.enter_context(WebConnection(web_peer(peer)))
+        connection = stack.enter_context(WebConnection(web_peer(peer, secrets)))
         yield from _Sending(connection, stack, cancelled, transcode=transcode).all(groups(instances))
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
+    """What one request has.
+
+    Args:
+        instances: in their order.
+        resent: it is sent for the second time.
+        failed: of a half of a whole group: status 500 of either half; ``None`` of any other group.
+    """
+
     instances: Sequence[InstanceFile]
     resent: bool = False
+    failed: list[HttpFailure] | None = None
+    is_whole: bool = False
 
 
 @dataclass(slots=True)
@@ -101,6 +117,8 @@ class _Sending:
         cancelled: whether to stop.
         transcode: whether instances may be converted.
         unreadable: why files could not be read, by SOP instance UID.
+        folder: for what is converted.
+        waiting: parts of a whole group that are still to be sent.
     """
 
     connection: WebConnection
@@ -109,15 +127,16 @@ class _Sending:
     transcode: bool
     unreadable: dict[str, InstanceUnreadable] = field(default_factory=dict)
     folder: Path | None = None
+    waiting: deque[_Group] = field(default_factory=deque)
 
     @property
     def peer(self) -> WebPeer:
         return self.connection.peer
 
     def all(self, wanted: Iterable[Sequence[InstanceFile]]) -> Iterator[StoreOutcome]:
-        """The outcomes of groups, in order; none of those after it was cancelled."""
+        """The outcomes of groups; none of those after it was cancelled."""
         for instances in wanted:
-            waiting = deque([_Group(instances)])
+            self.waiting = waiting = deque([_Group(instances, is_whole=True)])
             while waiting:
                 group = waiting.popleft()
                 try:
@@ -145,10 +164,22 @@ class _Sending:
         if isinstance(error, HttpFailure):
             if error.http_status not in _SPLIT:
                 raise error
-            return _halves(group) if len(group.instances) > 1 else []
+            return self._parts(group, error)
         if group.resent or not getattr(error, "transient", False):
             raise error
         return [replace(group, resent=True)]
+
+    def _parts(self, group: _Group, error: HttpFailure) -> list[_Group]:
+        if group.failed is not None and error.http_status == _SERVER_FAILED:
+            group.failed.append(error)
+            if len(group.failed) == 2:
+                raise error
+        if len(group.instances) == 1:
+            return []
+        other = list(self.waiting) if group.failed else []  # before the quarters, so that it is soon known
+        for _ in other:
+            self.waiting.popleft()
+        return [*other, *_halves(group)]
 
     def _sent(self, group: _Group) -> Account:
         if self.cancelled():
@@ -196,7 +227,11 @@ class _Sending:
 
 def _halves(group: _Group) -> list[_Group]:
     middle = len(group.instances) // 2
-    return [replace(group, instances=group.instances[:middle]), replace(group, instances=group.instances[middle:])]
+    failed: list[HttpFailure] | None = [] if group.is_whole else None
+    return [
+        replace(group, instances=part, failed=failed, is_whole=False)
+        for part in (group.instances[:middle], group.instances[middle:])
+    ]
 
 
 def _told(error: Exception) -> DicomFabError | None:
@@ -226,10 +261,12 @@ def get(
     store_handler: StoreHandler,
     *,
     cancelled: Callable[[], bool] = lambda: False,
+    secrets: SecretFiles = NO_SECRETS,
 ) -> Iterator[Response]:
     """Retrieve instances by WADO-RS, as they are stored if the peer gives that; see :func:`dicomfab.dimse.scu.get.get`.
 
-    A response comes after each instance, and a final one; how many remain is not known.
+    A response comes after each instance, and a final one; how many remain is not known. An instance of another study is
+    not taken, and counts as failed.
 
     Args:
         peer: the server that holds the instances.
@@ -238,6 +275,7 @@ def get(
         sop_classes: of no meaning here.
         store_handler: takes the instances.
         cancelled: asked before each piece; true breaks the answer off.
+        secrets: the files that may hold the secret.
 
     Raises:
         PeerError: they are not given, or the answer does not come to its end.
@@ -250,8 +288,9 @@ def get(
         if identifier.get(keyword)
     )
     requestor = Requestor(peer.called_ae_title, peer.host)
-    with retrieving(web_peer(peer), path) as retrieval:
-        yield from _Taking(retrieval, requestor, store_handler, cancelled).responses()
+    study = str(identifier.get("StudyInstanceUID") or "")
+    with retrieving(web_peer(peer, secrets), path) as retrieval:
+        yield from _Taking(retrieval, study, requestor, store_handler, cancelled).responses()
 
 
 _RESOURCES: Final = (("StudyInstanceUID", "studies"), ("SeriesInstanceUID", "series"), ("SOPInstanceUID", "instances"))
@@ -266,6 +305,7 @@ class _Taking:
     """Hands the instances of an answer to a handler, and counts them."""
 
     retrieval: Retrieval
+    study_instance_uid: str
     requestor: Requestor
     handler: StoreHandler
     cancelled: Callable[[], bool]
@@ -290,6 +330,9 @@ class _Taking:
     def _take(self, one: Announced | None) -> None:
         if one is None:
             self.failed.append("")
+            return
+        if one.study_instance_uid not in ("", self.study_instance_uid):
+            self.failed.append(one.identity.sop_instance_uid)
             return
         try:
             status = self._stored(one)

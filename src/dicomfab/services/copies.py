@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _EVERY_S: Final = 60.0
 _HOUR_S: Final = 3600
+_FETCHED_WITHIN_S: Final = 6 * _HOUR_S
 _DAY_H: Final = 48  # up to so many hours are said as hours
 _WHY: Final = {
     Environment.PROD: "copies from production expired",
@@ -40,6 +41,9 @@ class Fetched(Protocol):
 
     def forget(self, study_instance_uid: str) -> None:
         """It is gone, or here to stay."""
+
+    def before(self, moment: datetime) -> Sequence[str]:
+        """Those that nobody has looked at since."""
 
     def least_recent_first(self) -> Sequence[str]:
         """All of them."""
@@ -90,11 +94,18 @@ class ExpiringCopies:
             ArchiveFailure: disk or index failed; what was deleted before is gone.
         """
         gone = [study for study, limit, why in list(self._over()) if self._delete(study, limit, why)]
+        for study in self.fetched.before(self.now() - timedelta(seconds=_FETCHED_WITHIN_S)):
+            if not self.local.has_study(study):  # somebody deleted it, or it never came
+                self.fetched.forget(study)
         return gone + self._make_room()
 
     def fetching(self, study_instance_uid: str) -> None:
         """A study is about to be fetched to be looked at."""
-        if not self.local.has_study(study_instance_uid):
+        try:
+            is_copy = bool(self.local.study(study_instance_uid).summary.retrieved_at)
+        except NotFound:
+            is_copy = True
+        if is_copy:
             self.fetched.note(study_instance_uid, self.now())
 
     def viewed(self, study_instance_uid: str) -> None:
@@ -111,7 +122,7 @@ class ExpiringCopies:
         Raises:
             NotFound: it is not here any more.
             AccessDenied: the actor may not have it.
-            Conflict: it is from production, of which copies always expire.
+            Conflict: it is from production, of which copies always expire; or it is still on its way.
         """
         summary = self.local.study(study_instance_uid).summary
         require(actor, Action.RETRIEVE, summary.environment)
@@ -121,7 +132,10 @@ class ExpiringCopies:
                 cause="they are deleted after a while, so that nobody forgets them here",
                 remedy="export what you need, or import it as files",
             )
-        self.local.keep_study(study_instance_uid)
+        if not self.local.keep_study(study_instance_uid):
+            raise Conflict(
+                "the study is in use", cause="it is still being fetched, or sent", remedy="wait for that, and try again"
+            )
         self.fetched.forget(study_instance_uid)
 
     def expires_at(self, study: StudySummary) -> datetime | None:

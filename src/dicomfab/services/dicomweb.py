@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final
 
-from dicomfab.access.policy import Action, decide, visible
+from dicomfab.access.policy import Action, decide, require, visible
 from dicomfab.archive.archive import Archive
 from dicomfab.archive.web_store import ArchiveWebStore, WebSink
 from dicomfab.dicomweb.ports import HeldInstance, InstanceSink, Kept, NotStored, Row, Search
@@ -119,6 +119,7 @@ class LocalWebStore:
             self._inner.delete(study_instance_uid, series_instance_uid, sop_instance_uid)
             return
         summary = self._service.local.study(study_instance_uid).summary
+        require(self._actor, Action.DELETE, summary.environment)
         event = AuditEvent.by(
             self._actor,
             EventKind.DELETION,
@@ -129,6 +130,7 @@ class LocalWebStore:
         )
         with recorded(self._service.record, event, ahead=True):
             self._inner.delete(study_instance_uid, series_instance_uid, sop_instance_uid)
+        self._visits.forget_study(study_instance_uid)
 
     def _note(self, study_instance_uid: str) -> None:
         try:
@@ -242,6 +244,12 @@ class _Visits:
             while len(self._began) > _VISITS:
                 self._began.popitem(last=False)
             return True
+
+    def forget_study(self, study_instance_uid: str) -> None:
+        """What comes under this UID from now on is another study."""
+        with self._lock:
+            for key in [one for one in self._began if one[1] == study_instance_uid]:
+                del self._began[key]
 
     def forget(self, key: tuple[str, str, str]) -> None:
         """It was not noted after all."""

@@ -6,11 +6,12 @@ A picture belongs to a state of a file. As long as that is as it was, no file is
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -55,13 +56,7 @@ class Kept:
         Raises:
             NotFound: the file is gone.
         """
-        try:
-            state = os.stat(path)
-        except OSError as error:
-            raise NotFound(
-                "there is no picture of this instance.", cause=error.strerror or "its file is gone"
-            ) from None
-        key = (path, state.st_mtime_ns, state.st_size, *what)
+        key = (path, *state_of(path), *what)
         with self._lock:
             found = self._pictures.get(key)
             if found is not None:
@@ -83,6 +78,19 @@ class Kept:
 
 
 _KEPT: Final = Kept()
+
+
+def state_of(path: Path) -> tuple[int, int]:
+    """When a file was changed, in nanoseconds, and its size in bytes.
+
+    Raises:
+        NotFound: the file is gone.
+    """
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise NotFound("there is no picture of this instance.", cause=error.strerror or "its file is gone") from None
+    return found.st_mtime_ns, found.st_size
 
 
 def png(path: Path, *, frame: int | None = None, longest: int = pictures.LONGEST_EDGE) -> bytes:
@@ -136,13 +144,22 @@ def _preview(path: Path, frame: int, window: Window | str | None) -> bytes:
     from dicomfab.pixels.rendering import shown
 
     def made(frames: Frames) -> bytes:
-        chosen = _spread(frames, frame, 0, 100) if window == WHOLE else window if isinstance(window, Window) else None
-        picture = shown(frames, frame, chosen)
+        picture = shown(frames, frame, _chosen(frames, frame, window))
         large = max(picture.shape[:2]) > PREVIEW_EDGE
         viewport = Viewport(PREVIEW_EDGE, PREVIEW_EDGE) if large else None
         return encoded(picture, "image/jpeg", viewport=viewport, quality=QUALITY)
 
     return _of_frame(path, frame, made)
+
+
+def _chosen(frames: Frames, index: int, window: Window | str | None) -> Window | None:
+    """The window that is asked for, with the function of the frame's own one (PS3.3 C.11.2.1.3)."""
+    if window == WHOLE:
+        return _spread(frames, index, 0, 100)
+    if not isinstance(window, Window) or not frames.photometric.startswith("MONOCHROME"):
+        return None
+    own = display_of(frames, index).window
+    return replace(window, function=own.function) if own else window
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +224,11 @@ def _spread(frames: Frames, index: int, low_percent: float, high_percent: float)
     # Percentiles sort; the ends do not have to.
     ends = [there.min(), there.max()] if high_percent == 100 else np.percentile(there, (low_percent, high_percent))
     display = display_of(frames, index)
-    stored = np.asarray(ends, np.float64)
-    values = stored * display.slope + display.intercept if display.modality is None else display.modality.of(stored)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = display.transformed(np.asarray(ends, np.float64))
     low, high = sorted(float(value) for value in values)
+    if not math.isfinite(high - low) or not math.isfinite(low + high):
+        return None
     return Window((low + high) / 2, high - low or 1.0, Function.LINEAR_EXACT)
 
 

@@ -139,10 +139,13 @@ def _opened(file: InstanceFile) -> Iterator[tuple[Source, Encoding]]:
 def _texts(source: Source, encoding: Encoding, wanted: frozenset[int], *, to_the_end: bool = True) -> dict[int, str]:
     """Short values of the top level, by tag; the whole data set is walked over, or only what may hold them."""
     found: dict[int, str] = {}
-    last = max(wanted)
+    last, previous = max(wanted), -1
     while source.position < source.size:
         begin = source.position
         tag, _, length = read_header(source, encoding)
+        if tag <= previous:  # else two readers could take it for two instances
+            raise TranscodingFailed("its elements are not in order (PS3.5 7.1)", cause="it is damaged")
+        previous = tag
         if length == UNDEFINED:
             source.seek(begin)
             look_ahead(source, encoding, begin + 1, _BEYOND)  # over this one element

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind, Node, Outcome
@@ -150,8 +151,9 @@ def of_study(study: StudySummary, instances: Iterable[StoredInstance]) -> dict[s
 
 
 def node(server: PacsServer) -> Node:
-    """A server as one end of a query or transfer."""
-    return Node(name=server.name, ae_title=server.aec, host=server.host)
+    """A server as one end of a query or transfer, at the host that is asked."""
+    by_web = urlsplit(server.dicomweb_root).hostname if server.via == "web" else None
+    return Node(name=server.name, ae_title=server.aec, host=by_web or server.host)
 
 
 def asking_as(record: Record, actor: Actor, server: PacsServer, find: Find) -> Find:

@@ -25,6 +25,7 @@ from dicomfab.services.progress import OnProgress, Progress, ignore
 from dicomfab.services.provenance import marks_held
 from dicomfab.services.query import Find, instances_held
 from dicomfab.services.recording import Record, listing, nobody, node
+from dicomfab.services.web_secrets import NO_SECRETS, SecretFiles
 from dicomfab.storage.sent import SentStudies
 
 
@@ -82,6 +83,7 @@ class Sweep:
 
 
 DELETED: Final = "deleted"
+_STILL_LISTED: Final = "left: it is still listed"
 
 
 @dataclass(slots=True)
@@ -94,6 +96,7 @@ class SweepService:
         find: the C-FIND SCU.
         lab_archive: the archive of a server, if it is one of the lab's of this installation.
         record: has every study that is asked for recorded, and every one before it is deleted.
+        secrets: the files that may hold the secret of a DICOMweb address.
     """
 
     sent: SentStudies
@@ -101,6 +104,7 @@ class SweepService:
     find: Find
     lab_archive: Callable[[PacsServer], Archive | None]
     record: Record = nobody
+    secrets: SecretFiles = NO_SECRETS
 
     def look(self, actor: Actor, server: PacsServer, *, orthanc: str = "", on_progress: OnProgress = ignore) -> Sweep:
         """Ask a server for each fabricated study that a job sent to it; nothing is changed.
@@ -145,23 +149,28 @@ class SweepService:
                 remedy="look at what would go, then say so: --yes-production",
             )
         seen = self.look(actor, server, orthanc=orthanc, on_progress=on_progress)
-        ended = tuple(self._ended(actor, server, seen.way, study, orthanc) for study in seen.found)
-        remaining = tuple(one.study_instance_uid for one in ended if self._held(actor, server, one.study_instance_uid))
+        tried = [self._ended(actor, server, seen.way, study, orthanc) for study in seen.found]
+        remaining = tuple(one.study_instance_uid for one in tried if self._held(actor, server, one.study_instance_uid))
+        ended = tuple(
+            self._left(actor, server, seen.way, one)
+            if one.outcome == DELETED and one.study_instance_uid in remaining
+            else one
+            for one in tried
+        )
         return Sweep(seen.server_id, seen.server, seen.environment, seen.way, seen.asked, ended, remaining)
+
+    def _left(self, actor: Actor, server: PacsServer, way: Way, held: Held) -> Held:
+        """A study of which the server said that it was deleted, and which it lists still."""
+        event = _deletion(actor, server, way, held)
+        self.record(replace(event, outcome=Outcome.SERIOUS, reason=_STILL_LISTED))
+        return replace(held, outcome=_STILL_LISTED)
 
     def _held(self, actor: Actor, server: PacsServer, study_instance_uid: str) -> frozenset[str]:
         with listing(self.record, actor, server, study_instance_uid):
             return instances_held(self.find, server, study_instance_uid)
 
     def _ended(self, actor: Actor, server: PacsServer, way: Way, held: Held, orthanc: str) -> Held:
-        event = AuditEvent.by(
-            actor,
-            EventKind.DELETION,
-            environment=str(server.environment),
-            receiver=node(server),
-            study_uids=(held.study_instance_uid,),
-            detail={"instances": str(len(held.ours)), "way": str(way)},
-        )
+        event = _deletion(actor, server, way, held)
         if not held.others and way is not Way.LIST:  # else nothing is tried
             self.record(event)
         outcome = self._outcome(server, way, held, orthanc)
@@ -176,7 +185,7 @@ class SweepService:
             failed = delete_from_orthanc(rest_root(orthanc), held.ours)
             return f"left: {failed}" if failed else DELETED
         if way is Way.DICOMWEB:
-            return _delete_by_web(server, held.study_instance_uid)
+            return _delete_by_web(server, held.study_instance_uid, self.secrets)
         archive = self.lab_archive(server)
         if archive is None:
             return "left: it cannot be deleted from here"
@@ -206,13 +215,24 @@ def rows(sweep: Sweep) -> Sequence[tuple[str, str, str]]:
     return [(held.study_instance_uid, uid, held.outcome) for held in sweep.found for uid in held.ours]
 
 
-def _delete_by_web(server: PacsServer, study_instance_uid: str) -> str:
+def _deletion(actor: Actor, server: PacsServer, way: Way, held: Held) -> AuditEvent:
+    return AuditEvent.by(
+        actor,
+        EventKind.DELETION,
+        environment=str(server.environment),
+        receiver=node(server),
+        study_uids=(held.study_instance_uid,),
+        detail={"instances": str(len(held.ours)), "way": str(way)},
+    )
+
+
+def _delete_by_web(server: PacsServer, study_instance_uid: str, secrets: SecretFiles) -> str:
     """DELETE a study below a DICOMweb address, as the user of the server's entry; gives what became of it."""
     from dicomfab.dicomweb.client.connection import WebConnection
     from dicomfab.services.web_peers import web_peer
 
     try:
-        peer = web_peer(peer_for(server.by("web"), Capability.FIND))
+        peer = web_peer(peer_for(server.by("web"), Capability.FIND), secrets)
         with (
             WebConnection(peer) as connection,
             connection.asking("DELETE", f"/studies/{quote(study_instance_uid)}", {}, method="DELETE") as answer,

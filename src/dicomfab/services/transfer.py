@@ -253,7 +253,9 @@ class TransferService:
             PeerError: the source could not be reached or asked what it holds.
         """
         part = Part(study_instance_uid, series_instance_uid).checked()
-        with transferring(self.record, actor, study_instance_uid, sender=source, receiver=destination) as noted:
+        with transferring(
+            self.record, actor, study_instance_uid, sender=source.by("dimse"), receiver=destination.by("dimse")
+        ) as noted:
             require(actor, Action.STORE, source.environment)
             may_write(actor, destination, confirm_production)
             return noted.ended(self._move(part, source, destination, move_destination, watch or Watch(), noted))
@@ -316,7 +318,10 @@ class TransferService:
         """
         part = Part(study_instance_uid, series_instance_uid).checked()
         sink = ArchiveReceiver(self.local, source.environment, expires=True, to_look_at=to_look_at)
-        with transferring(self.record, actor, study_instance_uid, sender=source) as noted:
+        with (
+            self.local.using(study_instance_uid),
+            transferring(self.record, actor, study_instance_uid, sender=source) as noted,
+        ):
             require(actor, Action.RETRIEVE, source.environment)
             noted.begin()
             report = self._fetched(actor, part, source, sink, watch or Watch())
@@ -328,7 +333,9 @@ class TransferService:
     def _fetched(
         self, actor: Actor, part: Part, source: PacsServer, sink: ArchiveReceiver, watch: Watch
     ) -> TransferReport:
-        receiving = self.receiving if source.can(Capability.MOVE) else None
+        # C-MOVE is a service of DIMSE: another address, another port, other settings of TLS.
+        may_move = source.can(Capability.MOVE) and source.via != "web"
+        receiving = self.receiving if may_move else None
         why = f"C-GET is disabled for {source.name}."
         if receiving is None or source.can(Capability.GET):
             try:
@@ -430,13 +437,19 @@ def may_write(actor: Actor, destination: PacsServer, confirmed: bool) -> None:
 
 
 def sop_classes_held(find: Find, server: PacsServer, study_instance_uid: str) -> frozenset[str]:
-    """The SOP classes of a study, where the server says so (SOPClassesInStudy is an optional key); else empty."""
+    """The SOP classes of a study, where the server says so (SOPClassesInStudy is an optional key); else empty.
+
+    Empty also for a server that is asked over DICOMweb, where a retrieval has no use for them.
+    """
+    peer = peer_for(server, Capability.FIND)
+    if peer.web is not None:
+        return frozenset()
     identifier = Dataset()
     identifier.QueryRetrieveLevel = str(Level.STUDY)
     identifier.StudyInstanceUID = study_instance_uid
     identifier.SOPClassesInStudy = ""
     classes: set[str] = set()
-    for match in find(peer_for(server, Capability.FIND), QueryModel.STUDY_ROOT, identifier):
+    for match in find(peer, QueryModel.STUDY_ROOT, identifier):
         value = match.get("SOPClassesInStudy")
         several = isinstance(value, Iterable) and not isinstance(value, str)
         classes.update(map(str, value) if several else [str(value)] if value else [])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import ssl
-import stat
 from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,16 +11,19 @@ from dicomfab.dicomweb.client.peer import WebPeer
 from dicomfab.dimse.explain_tls import alert_after_handshake, is_alert, tls_failed
 from dicomfab.dimse.peer import Peer
 from dicomfab.dimse.transport.tls import web_context
-from dicomfab.model.errors import InvalidInput, PeerError
+from dicomfab.model.errors import PeerError
+from dicomfab.services.web_secrets import NO_SECRETS, SecretFiles
 
-_MAX_SECRET_BYTES: Final = 16 << 10
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 #: What the words for associations would say of other ports.
 _NO_TLS_THERE: Final = frozenset({"tls-not-tls", "tls-closed", "tls-silent"})
 
 
-def web_peer(peer: Peer) -> WebPeer:
+def web_peer(peer: Peer, secrets: SecretFiles = NO_SECRETS) -> WebPeer:
     """The DICOMweb services of a peer, with the secret of its file.
+
+    Args:
+        peer: with the address of its services.
+        secrets: the files that may hold the secret.
 
     Raises:
         InvalidInput: the file of the secret, or one of TLS, cannot be used.
@@ -51,39 +52,9 @@ def web_peer(peer: Peer) -> WebPeer:
         read_s=peer.timeouts.dimse_s,
         retrieve_s=peer.timeouts.retrieve_s,
         user=access.user,
-        secret=_secret(access.secret_file) if access.secret_file else "",
+        secret=secrets.read(access.secret_file, is_token=not access.user) if access.secret_file else "",
         tls=web_context(access.tls) if is_secure else None,
         tls_name=access.tls.name_for(host) if is_secure else "",
         explain_tls=explained,
         notes=peer.trace,
-    )
-
-
-def _secret(path: str) -> str:
-    """The first line of a file that is its owner's alone.
-
-    Whoever may change an entry says which file is read, and to which server its line goes: so no other file will do.
-    """
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if not stat.S_ISREG(mode) or mode & _OTHERS:
-                raise _unusable(path, "is not a file that its owner alone can read")
-            text = file.read(_MAX_SECRET_BYTES).decode("utf-8")
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is no text"
-        raise _unusable(path, f"cannot be read ({why})") from None  # the error holds what was read
-    line = text.partition("\n")[0].rstrip("\r")
-    if not line or not line.isprintable():
-        raise _unusable(path, "holds no secret" if not line else "holds a character that no secret has")
-    return line
-
-
-def _unusable(path: str, problem: str) -> InvalidInput:
-    return InvalidInput(
-        f"dicomweb_secret_file: {path!r} {problem}",
-        field="dicomweb_secret_file",
-        value=path,
-        cause="the file is not there, may not be read by the user that dicomfab runs as, or holds something else",
-        remedy="write the password or the token alone into it, readable by that user only: chmod 600 FILE",
     )

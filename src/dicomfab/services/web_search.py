@@ -21,6 +21,7 @@ from dicomfab.model.errors import HttpFailure
 from dicomfab.model.query import Level, QueryModel
 from dicomfab.model.values import uid
 from dicomfab.services.web_peers import web_peer
+from dicomfab.services.web_secrets import NO_SECRETS, SecretFiles
 
 #: What a search ends with that the server warns of; its words are in the comment.
 WARNING: Final = 0xB000
@@ -41,7 +42,7 @@ class _Asked:
         keys: name and value.
         wanted: tags of the attributes to return.
         fixed: what the path names, to be put into each match.
-        many: keyword of a UID of which there are several values, and they; none if there is no such.
+        many: keyword of the UID of which there are most values, and they; none if there are several of none.
     """
 
     path: str
@@ -67,25 +68,32 @@ def find(
     *,
     limit: int | None = None,
     cancelled: Callable[[], bool] = lambda: False,
-    report: Callable[[Response], None] = lambda _response: None,
+    report: Callable[[Response], None] | None = None,
+    secrets: SecretFiles = NO_SECRETS,
 ) -> Iterator[Dataset]:
     """Search by QIDO-RS; see :func:`dicomfab.dimse.scu.find.find`.
 
-    A match has the attributes that were asked for. What the server warns of is reported as a final status B000.
+    A match has the attributes that were asked for. What the server warns of is reported as a final status B000; so is
+    that its answer may have been cut. Who takes no report may prove or delete by the matches: there the latter is an
+    error.
 
     Raises:
         HttpFailure: the server answered with a failure; or patients are searched for, which QIDO-RS has no resource of.
-        AnswerIncomplete: there are more matches, and the server cannot be asked for them.
+        AnswerIncomplete: there are more matches, or there may be, and the server cannot be asked for them.
         InvalidInput: the server's secret or one of its files of TLS cannot be used.
         PeerError: the search failed; matches already yielded are then incomplete.
     """
-    web = web_peer(peer)
+    web = web_peer(peer, secrets)
     asked = _asked(web, model, identifier)
     warnings: list[str] = []
+    doubted = None if report is None else warnings.append
+    told = report or (lambda _response: None)
     count = 0
     for parameters in asked.parameters():
         left = None if limit is None else limit - count
-        rows = search(web, asked.path, parameters, limit=left, cancelled=cancelled, warned=warnings.append)
+        rows = search(
+            web, asked.path, parameters, limit=left, cancelled=cancelled, warned=warnings.append, doubted=doubted
+        )
         for row in rows:
             try:
                 match = data_set(row, asked.wanted)
@@ -95,12 +103,12 @@ def find(
             for element in asked.fixed:
                 if not match.get(element.tag):
                     match[element.tag] = element
-            report(Response(PENDING[0]))
+            told(Response(PENDING[0]))
             count += 1
             yield match
             if count == limit or cancelled():
                 return
-    report(Response(WARNING, comment=warnings[0]) if warnings else Response(SUCCESS))
+    told(Response(WARNING, comment=warnings[0]) if warnings else Response(SUCCESS))
 
 
 def _asked(web: WebPeer, model: QueryModel, identifier: Dataset) -> _Asked:
@@ -128,7 +136,11 @@ def _asked(web: WebPeer, model: QueryModel, identifier: Dataset) -> _Asked:
             continue
         element = identifier[tag]
         if isinstance(element.value, MultiValue) and element.VR == "UI" and len(element.value) > 1:
-            many = _name(tag), [str(one) for one in element.value]
+            several = _name(tag), [str(one) for one in element.value]
+            if many is None or len(several[1]) > len(many[1]):
+                many, several = several, many
+            if several is not None:
+                keys.append((several[0], ",".join(several[1])))
             continue
         matched, only_shown = _keys(element, "")
         keys += matched
@@ -152,7 +164,8 @@ def _keys(element: Any, above: str) -> tuple[list[tuple[str, str]], list[str]]:
                 shown += only_shown
         return matched, shown
     value = element.value
-    text = "\\".join(map(str, value)) if isinstance(value, MultiValue) else "" if value is None else str(value)
+    between = "," if element.VR == "UI" else "\\"
+    text = between.join(map(str, value)) if isinstance(value, MultiValue) else "" if value is None else str(value)
     return ([(name, text)], []) if text else ([], [name])
 
 

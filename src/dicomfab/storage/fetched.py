@@ -46,6 +46,12 @@ class FetchedStudies:
         with self._database.changing(_SUBJECT) as connection:
             connection.execute(delete(fetched_study).where(fetched_study.c.study_instance_uid == study_instance_uid))
 
+    def before(self, moment: datetime) -> list[str]:
+        """Those that nobody has looked at since."""
+        with self._database.read() as connection:
+            query = select(fetched_study.c.study_instance_uid).where(fetched_study.c.viewed_at < moment)
+            return list(connection.execute(query).scalars())
+
     def least_recent_first(self) -> list[str]:
         """All of them; the one that nobody has looked at for the longest time first."""
         with self._database.read() as connection:

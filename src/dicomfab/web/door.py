@@ -29,7 +29,7 @@ OPEN_PATHS: Final = frozenset({"/sign-in", "/sign-out", "/set-up"})
 OPEN_BYTES: Final = 64 << 10
 MOST_BYTES: Final = 64 << 20
 #: Instances are taken from the stream one by one, and never held.
-MOST_DICOMWEB_BYTES: Final = MAX_BODY_BYTES
+MOST_DICOMWEB_BYTES: Final = MAX_BODY_BYTES + (1 << 20)  # the handler refuses first, and says so
 LOOKED_AGAIN_AFTER_S: Final = 2.0
 _GO_ON: Final = ("text/event-stream", "application/x-ndjson")
 

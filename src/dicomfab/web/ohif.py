@@ -28,9 +28,10 @@ from dicomfab.model.errors import LocalFailure
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.templating import page
 
-VIEWER: Final = Path(__file__).parent / "viewer"
+VIEWER: Final = Path(__file__).resolve().parent / "viewer"
 ROOT: Final = "/ohif"
 ASSETS: Final = f"{ROOT}/assets"
+_LONGEST_NAME: Final = 200
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 
 
@@ -114,6 +115,8 @@ def studies_in(values: Iterable[str]) -> list[str]:
 
 
 def _file(name: str, takes_gzip: bool) -> Response:
+    if "\0" in name or any(len(part) > _LONGEST_NAME for part in name.split("/")):
+        raise HTTPException(404)
     path = (VIEWER / name).resolve()
     if not path.is_relative_to(VIEWER):
         raise HTTPException(404)

@@ -21,7 +21,7 @@ from dicomfab.services.readable.blocks import Content, Readable, Reference, Refe
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.instances import ADDRESS, Found
 from dicomfab.web.plain_text import plain
-from dicomfab.web.studies import KEPT
+from dicomfab.web.studies import ASKED_AGAIN, kept
 from dicomfab.web.templating import page
 
 #: Instances of a series that are read at once, and in all of a page.
@@ -59,10 +59,10 @@ def pictures_of(
     instance: str = "",
 ) -> Response:
     """What there is to scroll through, as JSON: instances in the order of their numbers, and how they are looked at."""
-    _, found = _series(application, actor, study, series)
+    detail, found = _series(application, actor, study, series)
     instances = _with_pictures(application, study, series, found.instance_count)
     chosen = [one for one in instances if instance in ("", one.sop_instance_uid)]
-    version = _version(chosen)
+    version = _version(detail.summary.stored_at, chosen)
     headers = {"ETag": f'"{version}"', "Cache-Control": "private, no-cache"}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
@@ -115,14 +115,17 @@ def _kind(application: Application, study: str, series: str) -> str:
 def preview(
     request: Request,
     found: Found,
+    application: CurrentApplication,
     frame: Annotated[int, Query(ge=1, lt=10**9)] = 1,
     window: str = "",
 ) -> Response:
-    """A frame as JPEG. With a version in its address it is kept by browsers."""
+    """A frame as JPEG. With a version in its address it is kept by browsers, unless it came from production."""
     chosen = kept_pictures.parsed(window)
-    tag = f'"{zlib.crc32(f"{found.path.name}|{frame}|{window}|{found.size_bytes}".encode()):x}"'
-    kept = KEPT if "v" in request.query_params else "private, no-cache"
-    headers = {"ETag": tag, "Cache-Control": kept}
+    state = "|".join(map(str, kept_pictures.state_of(found.path)))
+    tag = f'"{zlib.crc32(f"{found.path.name}|{frame}|{window}|{state}".encode()):x}"'
+    headers = {"ETag": tag, "Cache-Control": ASKED_AGAIN}
+    if "v" in request.query_params:
+        headers["Cache-Control"] = kept(application.studies.local.study(found.study_instance_uid).summary)
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
     content = kept_pictures.preview(found.path, frame=frame - 1, window=chosen)
@@ -313,6 +316,8 @@ def frames_in(one: InstanceSummary) -> int:
     return min(int(text), _LONGEST) if text.isascii() and text.isdigit() and len(text) < 8 and int(text) else 1
 
 
-def _version(instances: list[InstanceSummary]) -> str:
-    said = "|".join(f"{one.sop_instance_uid} {one.size_bytes} {one.transfer_syntax_uid}" for one in instances)
+def _version(stored_at: str, instances: list[InstanceSummary]) -> str:
+    said = stored_at + "|".join(
+        f"{one.sop_instance_uid} {one.size_bytes} {one.transfer_syntax_uid}" for one in instances
+    )
     return f"{zlib.crc32(said.encode()):08x}"

@@ -11,6 +11,7 @@ from dicomfab.access.policy import Action, decide
 from dicomfab.app.build import Application
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import InvalidInput, NotFound
+from dicomfab.model.values import Environment
 from dicomfab.registry.fields import Capability
 from dicomfab.services import kept_pictures, pictures
 from dicomfab.services.jobs.service import IN_THE_BACKGROUND
@@ -23,12 +24,14 @@ from dicomfab.web.templating import is_fragment_wanted, page
 from dicomfab.web.viewing import opening_of
 
 if TYPE_CHECKING:
-    from dicomfab.archive.records import StudyDetail
+    from dicomfab.archive.records import StoredInstance, StudyDetail, StudySummary
 
 #: Instances of a series that are listed at once.
 INSTANCES_SHOWN = 48
 #: A small picture, of which the address names the version, never changes.
 KEPT: Final = "private, max-age=31536000, immutable"
+#: Browsers ask each time whether it changed.
+ASKED_AGAIN: Final = "private, no-cache"
 _NO_PICTURE: Final = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 56 56"><rect width="56" height="56" fill="#5b6b7a"/>'
     b'<path d="M19 14h12l7 7v21H19z M31 14v7h7" fill="none" stroke="#fff" stroke-width="2"/></svg>'
@@ -81,7 +84,7 @@ def picture(
     """The middle instance of a series (the first series if none is named), windowed, as PNG."""
     detail = application.studies.brief(actor, study)
     chosen = middle(application, detail, series)
-    return shown(request, chosen, longest=pictures.LONGEST_EDGE, application=application)
+    return shown(request, chosen, longest=pictures.LONGEST_EDGE, application=application, summary=detail.summary)
 
 
 @router.get("/{study}/thumbnail.png", dependencies=[permission(Action.VIEW)])
@@ -92,26 +95,53 @@ def thumbnail(
     detail = application.studies.brief(actor, study)
     try:
         chosen = middle(application, detail, series)
-        return shown(request, chosen, longest=pictures.SMALL_EDGE, application=application)
+        return shown(request, chosen, longest=pictures.SMALL_EDGE, application=application, summary=detail.summary)
     except NotFound:
         return Response(_NO_PICTURE, media_type="image/svg+xml", headers={"Cache-Control": "private, max-age=600"})
 
 
 def shown(
-    request: Request, sop_instance_uid: str, *, longest: int, application: Application, frame: int | None = None
+    request: Request,
+    sop_instance_uid: str,
+    *,
+    longest: int,
+    application: Application,
+    frame: int | None = None,
+    summary: StudySummary | None = None,
 ) -> Response:
     """A picture of an instance that the actor may see, or that it has not changed.
+
+    Args:
+        request: for it.
+        sop_instance_uid: of the instance.
+        longest: edge in pixels.
+        application: that has it.
+        frame: from 0; the middle one if not given.
+        summary: of its study, if that is at hand.
 
     Raises:
         NotFound: it is gone, or has no picture.
     """
-    tag = f'"{sop_instance_uid}-{longest}-{"" if frame is None else frame}"'
-    kept = KEPT if "v" in request.query_params else "private, max-age=600"
-    headers = {"ETag": tag, "Cache-Control": kept}
+    instance = _instance(application, sop_instance_uid)
+    state = "-".join(f"{part:x}" for part in kept_pictures.state_of(instance.path))
+    tag = f'"{sop_instance_uid}-{longest}-{"" if frame is None else frame}-{state}"'
+    summary = summary or application.studies.local.study(instance.study_instance_uid).summary
+    is_named = request.query_params.get("v") == version_of(summary)
+    headers = {"ETag": tag, "Cache-Control": kept(summary) if is_named else ASKED_AGAIN}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
-    content = drawn(application, sop_instance_uid, longest=longest, frame=frame)
+    content = kept_pictures.png(instance.path, frame=frame, longest=longest)
     return Response(content, media_type="image/png", headers=headers)
+
+
+def version_of(summary: StudySummary) -> str:
+    """What addresses of small pictures name as ``v``: another one when the study is stored again, or grows."""
+    return f"{summary.stored_at}-{summary.instance_count}"
+
+
+def kept(summary: StudySummary) -> str:
+    """How long browsers keep a picture of which the address names the version: nothing of production stays there."""
+    return KEPT if summary.environment is Environment.TEST else ASKED_AGAIN
 
 
 def drawn(application: Application, sop_instance_uid: str, *, longest: int, frame: int | None = None) -> bytes:
@@ -120,10 +150,14 @@ def drawn(application: Application, sop_instance_uid: str, *, longest: int, fram
     Raises:
         NotFound: it is gone, or has no picture.
     """
-    instance = application.studies.local.find_instance(sop_instance_uid)
-    if instance is None:
+    return kept_pictures.png(_instance(application, sop_instance_uid).path, frame=frame, longest=longest)
+
+
+def _instance(application: Application, sop_instance_uid: str) -> StoredInstance:
+    found = application.studies.local.find_instance(sop_instance_uid)
+    if found is None:
         raise NotFound("this instance is not in the local store any more.")
-    return kept_pictures.png(instance.path, frame=frame, longest=longest)
+    return found
 
 
 @router.get("/{study}/series/{series}", dependencies=[permission(Action.VIEW)])

@@ -249,9 +249,9 @@ def registries(draw: st.DrawFn) -> Registry:
                 st.sampled_from(
                     [
                         {},
-                        {"dicomweb_root": "http://localhost:8042/dicom-web"},
+                        {"dicomweb_root": f"http://localhost:{8042 + n}/dicom-web"},
                         {
-                            "dicomweb_root": "https://x",
+                            "dicomweb_root": f"https://x/{n}",
                             "dicomweb_user": "u",
                             "dicomweb_secret_file": "/s",
                             "via": "web",

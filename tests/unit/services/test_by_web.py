@@ -23,7 +23,6 @@ from dicomfab.model.errors import (
     ConnectionLost,
     HttpFailure,
     InstanceUnreadable,
-    InvalidInput,
     PeerError,
     PeerTimeout,
     ProtocolViolation,
@@ -176,6 +175,33 @@ def test_keys_in_sequences_and_private_ones() -> None:
     assert "QueryRetrieveLevel" not in str(request.query)
 
 
+def test_uids_in_sequences_and_a_second_list_of_them_are_joined_by_commas() -> None:
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "IMAGE"
+    identifier.StudyInstanceUID = ["1.2.1", "1.2.2"]
+    identifier.SOPClassUID = ["1.3.1", "1.3.2", "1.3.3"]
+    item = Dataset()
+    item.ReferencedSOPInstanceUID = ["1.4.1", "1.4.2"]
+    identifier.ReferencedImageSequence = [item]
+    with web_server(lambda _: Reply()) as server:
+        assert list(find(peer(server.root), ROOT, identifier)) == []
+        (request,) = server.asked
+    assert request.value("StudyInstanceUID") == "1.2.1,1.2.2"
+    assert request.value("SOPClassUID") == "1.3.1,1.3.2,1.3.3"
+    assert request.value("ReferencedImageSequence.ReferencedSOPInstanceUID") == "1.4.1,1.4.2"
+
+
+def test_an_answer_that_may_have_been_cut_is_told_or_an_error() -> None:
+    wanted = StudyFilter().identifier()
+    with web_server(lambda _: Reply(body=b'[{"0020000D": {"vr": "UI", "Value": ["1.2"]}}]')) as server:
+        told: list[Response] = []
+        assert len(list(find(peer(server.root), ROOT, wanted, report=told.append))) == 1
+        assert told[-1].status == 0xB000
+        assert "may have been cut" in told[-1].comment
+        with pytest.raises(AnswerIncomplete):
+            list(find(peer(server.root), ROOT, wanted))
+
+
 # --- store ----------------------------------------------------------------------------------------------------------
 
 
@@ -231,7 +257,7 @@ def test_groups_are_bounded(files: list[InstanceFile], monkeypatch: pytest.Monke
         assert len(server.asked) == 4
 
 
-@pytest.mark.parametrize("status", [400, 409, 413, 415])
+@pytest.mark.parametrize("status", [400, 409, 413, 415, 500])
 def test_one_instance_does_not_stand_for_the_others(files: list[InstanceFile], status: int) -> None:
     bad = uids(files)[2]
 
@@ -244,6 +270,26 @@ def test_one_instance_does_not_stand_for_the_others(files: list[InstanceFile], s
     assert [one.accepted for one in outcomes] == [True, True, False, True]
     assert isinstance(outcomes[2].error, HttpFailure)
     assert outcomes[2].error.http_status == status
+
+
+@pytest.mark.parametrize("bad", range(4))
+def test_one_instance_at_which_the_server_fails(files: list[InstanceFile], bad: int) -> None:
+    def answer(request: Asked) -> Reply:
+        named = named_in(request, files)
+        return Reply(500, b"", "text/plain") if uids(files)[bad] in named else account(named, {})
+
+    with web_server(answer) as server:
+        outcomes = {one.instance.identity.sop_instance_uid: one.accepted for one in store(peer(server.root), files)}
+        assert len(server.asked) == 5
+    assert outcomes == {uid: uid != uids(files)[bad] for uid in uids(files)}
+
+
+def test_a_server_that_fails_at_both_halves_is_given_up(files: list[InstanceFile]) -> None:
+    with web_server(lambda _: Reply(500, b"", "text/plain")) as server:
+        with pytest.raises(HttpFailure) as caught:
+            list(store(peer(server.root), files))
+        assert [len(named_in(one, files)) for one in server.asked] == [4, 2, 2]
+    assert caught.value.http_status == 500
 
 
 @pytest.mark.parametrize(
@@ -431,49 +477,23 @@ def test_dead_ends_of_a_retrieval(
         retrieved(lambda _: reply, tmp_path, files)
 
 
+def test_an_instance_of_another_study_is_not_kept(files: list[InstanceFile], tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (other,) = write_files(fabricated("text-card", slices=1, seed=99), tmp_path / "other", workers=1)
+    assert study_of([other]) != study_of(files)
+    body, media_type = multipart([files[0], other])
+    responses = retrieved(lambda _: Reply(200, body, media_type), tmp_path, files)
+    assert responses[-1].status == 0xB000
+    assert responses[-1].failed_sop_instance_uids == tuple(uids([other]))
+    archive = Archive(tmp_path / "got")
+    assert not archive.has_study(study_of([other]))
+    assert len(archive.instances(study_of(files))) == 1
+    archive.close()
+
+
 def test_cancelled_while_it_comes(files: list[InstanceFile], tmp_path: Path) -> None:
     body, media_type = multipart(files)
     assert (
         retrieved(lambda _: Reply(200, body, media_type), tmp_path, files, cancelled=lambda: True)[-1].status == 0xFE00
     )
     assert not Archive(tmp_path / "got").has_study(study_of(files))
-
-
-# --- secrets --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("content", "user"), [(b"topsecret\n", "us"), (b"topsecret", ""), (b"topsecret\r\nnote", "us")]
-)
-def test_the_secret_is_read_when_it_is_needed(tmp_path: Path, content: bytes, user: str) -> None:
-    path = tmp_path / "secret"
-    path.write_bytes(content)
-    path.chmod(0o600)
-    with web_server(lambda _: Reply()) as server:
-        there = peer(server.root, user=user, secret_file=str(path))
-        assert list(find(there, ROOT, StudyFilter().identifier())) == []
-        assert server.asked[0].headers["authorization"].startswith("Basic " if user else "Bearer topsecret")
-    assert "topsecret" not in repr(there)
-
-
-@pytest.mark.parametrize("content", [None, b"", b"\n", b"a\x00b", b"\xff\xfe"])
-def test_a_secret_that_cannot_be_used(tmp_path: Path, content: bytes | None) -> None:
-    path = tmp_path / "secret"
-    if content is not None:
-        path.write_bytes(content)
-        path.chmod(0o600)
-    with pytest.raises(InvalidInput) as caught:
-        list(find(peer("http://127.0.0.1:9", secret_file=str(path)), ROOT, StudyFilter().identifier()))
-    assert caught.value.field == "dicomweb_secret_file"
-
-
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
-def test_a_file_that_others_may_read_is_no_secret(tmp_path: Path, mode: int) -> None:
-    path = tmp_path / "secret"
-    path.write_text("topsecret")
-    path.chmod(mode)
-    for one in (path, tmp_path):
-        with web_server(lambda _: Reply()) as server, pytest.raises(InvalidInput) as caught:
-            list(find(peer(server.root, secret_file=str(one)), ROOT, StudyFilter().identifier()))
-        assert server.asked == []
-        assert "topsecret" not in str(caught.value)

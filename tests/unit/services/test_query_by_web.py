@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from dicomfab.app.ways import by_way, title
+from dicomfab.app.settings import Settings
+from dicomfab.app.ways import by_way, secret_files, title
 from dicomfab.dimse.peer import Peer
 from dicomfab.dimse.scu.find import find
 from dicomfab.dimse.scu.store import store
-from dicomfab.model.errors import HttpFailure, InvalidInput
+from dicomfab.model.errors import Conflict, HttpFailure, InvalidInput
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.peers import peer_for
 from dicomfab.services.query import AnswerState, QueryService, ServerAnswer, Unseen
+from dicomfab.services.recording import node
 from dicomfab.services.search import asked_by
 from dicomfab.services.search_messages import lines, steps
 from dicomfab.services.study_filter import StudyFilter
@@ -132,6 +134,53 @@ def test_a_limit_is_told(site: Hospital) -> None:
     with web_server(lambda asked: Reply(body=rows % ((int(asked.value("offset") or 0),) * 2))) as server:
         found = answers(site, by_web(site, "MANY", server.root), limit=5)["many"]
     assert (found.found, found.truncated, found.state) == (5, True, AnswerState.OK)
+
+
+def test_an_installation_reads_secrets_of_its_home_and_of_its_lab_only(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    secrets = secret_files(settings)
+    allowed = (settings.home / "secrets" / "office", settings.lab / "web-password")
+    for path in (*allowed, settings.audit_key, tmp_path / "elsewhere"):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text("topsecret")
+        path.chmod(0o600)
+    assert [secrets.read(str(path)) for path in allowed] == ["topsecret"] * 2
+    for path in (settings.audit_key, tmp_path / "elsewhere"):
+        with pytest.raises(InvalidInput):
+            secrets.read(str(path))
+
+
+def test_the_other_end_is_the_host_that_is_asked(site: Hospital) -> None:
+    server = by_web(site, "X", "https://web.example.com:8443/dicom-web")
+    assert node(server).host == "web.example.com"
+    assert node(server.by("dimse")).host == server.host
+
+
+@pytest.mark.parametrize("reply", [Reply(404, b"", "text/plain"), Reply(501, b"", "text/plain")])
+def test_a_retrieval_that_is_refused_is_not_tried_by_c_move(site: Hospital, tmp_path: Path, reply: Reply) -> None:
+    (tmp_path / "held").mkdir()
+    study = site.make(CARDS)
+    held = by_handler(MemoryStore(tmp_path / "held", [one.file for one in site.local.instances(study)]))
+    asked: list[object] = []
+    service = replace(site.transfers, receiving=_Arrivals(asked))
+    with web_server(lambda one: held(one) if one.query else reply) as there:
+        server = by_web(site, "THERE", there.root)
+        with pytest.raises(HttpFailure):
+            service.get(ADMIN, study, server)
+        with pytest.raises(Conflict):
+            service.get(ADMIN, study, replace(server, capabilities=server.capabilities - {Capability.GET}))
+        # Which SOP classes a study has matters to C-GET alone.
+        assert not any("SOPClassesInStudy" in str(one.query) for one in there.asked)
+    assert asked == []
+
+
+class _Arrivals:
+    def __init__(self, asked: list[object]) -> None:
+        self.asked = asked
+
+    def arrival(self, *args: object, **_: object) -> object:
+        self.asked.append(args)
+        raise AssertionError("turned to C-MOVE")
 
 
 def test_send_and_get_are_proven_over_dicomweb(site: Hospital, tmp_path: Path) -> None:

@@ -15,10 +15,12 @@ import pytest
 from dicomfab.archive.archive import Archive
 from dicomfab.dimse.scu.find import find
 from dicomfab.model.actor import Role
+from dicomfab.model.audit import AuditEvent, EventKind, Outcome
 from dicomfab.model.errors import AccessDenied, ConfirmationRequired, ConnectionFailed
 from dicomfab.model.values import Environment
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.sweep import DELETED, Sweep, SweepService, Way, rows
+from dicomfab.services.web_secrets import SecretFiles
 from dicomfab.storage.fabricated import FabricatedStudies
 from dicomfab.storage.sent import SentStudies
 from tests.peers import programs
@@ -162,9 +164,28 @@ def test_by_the_dicomweb_address_as_the_user_of_the_entry(office: Office, tmp_pa
         known = replace(
             test, dicomweb_root=there.root, dicomweb_user="us", dicomweb_secret_file=str(secret), name="There"
         )
-        assert "answers 401" in sweeps(office).delete(ADMIN, known).found[0].outcome
+        service = replace(sweeps(office), secrets=SecretFiles(tmp_path))
+        assert "answers 401" in service.delete(ADMIN, known).found[0].outcome
         (asked,) = there.asked
     assert (asked.method, asked.headers["authorization"]) == ("DELETE", "Basic dXM6dG9wc2VjcmV0")
+
+
+def test_what_is_still_listed_is_not_deleted_whatever_the_server_says(office: Office) -> None:
+    test = office.site.pacs("TEST")
+    office.know(test)
+    study = sent(office, test)
+    recorded: list[AuditEvent] = []
+    with web_server(lambda _: Reply(204, b"")) as there:
+        service = replace(sweeps(office), record=lambda *events, within=None: recorded.extend(events))
+        done = service.delete(ADMIN, replace(test, dicomweb_root=there.root))
+    assert done.found[0].outcome == "left: it is still listed"
+    assert done.remaining == (study,)
+    deletions = [one for one in recorded if one.kind is EventKind.DELETION]
+    assert [(one.outcome, one.reason) for one in deletions] == [
+        (Outcome.SUCCESS, ""),
+        (Outcome.SERIOUS, "left: it is still listed"),
+    ]
+    assert {one.study_uids for one in deletions} == {(study,)}
 
 
 def test_failures_are_no_empty_answers(office: Office) -> None:

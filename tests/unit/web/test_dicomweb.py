@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 
 from dicomfab.app.build import Application, build
 from dicomfab.app.settings import Settings
+from dicomfab.app.web_settings import WebSettings
 from dicomfab.dicomweb.handler import MAX_BODY_BYTES
 from dicomfab.dicomweb.multipart import written
 from dicomfab.model.actor import Actor, Role
@@ -20,7 +24,8 @@ from dicomfab.model.part10 import file_header
 from dicomfab.model.values import Environment
 from dicomfab.storage.audit import AuditFilter
 from dicomfab.web.app import create_app
-from tests.unit.archive.builders import EXPLICIT, dataset, encode
+from tests.security.served import in_this_process
+from tests.unit.archive.builders import CT, EXPLICIT, dataset, encode
 from tests.unit.web.conftest import ACTOR, Browser
 
 ALL_FILES = 'multipart/related; type="application/dicom"; transfer-syntax=*'
@@ -208,3 +213,53 @@ def shared_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser
 def test_no_address_is_a_fault_of_ours(shared_browser: Browser, path: list[str], accept: str) -> None:
     answer = shared_browser.get("/dicom-web/" + "/".join(path), Accept=accept)
     assert answer.status_code < 500, (path, accept, answer.text)
+
+
+def test_a_body_that_breaks_off_is_stored_by_no_means(application: Application) -> None:
+    """A file alone has no end that could be missed, so the end of the connection has to tell."""
+    content = real_file(PixelData=bytes(4096), Rows=64, Columns=64, BitsAllocated=8, SamplesPerPixel=1)
+    with in_this_process(application, WebSettings()) as address:
+        port = int(address.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(
+                b"POST /dicom-web/studies HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/dicom\r\n"
+                b"Content-Length: %d\r\n\r\n" % len(content)
+            )
+            client.sendall(content[:-1000])
+        with httpx.Client(base_url=address) as other:
+            for _ in range(3):
+                assert other.get("/dicom-web/studies").json() == []
+            sent = other.post("/dicom-web/studies", content=content, headers={"Content-Type": "application/dicom"})
+            assert sent.status_code == 200, sent.text
+
+
+def test_marks_that_do_not_stand_in_order_prove_nothing(browser: Browser, application: Application, study: str) -> None:
+    """Two readers could take such a data set for two instances: one of test, and one of a study of production."""
+    (instance,) = application.local_archive.instances(study)[:1]
+    ds = dcmread(instance.path)
+    body = encode(dataset(instance="1.2.1.1.9", SyntheticData="YES", PatientID=ds.PatientID))
+    marks = Dataset()
+    marks.StudyInstanceUID = study
+    marks.add(ds[0x00990010])
+    marks.add(ds[0x00991002])
+    forged = file_header(CT, "1.2.1.1.9", EXPLICIT) + body + encode(marks)
+    assert stowed(browser, forged).status_code in (200, 202, 409)
+    if application.local_archive.has_study("1.2.1"):
+        assert application.local_archive.study("1.2.1").summary.environment is Environment.PROD
+
+
+def test_what_production_says_of_a_patient_is_not_told_of_a_test_study_with_the_same_id(
+    browser: Browser, application: Application, study: str
+) -> None:
+    known = application.local_archive.study(study).summary
+    real = real_file(PatientID=known.patient_id, IssuerOfPatientID=known.issuer, PatientName="Real^Person")
+    assert stowed(browser, real).status_code == 200
+    assert application.local_archive.study("1.2.1").summary.patient_name == "Real^Person"
+    assert application.local_archive.study(study).summary.patient_name == known.patient_name
+    browser.act_as(person(Role.TEST_READ))
+    (found,) = browser.get(
+        f"/dicom-web/studies?PatientID={known.patient_id}&includefield=all&includefield=00201200"
+    ).json()
+    assert "Real" not in str(found)
+    assert found["00201200"]["Value"] == [1]
+    assert browser.get("/dicom-web/studies?PatientName=Real*").json() == []

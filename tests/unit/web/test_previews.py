@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -22,6 +23,7 @@ from dicomfab.services import kept_pictures
 from dicomfab.services.kept_pictures import Kept
 from dicomfab.storage.audit import AuditFilter
 from dicomfab.web.access import declared_actions
+from dicomfab.web.studies import KEPT, version_of
 from tests.unit.archive.builders import store
 from tests.unit.services.readable import objects
 from tests.unit.services.readable.objects import KINDS, STUDY, content
@@ -170,6 +172,63 @@ def test_a_warm_picture_opens_no_file(browser: Browser, application: Application
     for path in paths:
         os.utime(path)
     assert browser.get(addresses[1]).status_code == 404
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+def test_a_window_by_hand_keeps_the_function_of_the_instance(tmp_path: Path, function: str) -> None:
+    made = objects.image()
+    made.VOILUTFunction = function
+    made.WindowCenter, made.WindowWidth = "-500", "400"
+    path = objects.written(tmp_path, made)
+    by_hand = kept_pictures.preview(path, window=kept_pictures.parsed("-500,400"))
+    assert by_hand == kept_pictures.preview(path)
+    made.VOILUTFunction = "LINEAR" if function == "SIGMOID" else "SIGMOID"
+    (tmp_path / "other").mkdir()
+    other = objects.written(tmp_path / "other", made)
+    assert by_hand != kept_pictures.preview(other, window=kept_pictures.parsed("-500,400"))
+
+
+def test_values_without_end_have_no_window(tmp_path: Path) -> None:
+    made = objects.image()
+    made.RescaleSlope = made.RescaleIntercept = "1e308"
+    found = kept_pictures.look(objects.written(tmp_path, made))
+    assert (found.whole, found.is_grey) == (None, False)
+
+
+def test_a_study_that_is_stored_again_shows_its_new_pictures(browser: Browser, application: Application) -> None:
+    address = f"/studies/{STUDY}/series/{STUDY}.1"
+    preview, small = f"{address}/instances/{STUDY}.1.1/preview.jpg", f"/studies/{STUDY}/thumbnail.png"
+    made = objects.image()
+    store(application.local_archive, made)
+    before = [browser.get(one) for one in (f"{address}/pictures", preview, small)]
+    application.local_archive.delete_study(STUDY)
+    made.PixelData = bytes(reversed(made.PixelData))
+    store(application.local_archive, made)
+    again = [browser.get(str(one.request.url), **{"If-None-Match": one.headers["etag"]}) for one in before]
+    assert [one.status_code for one in again] == [200, 200, 200]
+    assert before[0].json()["version"] != again[0].json()["version"]
+    assert before[1].content != again[1].content
+    assert before[2].content != again[2].content
+
+
+@pytest.mark.parametrize("environment", list(Environment))
+def test_nothing_of_production_stays_in_browsers(
+    browser: Browser, application: Application, environment: Environment
+) -> None:
+    store(application.local_archive, objects.image(), environment=environment)
+    version = quote(version_of(application.studies.brief(ACTOR, STUDY).summary))
+    instance = f"/studies/{STUDY}/series/{STUDY}.1/instances/{STUDY}.1.1"
+    for address in (
+        f"{instance}/preview.jpg", f"{instance}/picture.png", f"/studies/{STUDY}/thumbnail.png",
+        f"/studies/{STUDY}/preview.png",
+    ):  # fmt: skip
+        answer = browser.get(f"{address}?v={version}")
+        expected = KEPT if environment is Environment.TEST else "private, no-cache"
+        assert answer.headers["cache-control"] == expected
+        plain = browser.get(address)
+        assert plain.headers["cache-control"] == "private, no-cache"
+        assert browser.get(address, **{"If-None-Match": plain.headers["etag"]}).status_code == 304
+    assert browser.get(f"/studies/{STUDY}/thumbnail.png?v=1").headers["cache-control"] == "private, no-cache"
 
 
 def test_what_is_kept_is_bounded_and_follows_the_file(tmp_path: Path) -> None:

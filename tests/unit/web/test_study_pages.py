@@ -8,6 +8,7 @@ import threading
 import time
 import zipfile
 from pathlib import Path
+from urllib.parse import quote
 
 import pydicom
 import pytest
@@ -19,6 +20,7 @@ from dicomfab.model.audit import EventKind
 from dicomfab.model.job import JobState
 from dicomfab.services.attributes import first_instance
 from dicomfab.storage.audit import AuditFilter
+from dicomfab.web.studies import version_of
 from tests.unit.web.conftest import ACTOR, Browser, done
 
 HOSTILE = "<script>alert(1)</script>\u202eevil\x1b[31m" + "W" * 10_000
@@ -130,7 +132,8 @@ def test_an_instance_shows_picture_neighbours_and_attributes(
     assert 'rel="next"' in page
     assert 'rel="prev"' not in page
     assert "(7FE0,0010)" in page
-    picture = browser.get(f"{address}/picture.png?small=1&v=1")
+    version = quote(version_of(application.studies.brief(ACTOR, second).summary))
+    picture = browser.get(f"{address}/picture.png?small=1&v={version}")
     assert max(Image.open(io.BytesIO(picture.content)).size) <= 112
     assert "immutable" in picture.headers["cache-control"]
     assert browser.get(f"{address}/picture.png?frame=2").status_code == 404

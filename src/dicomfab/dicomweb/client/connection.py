@@ -75,7 +75,7 @@ class Answer:
         try:
             yield from self.response.iter_bytes(_CHUNK)
         except httpx.HTTPError as error:
-            raise explain.failed(self.peer, self.operation, error) from error
+            raise explain.failed(self.peer, self.operation, error, began=True) from error
 
     def body(self) -> bytes:
         """The whole content.
@@ -140,16 +140,18 @@ class WebConnection:
             headers: beside those that every request has.
             method: of HTTP. Only a GET is followed elsewhere on the same server.
             content: what is sent, in pieces.
-            read_s: seconds to wait for a piece of the answer, if not the peer's ``read_s``.
+            read_s: seconds to wait for the answer to begin, if not the peer's ``read_s``.
 
         Raises:
             PeerError: no answer. An answer with a failure status is one.
         """
         peer, url = self.peer, f"{self.peer.root}{path}"
         timeout = httpx.Timeout(peer.read_s, connect=peer.connect_s, read=read_s or peer.read_s)
-        extensions = {"timeout": timeout.as_dict(), **({"sni_hostname": peer.tls_name} if peer.tls_name else {})}
+        waits = timeout.as_dict()
+        extensions = {"timeout": waits, **({"sni_hostname": peer.tls_name} if peer.tls_name else {})}
         for _ in range(_MAX_REDIRECTIONS + 1):
             self._note_sent(operation, method, url)
+            waits["read"] = timeout.read
             try:
                 request = self._client.build_request(
                     method, url, headers=dict(headers), content=content, extensions=extensions
@@ -165,6 +167,7 @@ class WebConnection:
                     peer.notes.received(f"{operation} response", **_facts(response))
                 target = _redirected(response, url) if method == "GET" else ""
                 if not target:
+                    waits["read"] = peer.read_s  # httpcore looks here again when the content is read
                     yield Answer(peer, operation, response)
                     return
                 url = target

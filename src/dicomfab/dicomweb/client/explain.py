@@ -89,8 +89,10 @@ def status(peer: WebPeer, operation: str, code: int, location: str = "") -> Http
     )
 
 
-def failed(peer: WebPeer, operation: str, error: httpx.HTTPError | httpx.InvalidURL) -> DicomFabError:
-    """What kept a request from being answered, or an answer from being whole."""
+def failed(
+    peer: WebPeer, operation: str, error: httpx.HTTPError | httpx.InvalidURL, *, began: bool = False
+) -> DicomFabError:
+    """What kept a request from being answered, or, if that began, an answer from being whole."""
     causes = list(_causes(error))
     secure = next((one for one in causes if isinstance(one, ssl.SSLError)), None)
     if secure is not None:
@@ -107,7 +109,7 @@ def failed(peer: WebPeer, operation: str, error: httpx.HTTPError | httpx.Invalid
     if isinstance(error, httpx.ConnectError):
         return _not_connected(peer, next((one for one in causes if isinstance(one, OSError)), None))
     if isinstance(error, httpx.TimeoutException):
-        return _late(peer, operation, error)
+        return _late(peer, operation, error, began)
     if isinstance(error, httpx.RemoteProtocolError) and "isconnect" not in str(error) and "closed" not in str(error):
         return violated(peer, operation, "it did not answer in HTTP", "the port belongs to something else")
     if isinstance(error, httpx.DecodingError):
@@ -177,10 +179,11 @@ def untold(peer: WebPeer, sop_instance_uid: str) -> AnswerIncomplete:
     ).coded("untold")
 
 
-def _late(peer: WebPeer, operation: str, error: httpx.TimeoutException) -> PeerTimeout:
+def _late(peer: WebPeer, operation: str, error: httpx.TimeoutException, began: bool) -> PeerTimeout:
     is_write = isinstance(error, httpx.WriteTimeout)
     what = "stopped reading what was sent to it" if is_write else f"did not answer {operation}, or fell silent,"
-    seconds = peer.retrieve_s if operation in ("WADO-RS", "STOW-RS") and not is_write else peer.read_s
+    is_long = operation in ("WADO-RS", "STOW-RS") and not is_write and not began
+    seconds = peer.retrieve_s if is_long else peer.read_s
     return PeerTimeout(
         f"{peer.label} {what} within {seconds:g} s.",
         stage="sending" if is_write else "dimse",

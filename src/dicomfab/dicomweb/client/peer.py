@@ -33,7 +33,7 @@ class WebPeer:
         name: what the user calls it, for messages.
         connect_s: seconds to wait for the connection.
         read_s: seconds to wait for an answer, and between two pieces of one; also for the server to read on.
-        retrieve_s: seconds to wait for the first piece of instances, and for the answer to those that were sent.
+        retrieve_s: seconds to wait until an answer with instances begins, or that to those that were sent.
         user: user name of HTTP Basic; blank if the secret is a bearer token.
         secret: password or token; blank if the services want none.
         tls: how an ``https`` connection is secured; none means this machine's trust store.

@@ -37,11 +37,13 @@ class _Page:
         rows: each an object of DICOM JSON.
         is_more: the server says that there are more.
         warning: what else it warns of.
+        is_refused: the server gives nothing behind its first answers.
     """
 
     rows: Sequence[Members]
     is_more: bool = False
     warning: str = ""
+    is_refused: bool = False
 
 
 def search(
@@ -52,11 +54,13 @@ def search(
     limit: int | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     warned: Callable[[str], None] = lambda _text: None,
+    doubted: Callable[[str], None] | None = None,
 ) -> Iterator[Members]:
     """Search, yielding each answer once. An empty answer is only ever a successful empty answer.
 
     A page that is shorter than asked for is not taken for the last one: some servers give as many as they like. The
-    last one is that behind which there is nothing.
+    last one is that behind which there is nothing. A server that cannot be asked for what is behind its first page may
+    have cut that.
 
     Args:
         peer: whom to ask.
@@ -65,16 +69,17 @@ def search(
         limit: no more than so many are asked for.
         cancelled: asked after each answer; true ends the search.
         warned: told of a warning that is not about the number of answers.
+        doubted: told at the end if the answers may have been cut, and nobody can know; ``None``: that is an error.
 
     Yields:
         Objects of the DICOM JSON model (PS3.18 annex F).
 
     Raises:
-        AnswerIncomplete: there are more answers, and the server cannot be asked for them.
+        AnswerIncomplete: there are more answers, or there may be, and the server cannot be asked for them.
         PeerError: the search failed; answers already yielded are then incomplete.
     """
     seen: set[tuple[str, ...]] = set()
-    offset, is_more, was_full = 0, False, False
+    offset, pages, is_more, was_full = 0, 0, False, False
     with WebConnection(peer) as connection:
         while limit is None or len(seen) < limit:
             wanted = PAGE if limit is None else min(PAGE, limit - len(seen))
@@ -82,6 +87,8 @@ def search(
             new = [(key, row) for row in page.rows if (key := _key(row)) not in seen]
             if not new:
                 _check_end(peer, is_more or page.is_more, was_full=was_full and bool(page.rows))
+                if pages == 1 and (page.rows or page.is_refused):
+                    _doubt(peer, doubted)
                 return
             if page.warning:
                 warned(page.warning)
@@ -92,7 +99,7 @@ def search(
                 yield row
                 if len(seen) == limit or cancelled():
                     return
-            offset += len(page.rows)
+            offset, pages = offset + len(page.rows), pages + 1
             is_more, was_full = page.is_more, len(page.rows) == wanted
 
 
@@ -102,6 +109,12 @@ def _check_end(peer: WebPeer, is_more: bool, *, was_full: bool) -> None:
         raise explain.incomplete(peer, "it says that there is more, and gives no more")
     if was_full:
         raise explain.incomplete(peer, "it repeats its first answers when it is asked for the next ones")
+
+
+def _doubt(peer: WebPeer, doubted: Callable[[str], None] | None) -> None:
+    if doubted is None:
+        raise explain.incomplete(peer, "it cannot be asked for more than its first page, which may have been cut")
+    doubted("it gives its first page only, which may have been cut")
 
 
 def _page(
@@ -124,7 +137,7 @@ def _page(
         return _asked(connection, f"{path}?{query}")
     except HttpFailure as error:
         if offset and error.http_status in _NO_OFFSET:
-            return _Page((), is_more=was_full)
+            return _Page((), is_more=was_full, is_refused=True)
         raise
 
 

@@ -81,6 +81,8 @@ def read(path: Path, sop_class_uid: str) -> Readable:
             return Readable(title, found, source.problem, source.is_cut)
     except DicomFabError as error:
         return Readable(title, problem=error.what)
+    except (ArithmeticError, ValueError, RecursionError) as error:  # of values that nobody thought of
+        return Readable(title, problem=f"it cannot be read: its values contradict each other ({type(error).__name__})")
 
 
 def _reader(sop_class_uid: str) -> Callable[[Item], Iterator[Block]] | None:

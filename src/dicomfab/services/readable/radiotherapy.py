@@ -45,9 +45,8 @@ def structure_set(whole: Item) -> Iterator[Block]:
 
 def _colour(contours: Item | None) -> str:
     parts = [int(number) for number in contours.numbers(0x3006002A, limit=3)] if contours else []
-    return (
-        "#" + "".join(f"{part:02x}" for part in parts) if len(parts) == 3 and max(parts) < 256 > min(parts) >= 0 else ""
-    )
+    is_one = len(parts) == 3 and all(0 <= part < 256 for part in parts)
+    return "#" + "".join(f"{part:02x}" for part in parts) if is_one else ""
 
 
 def dose(whole: Item) -> Iterator[Block]:

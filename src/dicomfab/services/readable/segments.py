@@ -47,7 +47,7 @@ def _size(whole: Item) -> str:
 
 def _colour(stored: list[float]) -> str:
     """A CIELab value as sRGB from 16 bits a component (PS3.3 C.10.7.1.1)."""
-    if len(stored) != 3:
+    if len(stored) != 3 or not all(0 <= part <= 65535 for part in stored):
         return ""
     lightness, a, b = stored[0] * 100 / 65535, stored[1] * 255 / 65535 - 128, stored[2] * 255 / 65535 - 128
     fy = (lightness + 16) / 116

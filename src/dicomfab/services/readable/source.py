@@ -16,6 +16,7 @@ ELEMENTS: Final = 200_000
 #: Characters of a value that are shown at most.
 CHARACTERS: Final = 4000
 _BYTES: Final = 4 * CHARACTERS
+_DIGITS: Final = 64  # of a number; the standard has 16, and files have more
 _NESTING: Final = 48
 
 
@@ -86,7 +87,7 @@ class Item:
 
     def numbers(self, tag: int, *, limit: int = 4096) -> list[float]:
         """The values as numbers that are finite; what is none is left out."""
-        text = self.text(tag, characters=16 * limit)
+        text = self.text(tag, characters=_DIGITS * limit)
         return [number for number in map(_number, text.split("\\")[:limit]) if math.isfinite(number)]
 
     def number(self, tag: int, default: float = math.nan) -> float:
@@ -114,15 +115,7 @@ class Item:
 
     def item(self, tag: int) -> Item | None:
         """The first item of a sequence."""
-        raw = self._elements.get(tag)
-        if raw is None or not raw.is_sequence or self._depth == _NESTING:
-            return None
-        try:
-            first = next((scope for _, scope in self.source.reader.items(raw)), None)
-        except TranscodingFailed as error:
-            self.source.problem = self.source.problem or error.what
-            return None
-        return None if first is None else Item(self.source, first, self._depth + 1)
+        return next(self.items(tag, 1), None)
 
     def code(self, tag: int) -> str:
         """The meaning of a coded entry, or its value where it has none (PS3.3 8.8)."""

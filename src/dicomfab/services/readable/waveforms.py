@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: Bytes of a multiplex group that are read at most, and how much of an ECG is drawn.
+#: Bytes of a multiplex group that are read at most, samples that are drawn of it, and how much of an ECG is.
 READ_BYTES: Final = 16 << 20
+SAMPLES: Final = 4 << 20
 ECG_SECONDS: Final = 20.0
 CHANNELS: Final = 32
 _GROUPS: Final = 8
@@ -47,14 +48,19 @@ class Channel:
     Args:
         label: of it.
         unit: of its values.
-        factor: sensitivity with its correction.
-        baseline: what sample 0 means.
+        factor: sensitivity with its correction; no number, or 0, if the instance has one that cannot be used.
+        baseline: what sample 0 means; no number, if it cannot be read.
     """
 
     label: str
     unit: str
     factor: float
     baseline: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether its samples mean something."""
+        return self.factor != 0 and math.isfinite(self.factor) and math.isfinite(self.baseline)
 
 
 def blocks(whole: Item) -> Iterator[Block]:
@@ -86,39 +92,53 @@ def _group(group: Item, number: int, *, is_ecg: bool) -> Iterator[Block]:
         said = f"{total} channels, {written(rate, 'Hz')}, {group.text(0x54001006, characters=8) or 'no kind of sample'}"
         yield from facts(title, ("Not drawn", f"its samples cannot be told apart ({said})"))
         return
-    samples, stated = _samples(group, kind, total)
+    channels = channels[:total]
+    unclear = ", ".join(channel.label for channel in channels if not channel.is_clear)
+    if unclear:
+        yield from facts(
+            title, ("Not drawn", f"sensitivity or baseline cannot be used: it is 0 or no number ({unclear})")
+        )
+        return
+    on_paper = is_ecg and all(channel.unit in _MILLIVOLTS for channel in channels)
+    limit = min(SAMPLES // len(channels), max(1, int(ECG_SECONDS * rate)) if on_paper else SAMPLES)
+    samples, stated = _samples(group, kind, total, limit)
     if not len(samples):
         yield from facts(title, ("Not drawn", "it has no samples"))
         return
-    on_paper = is_ecg and any(channel.unit in _MILLIVOLTS for channel in channels)
     yield _drawn(title, channels, samples, rate, stated, on_paper=on_paper)
 
 
 def _channel(item: Item, place: int) -> Channel:
     source = item.code(0x003A0208)
-    unit_item = item.item(0x003A0211)
+    # Without a sensitivity the units of the samples are arbitrary (PS3.3 C.10.9.1.4.2).
+    unit_item = item.item(0x003A0211) if item.raw(0x003A0210) is not None else None
     unit = unit_item.text(0x00080100, characters=16) if unit_item is not None else ""
-    factor = item.number(0x003A0210, 1.0) * item.number(0x003A0212, 1.0)
+    factor = _stated(item, 0x003A0210, 1.0) * _stated(item, 0x003A0212, 1.0)
     label = item.text(0x003A0203, characters=32) or source.removeprefix("Lead ").split(" (")[0] or f"Channel {place}"
-    return Channel(label[:32], unit, factor or 1.0, item.number(0x003A0213, 0.0))
+    return Channel(label[:32], unit, factor, _stated(item, 0x003A0213, 0.0))
 
 
-def _samples(group: Item, kind: str, channels: int) -> tuple[NDArray[np.float64], int]:
-    """Samples as (samples, channels), of which those that are padding are no numbers; and how many are stated."""
+def _stated(item: Item, tag: int, default: float) -> float:
+    """A number that is there, which is none if it cannot be read; the default only stands for what is not there."""
+    return default if item.raw(tag) is None else item.number(tag)
+
+
+def _samples(group: Item, kind: str, channels: int, limit: int) -> tuple[NDArray[np.float64], int]:
+    """The first samples as (samples, channels), and how many there are; those that are padding are no numbers."""
     import numpy as np
 
     raw = group.raw(_DATA)
     width = np.dtype(kind).itemsize
     step = width * channels
-    data = group.data(_DATA, READ_BYTES - READ_BYTES % step)
+    stated = int(min(max(group.number(0x003A0010, 0), 0), 2**40)) or (raw.length // step if raw is not None else 0)
+    data = group.data(_DATA, min(stated, limit, READ_BYTES // step) * step)
     little = raw is None or raw.scope.encoding.little or width == 1
     values = np.frombuffer(data[: len(data) - len(data) % step], f"{'<' if little else '>'}{kind}")
-    samples = values.reshape(-1, channels).astype(np.float64)
+    samples = values.reshape(-1, channels)[:, :CHANNELS].astype(np.float64)
     padding = group.data(0x5400100A, width)
     if len(padding) == width:
         samples[samples == float(np.frombuffer(padding, f"{'<' if little else '>'}{kind}")[0])] = math.nan
-    stated = int(min(max(group.number(0x003A0010, 0), 0), 2**40))
-    return samples[: stated or None], max(stated, len(samples))
+    return samples, stated
 
 
 def _drawn(
@@ -126,8 +146,6 @@ def _drawn(
 ) -> Drawing:
     import numpy as np
 
-    if on_paper:
-        samples = samples[: max(1, int(ECG_SECONDS * rate))]
     seconds, whole = len(samples) / rate, stated / rate
     scale = _MM_PER_SECOND if on_paper else (_WIDTH_MM - _MARGIN_MM) / seconds
     width = min(_MARGIN_MM + seconds * scale, _MARGIN_MM + ECG_SECONDS * _MM_PER_SECOND)
@@ -155,7 +173,7 @@ def _trace(
     if not math.isfinite(high - low):
         low, high, there = 0.0, 0.0, there[:0]
     middle, scale = top + strip / 2, 1.0
-    if on_paper and channel.unit in _MILLIVOLTS:
+    if on_paper:
         scale, zero = _MILLIVOLTS[channel.unit] * _MM_PER_MILLIVOLT, 0.0
     else:
         zero = (low + high) / 2

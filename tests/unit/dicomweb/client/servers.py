@@ -162,3 +162,27 @@ def saying(words: bytes) -> Iterator[int]:
         with contextlib.suppress(OSError):
             listening.shutdown(socket.SHUT_RDWR)
         thread.join(5)
+
+
+@contextlib.contextmanager
+def beginning(words: bytes) -> Iterator[int]:
+    """A port that says something to its first caller, and then neither goes on nor hangs up."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(1)
+        listening.settimeout(10)
+        done = threading.Event()
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                caller, _ = listening.accept()
+                with caller:
+                    caller.recv(65536)
+                    caller.sendall(words)
+                    done.wait(60)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield int(listening.getsockname()[1])
+        done.set()
+        thread.join(5)

@@ -14,6 +14,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicomfab.dicomweb.client.connection import WebConnection
 from dicomfab.dicomweb.client.peer import WebPeer
 from dicomfab.dicomweb.client.search import PAGE, search
 from dicomfab.dimse.trace import Trace
@@ -28,7 +29,7 @@ from dicomfab.model.errors import (
     ProtocolViolation,
     TlsFailed,
 )
-from tests.unit.dicomweb.client.servers import Asked, Reply, black_hole, saying, silent, web_server
+from tests.unit.dicomweb.client.servers import Asked, Reply, beginning, black_hole, saying, silent, web_server
 
 NAME = "MUSTERMANN^ERIKA"
 
@@ -95,8 +96,13 @@ def test_a_server_that_says_that_there_is_more_and_gives_it() -> None:
         pages(2, 2, status=206),
         lambda asked: pages(PAGE, PAGE)(Asked("GET", "", [("limit", asked.value("limit"))], {}, b"")),  # no offset
         lambda asked: Reply(400) if asked.value("offset") else pages(PAGE, PAGE)(asked),
+        lambda _: Reply(body=json.dumps([row(n) for n in range(5)]).encode()),
+        *(
+            lambda asked, no=no: Reply(no) if asked.value("offset") else pages(5, 5)(asked)
+            for no in (400, 404, 416, 501)
+        ),
     ],
-    ids=["warning", "206", "repeats itself", "refuses an offset"],
+    ids=["warning", "206", "repeats itself", "refuses an offset", "short, repeats itself", "400", "404", "416", "501"],
 )
 def test_what_may_be_a_part_is_never_taken_for_the_whole(answer: Callable[[Asked], Reply]) -> None:
     with web_server(answer) as server:
@@ -104,11 +110,34 @@ def test_what_may_be_a_part_is_never_taken_for_the_whole(answer: Callable[[Asked
     assert isinstance(error, AnswerIncomplete)
 
 
-def test_a_server_that_knows_no_pages_and_gives_everything() -> None:
-    with web_server(lambda _: Reply(body=json.dumps([row(n) for n in range(5)]).encode())) as server:
-        assert len(ask(server.root)) == 5
-    with web_server(lambda asked: Reply(400) if asked.value("offset") else pages(5, 5)(asked)) as server:
-        assert len(ask(server.root)) == 5
+def test_a_server_that_knows_no_pages_may_have_cut_its_answer() -> None:
+    for answer in (
+        lambda _: Reply(body=json.dumps([row(n) for n in range(5)]).encode()),
+        lambda asked: Reply(400) if asked.value("offset") else pages(5, 5)(asked),
+    ):
+        doubts: list[str] = []
+        with web_server(answer) as server:
+            assert len(list(search(WebPeer(server.root), "/studies", [], doubted=doubts.append))) == 5
+        (doubt,) = doubts
+        assert "may have been cut" in doubt
+
+
+def test_a_server_that_gave_a_second_page_is_at_its_end_where_it_refuses_a_third() -> None:
+    def answer(asked: Asked) -> Reply:
+        return Reply(416) if int(asked.value("offset") or 0) >= 7 else pages(7, 4)(asked)
+
+    with web_server(answer) as server:
+        assert len(ask(server.root)) == 7
+
+
+def test_pieces_of_an_answer_that_began_are_waited_for_as_always() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom\r\nContent-Length: 9\r\n\r\nsome"
+    with beginning(head) as port, WebConnection(WebPeer(f"http://127.0.0.1:{port}/x", read_s=0.3)) as connection:
+        start = time.monotonic()
+        with connection.asking("WADO-RS", "/studies/1", {}, read_s=60) as answer, pytest.raises(PeerTimeout) as caught:
+            list(answer.pieces())
+    assert time.monotonic() - start < 10
+    assert caught.value.timeout_s == 0.3
 
 
 def test_a_limit_ends_it_and_asks_for_no_more() -> None:

@@ -4,6 +4,7 @@ import contextlib
 import math
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from dicomfab.model.errors import NotFound
-from dicomfab.services.readable import documents, kinds
+from dicomfab.services.readable import documents, kinds, waveforms
 from dicomfab.services.readable.blocks import (
+    Block,
     Content,
     Document,
     Drawing,
@@ -26,6 +28,7 @@ from dicomfab.services.readable.blocks import (
     Table,
 )
 from dicomfab.services.readable.reports import CONTENT_ITEMS
+from dicomfab.services.readable.source import Item
 from tests.unit.services.readable import objects
 from tests.unit.services.readable.objects import IMAGE, KINDS, code, content, encoded, item, written
 
@@ -227,6 +230,69 @@ def test_samples_that_cannot_be_told_apart_are_said_to_be_so(tmp_path: Path) -> 
     assert "cannot be told apart" in _facts(readable)["Not drawn"]
 
 
+@pytest.mark.parametrize("sensitivity", ["2.500000000000000000001", "0.0000000000000000025e18", "2.5" + " " * 40])
+def test_long_numbers_are_not_lost(tmp_path: Path, sensitivity: str) -> None:
+    made = objects.ecg()
+    for channel in made.WaveformSequence[0].ChannelDefinitionSequence:
+        channel["ChannelSensitivity"]._value = sensitivity
+    drawing = _only(kinds.read(written(tmp_path, made), made.SOPClassUID), Drawing)
+    assert drawing.traces[0].high == "1000"
+
+
+def test_of_many_long_numbers_none_is_lost(tmp_path: Path) -> None:
+    made = objects.dose()
+    made.Columns, made.Rows = 4, 4
+    made.add_new(0x3004000C, "UT", "\\".join(f"{place:.20f}" for place in range(4000)))
+    assert _facts(kinds.read(written(tmp_path, made), made.SOPClassUID))["Grid"] == "4 × 4 × 4000"
+
+
+@pytest.mark.parametrize("keyword", ["ChannelSensitivity", "ChannelSensitivityCorrectionFactor", "ChannelBaseline"])
+@pytest.mark.parametrize("value", ["x", "nan", "", "0"])
+def test_a_channel_that_does_not_say_what_it_means_is_not_drawn(tmp_path: Path, keyword: str, value: str) -> None:
+    made = objects.ecg()
+    made.WaveformSequence[0].ChannelDefinitionSequence[3][keyword]._value = value
+    readable = kinds.read(written(tmp_path, made), made.SOPClassUID)
+    if (keyword, value) == ("ChannelBaseline", "0"):
+        assert _only(readable, Drawing).has_grid
+        return
+    assert not [block for block in readable.blocks if isinstance(block, Drawing)]
+    assert "cannot be used" in _facts(readable)["Not drawn"]
+    assert "(aVR)" in _facts(readable)["Not drawn"]
+
+
+@pytest.mark.parametrize("is_stated", [True, False])
+def test_only_what_is_all_in_volts_is_drawn_on_paper(tmp_path: Path, is_stated: bool) -> None:
+    made = objects.ecg()
+    channel = made.WaveformSequence[0].ChannelDefinitionSequence[11]
+    if is_stated:
+        channel.ChannelSensitivityUnitsSequence = code("millimetre of mercury", "mm[Hg]")
+    else:
+        del channel.ChannelSensitivity
+    drawing = _only(kinds.read(written(tmp_path, made), made.SOPClassUID), Drawing)
+    assert not drawing.has_grid
+    assert "each channel fills its strip" in drawing.said
+    assert drawing.traces[11].unit == ("mm[Hg]" if is_stated else "")
+    for number, trace in enumerate(drawing.traces):
+        y = _points(drawing, number)[:, 1] - trace.top_mm
+        assert (round(y.min(), 1), round(y.max(), 1)) == (1.5, 18.5)
+
+
+def test_no_more_samples_are_converted_than_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, ...]] = []
+    trace = waveforms._trace
+    monkeypatch.setattr(waveforms, "_trace", lambda *a, **k: asked.append(a[1].shape) or trace(*a, **k))  # type: ignore[func-returns-value]
+    read: list[int] = []
+    data = Item.data
+    monkeypatch.setattr(Item, "data", lambda item, tag, limit: read.append(limit) or data(item, tag, limit))  # type: ignore[func-returns-value]
+    _read(tmp_path, "ecg", seconds=60.0)
+    assert set(asked) == {(10_000,)}
+    assert max(read) == 10_000 * 12 * 2
+    monkeypatch.setattr(waveforms, "SAMPLES", 100)
+    drawing = _only(_read(tmp_path, "sound"), Drawing)
+    assert asked[-1] == (100,)
+    assert "; the first " in drawing.said
+
+
 def test_a_presentation_state_lists_what_it_changes_and_what_it_is_for(tmp_path: Path) -> None:
     readable = _read(tmp_path, "presentation")
     assert _facts(readable)["Window"] == "centre -600, width 1500 (LUNG)"
@@ -260,6 +326,29 @@ def test_a_segmentation_is_a_table_of_segments(tmp_path: Path) -> None:
     assert green < 10
     assert blue < 10
     assert table.rows[1][1].colour == ""
+
+
+@pytest.mark.parametrize("stored", ["1e300\\0\\0", "-1\\0\\0", "0\\65536\\0", "1e308\\1e308\\-1e308"])
+def test_a_colour_that_is_none_is_left_out(tmp_path: Path, stored: str) -> None:
+    made = objects.segmentation()
+    made.SegmentSequence[0].add_new(0x0062000D, "LO", stored)
+    readable = kinds.read(written(tmp_path, made), made.SOPClassUID)
+    assert readable.problem == ""
+    assert _only(readable, Table).rows[0][1].colour == ""
+
+
+@pytest.mark.parametrize("error", [OverflowError, ZeroDivisionError, ValueError, RecursionError])
+def test_what_nobody_thought_of_is_a_problem_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def broken(whole: Item) -> Iterator[Block]:
+        raise error("secret")
+
+    made = objects.segmentation()
+    monkeypatch.setattr(kinds, "_READERS", {made.SOPClassUID: broken})
+    readable = kinds.read(written(tmp_path, made), made.SOPClassUID)
+    assert "cannot be read" in readable.problem
+    assert "secret" not in readable.problem
 
 
 def test_of_anything_else_the_main_attributes_are_read(tmp_path: Path) -> None:
