@@ -56,7 +56,7 @@ def test_every_field_is_kept(repository, database):
         rate_per_minute=30,
         permitted_hours="18:00-06:00,12:00-13:00",
         fallback_charset="ISO_IR 100",
-        dicomweb_root="http://a/dicom-web",
+        dicomweb_root="https://a/dicom-web",
         tls=True,
         tls_ca_file="/ca.pem",
         tls_certificate_file="/c.pem",

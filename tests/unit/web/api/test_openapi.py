@@ -14,6 +14,7 @@ import schemathesis
 from fastapi.routing import APIRoute, iter_route_contexts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -24,7 +25,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 import dicomfab.app
+import dicomfab.archive
+import dicomfab.dicomweb
 import dicomfab.dimse
+import dicomfab.pixels
 import dicomfab.services
 from dicomfab.app.build import build
 from dicomfab.app.settings import Settings
@@ -62,9 +66,17 @@ class Served:
 
 def _import_what_threads_would() -> None:
     """Hypothesis goes through ``sys.modules``, which must not grow meanwhile because a thread imports something."""
-    for package in (dicomfab.app, dicomfab.dimse, dicomfab.services):
+    for package in (
+        dicomfab.app,
+        dicomfab.archive,
+        dicomfab.dicomweb,
+        dicomfab.dimse,
+        dicomfab.pixels,
+        dicomfab.services,
+    ):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
+    Image.init()
 
 
 @pytest.fixture(scope="module")
