@@ -29,6 +29,8 @@ WHO = {
     Role.PROD_WRITE: "prod_write",
     Role.ADMIN: "boss",
 }
+#: From a job to the study that it fetched, and on to the viewer.
+_REDIRECTS = 4
 #: Ids of nothing, for objects that belong to no environment.
 _NOTHING = "999999"
 #: What a form must hold to be read at all: no decision hides behind a field that is missing.
@@ -91,8 +93,10 @@ class Walk:
         credentials = self.place.own.get(who)
         is_json = known.body is not None
         answer = self.asker.page(credentials, method, address, given, by_token=by_token, as_json=is_json)
-        if method == "GET" and answer.status == 303 and not is_turned_away(answer):
-            return self.asker.page(credentials, "GET", answer.location, by_token=by_token)
+        for _ in range(_REDIRECTS):
+            if method != "GET" or answer.status != 303 or is_turned_away(answer):
+                break
+            answer = self.asker.page(credentials, "GET", answer.location, by_token=by_token)
         return answer
 
 
