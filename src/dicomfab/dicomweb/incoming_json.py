@@ -134,16 +134,8 @@ class Gathered:
             buffer = DicomBytesIO()
             buffer.is_little_endian, buffer.is_implicit_VR = True, False
             write_dataset(buffer, data_set)
-        except (
-            ValueError,
-            TypeError,
-            LookupError,
-            AttributeError,
-            ArithmeticError,
-            RuntimeError,
-            struct.error,
-        ) as error:
-            raise NotAnInstance from error  # there is no saying what pydicom stumbles over
+        except _REFUSALS as error:
+            raise NotAnInstance from error
         except OSError as error:
             if error.errno is not None:
                 raise

@@ -196,27 +196,20 @@ def _check_labels(servers: tuple[PacsServer, ...]) -> None:
 
 
 def _check_environments(servers: tuple[PacsServer, ...]) -> None:
-    seen: dict[tuple[str, int, str], PacsServer] = {}
-    by_web: dict[tuple[str, int, str], PacsServer] = {}
-    for server in servers:
-        other = seen.setdefault(server.endpoint, server)
-        if other.environment is not server.environment:
-            raise Conflict(
-                f"environment: {server.id} is '{server.environment}' and {other.id} is '{other.environment}', "
-                f"but both are {server.aec} at {server.address}",
-                cause="the same host, port and AE title (aec) cannot be test and prod at once",
-                remedy="correct host, port, aec or environment of one of them",
-            )
-        if not server.web_endpoint:
-            continue
-        other = by_web.setdefault(server.web_endpoint, server)
-        if other.environment is not server.environment:
-            raise Conflict(
-                f"environment: {server.id} is '{server.environment}' and {other.id} is '{other.environment}', "
-                f"but both have the DICOMweb address {server.dicomweb_root}",
-                cause="the same DICOMweb address cannot be test and prod at once",
-                remedy="correct dicomweb_root or environment of one of them",
-            )
+    by_dimse = {server: server.endpoint for server in servers}
+    by_web = {server: server.web_endpoint for server in servers if server.web_endpoint}
+    for ends, named in ((by_dimse, "host, port and AE title (aec)"), (by_web, "DICOMweb address (dicomweb_root)")):
+        seen: dict[tuple[str, int, str], PacsServer] = {}
+        for server, end in ends.items():
+            other = seen.setdefault(end, server)
+            if other.environment is not server.environment:
+                place = server.dicomweb_root if ends is by_web else f"{server.aec} at {server.address}"
+                raise Conflict(
+                    f"environment: {server.id} is '{server.environment}' and {other.id} is '{other.environment}', "
+                    f"but both are {place}",
+                    cause=f"the same {named} cannot be test and prod at once",
+                    remedy="correct it, or the environment of one of them",
+                )
 
 
 def _check_default(servers: tuple[PacsServer, ...]) -> None:
