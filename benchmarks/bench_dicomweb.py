@@ -41,6 +41,7 @@ QIDO_MS, METADATA_MS, CACHED_MS, FRAME_MS, THUMBNAIL_MS, WARM_MS = 20.0, 150.0, 
 RETRIEVAL = 1.5
 VIEWER_S, VIEWER_MB = 6.0, 8.0
 _PIECE = 1 << 20
+_IN_A_ROW = 10
 #: The viewer has drawn an image when its canvas holds more than one colour.
 _DRAWN = """() => [...document.querySelectorAll('canvas')].some(canvas => {
   if (canvas.width < 64) return false;
@@ -168,13 +169,14 @@ def retrieved(table: Table, ct: Ct, folder: Path, runs: int) -> None:
         ours = Client(server.url)
 
         def rate(client: Client) -> float:
-            spent, size = client.ask(ct.address, STORED)
-            return size / spent / 1e6
+            # Single ones take one of two times, by how the system places client and server on the cores.
+            asked = [client.ask(ct.address, STORED) for _ in range(_IN_A_ROW)]
+            return sum(size for _, size in asked) / sum(spent for spent, _ in asked) / 1e6
 
         rate(ours), rate(theirs)
         measured = report.alternating(runs, ours=lambda: rate(ours), theirs=lambda: rate(theirs))
         table.higher(
-            f"WADO-RS of {len(ct.instances)} slices, as stored", "MB/s", measured["ours"], "Orthanc",
+            f"WADO-RS of {len(ct.instances)} slices, as stored, {_IN_A_ROW} times", "MB/s", measured["ours"], "Orthanc",
             measured["theirs"], RETRIEVAL,
         )  # fmt: skip
 

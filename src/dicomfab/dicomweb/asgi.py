@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
@@ -12,7 +13,7 @@ from anyio import from_thread, to_thread
 from anyio.lowlevel import RunVar
 
 from dicomfab.dicomweb.errors import problem
-from dicomfab.dicomweb.messages import Request, Response
+from dicomfab.dicomweb.messages import OpenFile, Piece, Request, Response
 from dicomfab.dicomweb.multipart import MultipartError
 from dicomfab.model.errors import DicomFabError
 
@@ -24,6 +25,8 @@ Answer: TypeAlias = "Callable[[Request], Response]"
 
 #: So much is read in a thread before it is sent: more changes between threads cost more than the reading.
 _AT_ONCE_BYTES: Final = 1 << 20
+#: So many files are opened in a thread; what of them is in memory is read without one.
+_OPEN_AT_ONCE: Final = 32
 #: Whoever sends or reads slowly has a thread for as long.
 _THREADS: Final = 64
 
@@ -86,6 +89,7 @@ async def respond(answer: Answer, asked: Request, receive: Receive, send: Send) 
     request = Request(asked.method, asked.path, asked.root, asked.query, asked.headers, iter(body))
     response, pieces, is_last = await to_thread.run_sync(_begun, answer, request, limiter=begins)
     gone: asyncio.Task[None] | None = None
+    is_sent = False
     try:
         headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()
@@ -94,13 +98,16 @@ async def respond(answer: Answer, asked: Request, receive: Receive, send: Send) 
         if not is_last:
             gone = asyncio.create_task(body.gone())
         while True:
-            for number, piece in enumerate(pieces, 1):
-                more = not (is_last and number == len(pieces))
-                await send({"type": "http.response.body", "body": piece, "more_body": more})
+            while pieces and (gone is None or not gone.done()):
+                piece = pieces.popleft()
+                content = piece if isinstance(piece, bytes) else await _read(piece, threads)
+                more = bool(pieces) or not is_last
+                await send({"type": "http.response.body", "body": content, "more_body": more})
+                is_sent = not more
             if is_last or (gone is not None and gone.done()):
                 break
             pieces, is_last = await to_thread.run_sync(_some, response.body, limiter=threads)
-        if is_last and not pieces:
+        if is_last and not is_sent:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
     finally:
         if gone is not None:
@@ -122,7 +129,13 @@ def _threads(*, for_bodies: bool = False) -> anyio.CapacityLimiter:
     return limiters[for_bodies]
 
 
-def _begun(answer: Answer, request: Request) -> tuple[Response, list[bytes], bool]:
+async def _read(file: OpenFile, threads: anyio.CapacityLimiter) -> bytes:
+    if file.will_not_wait():
+        return file.read()
+    return await to_thread.run_sync(file.read, limiter=threads)
+
+
+def _begun(answer: Answer, request: Request) -> tuple[Response, deque[Piece], bool]:
     response = answer(request)
     try:
         return response, *_some(response.body)
@@ -132,14 +145,14 @@ def _begun(answer: Answer, request: Request) -> tuple[Response, list[bytes], boo
         return response, *_some(response.body)
 
 
-def _some(body: Iterator[bytes]) -> tuple[list[bytes], bool]:
+def _some(body: Iterator[Piece]) -> tuple[deque[Piece], bool]:
     """The next pieces of a body, and whether they were the last."""
-    pieces: list[bytes] = []
+    pieces: deque[Piece] = deque()
     size = 0
     for piece in body:
         if piece:
             pieces.append(piece)
-            size += len(piece)
+            size += len(piece) if isinstance(piece, bytes) else _AT_ONCE_BYTES // _OPEN_AT_ONCE
         if size >= _AT_ONCE_BYTES:
             return pieces, False
     return pieces, True

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain, islice
-from typing import Final
+from typing import Final, TypeVar
 
 from dicomfab.dicomweb.conditional import gone
 from dicomfab.dicomweb.ports import HeldInstance, WebStore
 from dicomfab.model.errors import InstanceUnreadable, NotFound
 from dicomfab.pixels.data_set import DataSet, opened
 
+_T = TypeVar("_T")
 #: Of the UIDs in a path, in their order.
 KEYWORDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _NAMES: Final = {"StudyInstanceUID": "study", "SeriesInstanceUID": "series", "SOPInstanceUID": "SOP instance"}
@@ -99,7 +100,7 @@ class UntilSent:
         self._stack.close()
 
 
-def begun(pieces: Iterator[bytes], count: int = 1) -> Iterator[bytes]:
+def begun(pieces: Iterator[_T], count: int = 1) -> Iterator[_T]:
     """The same pieces, of which the first are made at once: what fails there fails before anything is sent."""
     first = list(islice(pieces, count))
     return chain(first, pieces)

@@ -6,10 +6,12 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from dicomfab.dicomweb.media_types import RELATED
 from dicomfab.model.errors import InvalidInput
+
+_P = TypeVar("_P")  # pieces of content
 
 _MAX_HEADER_BYTES: Final = 16 << 10
 _LINE_BREAK: Final = "\r\n"
@@ -31,7 +33,7 @@ def content_type(part_type: str, boundary: str) -> str:
     return f'{RELATED}; type="{part_type}"; boundary={boundary}'
 
 
-def written(parts: Iterable[tuple[Mapping[str, str], Iterable[bytes]]], boundary: str) -> Iterator[bytes]:
+def written(parts: Iterable[tuple[Mapping[str, str], Iterable[_P]]], boundary: str) -> Iterator[bytes | _P]:
     """Write parts, each of headers and content in pieces; the next one is not touched before this one is out."""
     before = ""
     for headers, content in parts:

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 from dicomfab.dicomweb.conditional import CACHING, entity_tag, gone, not_modified, single_part, stat_of
 from dicomfab.dicomweb.held import UntilSent, address, begun, held_at
 from dicomfab.dicomweb.media_types import DICOM, Offer, acceptable, choose
-from dicomfab.dicomweb.messages import CHUNK, Request, Response
+from dicomfab.dicomweb.messages import CHUNK, OpenFile, Piece, Request, Response
 from dicomfab.dicomweb.multipart import content_type, new_boundary, written, written_length
 from dicomfab.dicomweb.ports import HeldInstance, WebStore
 from dicomfab.model.study import InstanceFile
@@ -93,7 +93,7 @@ def _single(store: WebStore, request: Request, chosen: Chosen, etag: str) -> Res
         )
 
 
-def _parts(store: WebStore, root: str, chosen: Sequence[Chosen]) -> Iterator[tuple[Mapping[str, str], Iterator[bytes]]]:
+def _parts(store: WebStore, root: str, chosen: Sequence[Chosen]) -> Iterator[tuple[Mapping[str, str], Iterator[Piece]]]:
     for held, offer in chosen:
         yield _part_headers(root, held, offer), _content(store, held, offer)
 
@@ -107,10 +107,20 @@ def _is_as_stored(held: HeldInstance, offer: Offer) -> bool:
     return offer.transfer_syntax_uid == held.file.identity.transfer_syntax_uid
 
 
-def _content(store: WebStore, held: HeldInstance, offer: Offer) -> Iterator[bytes]:
+def _content(store: WebStore, held: HeldInstance, offer: Offer) -> Iterator[Piece]:
+    if _is_as_stored(held, offer) and (whole := _as_stored(held)).size_bytes <= CHUNK:
+        yield whole
+        return
     with ExitStack() as stack:
         content = _opened(stack, held, _file(stack, store, held, offer))
         yield from _pieces(content, 0, os.fstat(content.fileno()).st_size)
+
+
+def _as_stored(held: HeldInstance) -> OpenFile:
+    try:
+        return OpenFile(held.file.path)
+    except FileNotFoundError as error:
+        raise gone(held) from error
 
 
 def _file(stack: ExitStack, store: WebStore, held: HeldInstance, offer: Offer) -> InstanceFile:

@@ -45,7 +45,7 @@ def ask(
 ) -> Answer:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     response = (handler or Handler()).answer(store, Request(method, path, ROOT, query, sent, body))
-    content = b"".join(response.body)
+    content = b"".join(response.content())
     if "Content-Length" in response.headers and method != "HEAD":
         assert len(content) == int(response.headers["Content-Length"])
     return Answer(response.status, dict(response.headers), content)

@@ -33,7 +33,7 @@ def ask(
     response = search(store, Request("GET", "", ROOT, query or [], {"accept": accept}), level, uids)
     assert response.status == 200
     assert response.headers["Content-Type"].startswith("application/")
-    return json.loads(b"".join(response.body))
+    return json.loads(b"".join(response.content()))
 
 
 def value(answer: dict[str, Any], tag: str) -> Any:

@@ -175,7 +175,7 @@ def test_memory_does_not_grow_with_what_is_retrieved(tmp_path: Path) -> None:
     for what, accept in (("", related(DICOM)), ("", DICOM), ("/bulkdata/7FE00010", OCTETS), ("/metadata", "")):
         response = handler.answer(store, Request("GET", path + what, ROOT, (), {"accept": accept}))
         assert response.status == 200
-        assert sum(map(len, response.body)) > (1000 if what == "/metadata" else 40_000_000 - 1)
+        assert sum(map(len, response.content())) > (1000 if what == "/metadata" else 40_000_000 - 1)
     assert tracemalloc.get_traced_memory()[1] < 5_000_000
     tracemalloc.stop()
 

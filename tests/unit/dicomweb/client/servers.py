@@ -110,7 +110,7 @@ def by_handler(store: WebStore) -> Answer:
         response = Handler().answer(store, request)
         headers = {name: value for name, value in response.headers.items() if name != "Content-Length"}
         media_type = headers.pop("Content-Type", JSON)
-        return Reply(response.status, b"".join(response.body), media_type, headers)
+        return Reply(response.status, b"".join(response.content()), media_type, headers)
 
     return answer
 
