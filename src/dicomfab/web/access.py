@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import Depends, FastAPI, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.params import Depends as Dependency
@@ -19,7 +20,7 @@ from dicomfab.access.policy import Action, Scope, decide
 from dicomfab.app.build import Application
 from dicomfab.model.actor import Actor, local_admin
 from dicomfab.model.errors import AccessDenied
-from dicomfab.web.signed_in import origin_of, who_asks
+from dicomfab.web.signed_in import is_looked_up, origin_of, who_asks
 
 
 def current_application(request: Request) -> Application:
@@ -39,8 +40,21 @@ def current_actor(request: Request) -> Actor:
     return replace(actor, address=origin_of(request).address)
 
 
-CurrentActor = Annotated[Actor, Depends(current_actor)]
-CurrentApplication = Annotated[Application, Depends(current_application)]
+# Dependencies that wait for nothing are coroutines: each other one costs a change of threads in every request.
+
+
+async def _application(request: Request) -> Application:
+    return current_application(request)
+
+
+async def _actor(request: Request) -> Actor:
+    if is_looked_up(request):
+        return current_actor(request)
+    return await to_thread.run_sync(current_actor, request)
+
+
+CurrentActor = Annotated[Actor, Depends(_actor)]
+CurrentApplication = Annotated[Application, Depends(_application)]
 
 
 class Permission:
@@ -53,7 +67,11 @@ class Permission:
     def __init__(self, action: Action) -> None:
         self.action = action
 
-    def __call__(self, actor: CurrentActor) -> None:
+    async def __call__(self, actor: CurrentActor) -> None:
+        """Called by the framework."""
+        self.check(actor)
+
+    def check(self, actor: Actor) -> None:
         """Raise unless the actor may do the action somewhere.
 
         Raises:

@@ -46,10 +46,15 @@ def who_asks(request: Request) -> SignedIn | None:
     """
     if web_settings(request).mode is Mode.NONE:
         return None
-    if not hasattr(request.state, "who"):
+    if not is_looked_up(request):
         request.state.who = _looked_up(request)
     who: SignedIn = request.state.who
     return who
+
+
+def is_looked_up(request: Request) -> bool:
+    """Whether it is known who asks, so that asking again waits for no database."""
+    return web_settings(request).mode is Mode.NONE or hasattr(request.state, "who")
 
 
 def origin_of(request: Request) -> Origin:

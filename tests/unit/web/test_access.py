@@ -58,9 +58,9 @@ def test_what_changes_something_needs_more_than_looking(browser: Browser) -> Non
 
 
 def test_someone_who_may_do_it_nowhere_is_refused_at_the_door() -> None:
-    Permission(Action.VIEW)(Actor("reader", frozenset({Role.TEST_READ})))
+    Permission(Action.VIEW).check(Actor("reader", frozenset({Role.TEST_READ})))
     with pytest.raises(AccessDenied) as caught:
-        Permission(Action.CONFIGURE)(Actor("reader", frozenset({Role.TEST_READ})))
+        Permission(Action.CONFIGURE).check(Actor("reader", frozenset({Role.TEST_READ})))
     assert "admin" in caught.value.cause
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -64,15 +64,15 @@ class _Answer(Response):
         await asgi.respond(answer, asked, receive, send)
 
 
-def _read(request: Request, actor: CurrentActor, application: CurrentApplication) -> Response:
+async def _read(request: Request, actor: CurrentActor, application: CurrentApplication) -> Response:
     return _Answer(request, partial(application.dicomweb.store, actor))
 
 
-def _files(request: Request, actor: CurrentActor, application: CurrentApplication) -> Response:
+async def _files(request: Request, actor: CurrentActor, application: CurrentApplication) -> Response:
     return _Answer(request, partial(application.dicomweb.store, actor, for_files=True))
 
 
-def _add(path: str, method: str, action: Action, endpoint: Callable[..., Response]) -> None:
+def _add(path: str, method: str, action: Action, endpoint: Callable[..., Awaitable[Response]]) -> None:
     needs, told = [permission(action)], described(method, path)
     router.add_api_route(path, endpoint, methods=[method], dependencies=needs, response_class=Response, **told)
     if method == "GET":
