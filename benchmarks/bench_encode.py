@@ -20,8 +20,9 @@ from dataclasses import replace
 
 from dicomfab.fabricate.encode.series import described, encode_series
 from dicomfab.fabricate.plan import SeriesPlan
-from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe, resolve
+from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
 from dicomfab.fabricate.render.batches import default_workers
+from dicomfab.fabricate.resolve import resolve
 from dicomfab.fabricate.study import plans
 from dicomfab.pixels.encoders import encode
 from dicomfab.pixels.writable import writable

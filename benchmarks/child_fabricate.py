@@ -20,7 +20,8 @@ NOW = dt.datetime(2026, 1, 31, 9, 30, tzinfo=dt.UTC)
 
 
 def study(kind: str, seed: int = 1, count: int | None = None) -> ResolvedStudy:
-    from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe, resolve
+    from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
+    from dicomfab.fabricate.resolve import resolve
 
     return resolve(StudyRecipe((SeriesRecipe(kind, count),), seed=seed), now=NOW, draw_seed=lambda: seed)
 

@@ -15,7 +15,8 @@ from dicomfab.fabricate.anatomy import regions
 from dicomfab.fabricate.anatomy.body import Region
 from dicomfab.fabricate.kinds import KINDS
 from dicomfab.fabricate.plan import SeriesPlan
-from dicomfab.fabricate.recipe import ResolvedStudy, SeriesRecipe, StudyRecipe, resolve
+from dicomfab.fabricate.recipe import ResolvedStudy, SeriesRecipe, StudyRecipe
+from dicomfab.fabricate.resolve import resolve
 from dicomfab.fabricate.study import plans
 from dicomfab.pixels.picture import native_frame, seen
 

@@ -24,7 +24,8 @@ from dicomfab.fabricate.encode.series import described, encode_series
 from dicomfab.fabricate.iods.image_pixel import even
 from dicomfab.fabricate.kinds import KINDS
 from dicomfab.fabricate.plan import SeriesPlan
-from dicomfab.fabricate.recipe import ResolvedStudy, SeriesRecipe, StudyRecipe, resolve
+from dicomfab.fabricate.recipe import ResolvedStudy, SeriesRecipe, StudyRecipe
+from dicomfab.fabricate.resolve import resolve
 from dicomfab.fabricate.sinks import write_file
 from dicomfab.fabricate.study import plans
 from dicomfab.model.study import InstanceFile

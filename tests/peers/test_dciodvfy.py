@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dicomfab.fabricate.kinds import KINDS
-from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe, resolve
+from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
+from dicomfab.fabricate.resolve import resolve
 from dicomfab.fabricate.sinks import write_files
 from dicomfab.model.study import Patient
 from tests.peers.dciodvfy import dcentvfy, dciodvfy, dciodvfy_all

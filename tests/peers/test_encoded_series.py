@@ -14,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from dicomfab.fabricate.encode.series import encode_series
-from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe, resolve
+from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
+from dicomfab.fabricate.resolve import resolve
 from dicomfab.fabricate.sinks import write_file, write_files
 from dicomfab.model.study import InstanceFile
 from dicomfab.pixels.derive import derive

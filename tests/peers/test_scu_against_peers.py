@@ -31,7 +31,8 @@ def instances(tmp_path_factory: pytest.TempPathFactory) -> list[InstanceFile]:
     """A small CT, DX and text-card study as files."""
     import datetime
 
-    from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe, resolve
+    from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
+    from dicomfab.fabricate.resolve import resolve
     from dicomfab.fabricate.sinks import write_files
 
     recipe = StudyRecipe((SeriesRecipe("ct-chest", 6), "text-card"), seed=11, accession_number="PEER1")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dicomfab.fabricate.recipe import StudyRecipe, resolve
+from dicomfab.fabricate.recipe import StudyRecipe
+from dicomfab.fabricate.resolve import resolve
 from dicomfab.fabricate.seeds import SEED_LIMIT, derive, uid
 from dicomfab.model.part10 import file_header
 from dicomfab.model.study import InstanceFile, InstanceIdentity, Patient

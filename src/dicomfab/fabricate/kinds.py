@@ -1,4 +1,7 @@
-"""The kinds of series that can be asked for: one row each, so that nothing heavy is loaded to list or count them."""
+"""The kinds of series that can be asked for: one row each, so that nothing heavy is loaded to list or count them.
+
+:data:`KINDS` are images. :data:`OBJECTS` are what is made of images or beside them, and refers to those of its study.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +43,7 @@ class Kind:
         procedure: value, scheme and meaning of the procedure (LOINC); ``None`` if it is none.
         styles: how it can look, its default first.
         region: of the body that it shows (see :mod:`dicomfab.fabricate.anatomy.regions`); empty if it shows none.
+        needs: of an object, the kinds of which one has to come before it in the study; empty if it stands alone.
     """
 
     title: str
@@ -51,6 +55,7 @@ class Kind:
     procedure: Code | None = None
     styles: tuple[str, ...] = ("image", "card")
     region: str = ""
+    needs: tuple[str, ...] = ()
 
 
 def _each(count: int) -> int:
@@ -63,6 +68,7 @@ def _always(instances: int) -> Callable[[int], int]:
 
 _PET_BODY: Final[Code] = ("44139-4", "LN", "PT Whole body")
 
+#: Images.
 KINDS: Final[dict[str, Kind]] = {
     "ct-chest": Kind(
         "CT of the chest", "CT CHEST W CONTRAST", "CT", "ct", Counted("slices", 200), _each,
@@ -232,3 +238,52 @@ KINDS: Final[dict[str, Kind]] = {
         styles=("card",),
     ),
 }  # fmt: skip
+
+_ANY: Final = tuple(name for name in KINDS if name != "text-card")
+_SECTIONS: Final = tuple(
+    name for name, kind in KINDS.items() if kind.module in ("ct", "mr", "pt") and kind.region != "breast"
+)
+_CT: Final = tuple(name for name, kind in KINDS.items() if kind.module == "ct")
+_GREY: Final = (*_SECTIONS, "cr-chest", "cr-knee", "dx-chest", "mg-screening")
+_DOSED: Final = (*_CT, "ct-enhanced")
+
+
+def _object(
+    title: str,
+    description: str,
+    modality: str,
+    module: str,
+    needs: tuple[str, ...] = (),
+    *,
+    procedure: Code | None = None,
+) -> Kind:
+    return Kind(title, description, modality, module, None, _always(1), procedure, ("image",), needs=needs)
+
+
+#: What is not an image of the patient: it refers to the images that come before it in its study, or stands alone.
+OBJECTS: Final[dict[str, Kind]] = {
+    "ko": _object("Key object selection: of interest", "KEY IMAGES", "KO", "key_object", _ANY),
+    "ko-rejected": _object("Key object selection: rejected for quality", "REJECTED IMAGES", "KO", "key_object", _ANY),
+    "pr": _object("Grayscale presentation state", "PRESENTATION STATE", "PR", "presentation", _GREY),
+    "sr-report": _object("Radiology report, Basic Text SR", "REPORT", "SR", "report", _ANY),
+    "sr-comprehensive": _object(
+        "Radiology report with measurements, Comprehensive SR", "REPORT", "SR", "report", _SECTIONS
+    ),
+    "sr-measurements": _object("Measurements of lesions, TID 1500", "MEASUREMENTS", "SR", "measurements", _SECTIONS),
+    "sr-dose": _object("X-ray radiation dose report", "DOSE REPORT", "SR", "dose_report", _DOSED),
+    "seg": _object("Segmentation of lesions, binary", "SEGMENTATION", "SEG", "segmentation", _SECTIONS),
+    "seg-labelmap": _object(
+        "Segmentation of lesions and organs, labelmap", "SEGMENTATION", "SEG", "segmentation", _SECTIONS
+    ),
+    "rt-struct": _object("RT structure set", "STRUCTURE SET", "RTSTRUCT", "rt_structures", _CT),
+    "rt-plan": _object("RT plan", "PLAN", "RTPLAN", "rt_plan", _CT),
+    "rt-dose": _object("RT dose", "DOSE", "RTDOSE", "rt_dose", _CT),
+    "pdf": _object("Report as encapsulated PDF", "REPORT PDF", "DOC", "encapsulated"),
+    "cda": _object("Report as encapsulated CDA", "REPORT CDA", "DOC", "encapsulated"),
+    "ecg": _object(
+        "12-lead electrocardiogram, 10 seconds", "ECG 12 LEAD", "ECG", "ecg", procedure=("11524-6", "LN", "EKG study")
+    ),
+}
+
+#: Every kind that a recipe can name.
+ALL_KINDS: Final[dict[str, Kind]] = {**KINDS, **OBJECTS}

@@ -23,7 +23,7 @@ class SeriesPlan:
         varying: for an index from 0, the text of each attribute that changes, by keyword; always the same keywords. A
             number (VR US) is given as digits.
         pixels: renders the native frames in order, those of one instance after those of the one before.
-        frames: in each instance.
+        frames: in each instance; 0 if it has no pixels, and the data set is all that there is.
         transfer_syntax_uid: of all instances.
         quality: of a lossy one, on its own scale.
     """
@@ -47,3 +47,35 @@ class SeriesPlan:
             else:
                 setattr(own, keyword, values if len(values) > 1 else text)
         return own
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with the kind that it is of; objects refer to those that come before them in their study.
+
+    Args:
+        kind: of its entry, see :data:`dicomfab.fabricate.kinds.ALL_KINDS`.
+        plan: describes it; nothing is rendered. An entry may have several.
+    """
+
+    kind: str
+    plan: SeriesPlan
+
+    @property
+    def dataset(self) -> Dataset:
+        """The attributes of the series; those that vary are of no instance."""
+        return self.plan.dataset
+
+    @property
+    def series_instance_uid(self) -> str:
+        """SeriesInstanceUID (0020,000E)."""
+        return str(self.plan.dataset.SeriesInstanceUID)
+
+    @property
+    def sop_class_uid(self) -> str:
+        """SOPClassUID (0008,0016)."""
+        return str(self.plan.dataset.SOPClassUID)
+
+    def sop_instance_uid(self, index: int = 0) -> str:
+        """SOPInstanceUID (0008,0018) of an instance, counted from 0."""
+        return self.plan.varying(index)["SOPInstanceUID"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from dicomfab.fabricate.kinds import KINDS
+from dicomfab.fabricate.kinds import ALL_KINDS
 from dicomfab.fabricate.recipe import ResolvedStudy
 from dicomfab.fabricate.study import plans
 from dicomfab.pixels.picture import native_frame, seen
@@ -59,7 +59,7 @@ def previews(study: ResolvedStudy, *, workers: int = 2) -> Iterator[Preview]:
     few = dataclasses.replace(
         study,
         series=tuple(
-            dataclasses.replace(one, count=min(one.count, _RENDERED) if KINDS[one.kind].counted else 1)
+            dataclasses.replace(one, count=min(one.count, _RENDERED) if ALL_KINDS[one.kind].counted else 1)
             for one in study.series
         ),
     )

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from dicomfab.fabricate import checks, people
-from dicomfab.fabricate.kinds import KINDS, Kind
-from dicomfab.fabricate.scripts import LATIN, SCRIPTS
-from dicomfab.fabricate.seeds import SEED_LIMIT, Draw, derive, uid
+from dicomfab.fabricate import checks
+from dicomfab.fabricate.devices import Device
+from dicomfab.fabricate.kinds import ALL_KINDS
+from dicomfab.fabricate.seeds import SEED_LIMIT, derive, uid
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.order import RequestAttributes
 from dicomfab.model.study import Patient
-from dicomfab.model.values import is_uid
-from dicomfab.pixels.syntaxes import EXPLICIT_LITTLE
-from dicomfab.pixels.writable import Writable, writable
 
 # Part of every UID and recipe hash: raise it whenever the same recipe would give other bytes.
 RENDERER_VERSION: Final = "4"
 MAX_SERIES: Final = 200
 STYLES: Final = ("image", "card")
-_CODES: Final = ("requested_procedure_code", "protocol_code")
+# Left out of the recipe hash where they say nothing, so that recipes without them give the bytes that they gave before.
+_LATER: Final = ("order", "written_in", "course_months", "defects", "device")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +37,7 @@ class SeriesRecipe:
         quality: of a lossy transfer syntax, on its own scale.
         style: ``image``, or ``card`` for text cards with the main attributes instead of a body.
         description: SeriesDescription, LO; of several series that are acquired together, all have it.
+        device: what acquired it and where; ``None`` for one of ours.
     """
 
     kind: str
@@ -48,6 +46,7 @@ class SeriesRecipe:
     quality: int | None = None
     style: str | None = None
     description: str | None = None
+    device: Device | None = None
 
     @classmethod
     def parse(cls, text: str) -> SeriesRecipe:
@@ -88,6 +87,9 @@ class StudyRecipe:
         order: what the instances say about the order that the study was made from.
         script: that an invented name is written in, see :mod:`dicomfab.fabricate.scripts`; the study then has the
             character set of that script.
+        course_months: how long after the first sight of the patient's lesions this is: by then some have grown, some
+            have shrunk and some are gone, see :mod:`dicomfab.fabricate.anatomy.course`.
+        defects: what is to be wrong, by name, see :mod:`dicomfab.fabricate.defects`; nothing is if it is not declared.
     """
 
     series: tuple[SeriesRecipe | str, ...]
@@ -105,11 +107,13 @@ class StudyRecipe:
     patient_id_pattern: str | None = None
     order: RequestAttributes | None = None
     script: str | None = None
+    course_months: int = 0
+    defects: tuple[str, ...] = ()
 
 
 def with_slices(series: SeriesRecipe, slices: int | None) -> SeriesRecipe:
     """The entry with this count, if its kind counts slices and it has none yet."""
-    kind = KINDS.get(series.kind)
+    kind = ALL_KINDS.get(series.kind)
     counts_slices = kind is not None and kind.counted is not None and kind.counted.unit == "slices"
     if slices is None or series.count is not None or not counts_slices:
         return series
@@ -132,6 +136,7 @@ class ResolvedSeries:
         quality: ``None`` if nothing is lost.
         style: ``image`` or ``card``.
         description: SeriesDescription; empty leaves it to the kind.
+        device: what acquired it and where; ``None`` for one of ours.
     """
 
     kind: str
@@ -140,6 +145,13 @@ class ResolvedSeries:
     quality: int | None
     style: str
     description: str
+    device: Device | None = None
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ResolvedSeries:
+        """Take back what :meth:`ResolvedStudy.as_dict` gave."""
+        device = values.get("device")
+        return cls(**{**values, "device": Device.from_dict(device) if device else None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +172,8 @@ class ResolvedStudy:
     study_id: str
     order: RequestAttributes | None = None
     written_in: str = ""
+    course_months: int = 0
+    defects: tuple[str, ...] = ()
 
     @property
     def recipe_hash(self) -> str:
@@ -195,7 +209,10 @@ class ResolvedStudy:
         yield from (("patient.name", patient.name), ("patient.id", patient.patient_id), ("issuer", patient.issuer))
         for field in ("accession_number", "study_description", "referring_physician", "study_id"):
             yield field, getattr(self, field)
-        yield from (("description", series.description) for series in self.series)
+        for series in self.series:
+            yield "description", series.description
+            if series.device is not None:
+                yield from (("device", text) for text in series.device.texts())
         if self.order is not None:
             yield from (("order", str(value)) for value in dataclasses.astuple(self.order))
 
@@ -205,254 +222,23 @@ class ResolvedStudy:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them; :meth:`from_dict` takes them back."""
-        plain = {**dataclasses.asdict(self), "series": [dataclasses.asdict(one) for one in self.series]}
-        if self.order is None:
-            del plain["order"]
-        if not self.written_in:
-            del plain["written_in"]
-        return plain
+        plain = {**dataclasses.asdict(self), "series": [_without(_LATER, dataclasses.asdict(s)) for s in self.series]}
+        return _without(_LATER, plain)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ResolvedStudy:
         """Take back what :meth:`as_dict` gave."""
-        series = tuple(ResolvedSeries(**one) for one in values["series"])
+        series = tuple(ResolvedSeries.from_dict(one) for one in values["series"])
         order = RequestAttributes(**values["order"]) if "order" in values else None
-        return cls(**{**values, "series": series, "patient": Patient(**values["patient"]), "order": order})
+        given = {**values, "series": series, "patient": Patient(**values["patient"]), "order": order}
+        return cls(**{**given, "defects": tuple(values.get("defects", ()))})
+
+
+def _without(names: Collection[str], values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value or name not in names}
 
 
 @lru_cache(maxsize=64)
 def _recipe_hash(study: ResolvedStudy) -> str:
     text = json.dumps([RENDERER_VERSION, study.as_dict()], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode("ascii"), digest_size=16).hexdigest()
-
-
-def resolve(recipe: StudyRecipe, *, now: dt.datetime, draw_seed: Callable[[], int]) -> ResolvedStudy:
-    """Check a recipe and decide everything that it leaves open.
-
-    Args:
-        recipe: as asked for.
-        now: local time of the site; the study's date and time if none are given.
-        draw_seed: called once if the recipe has no seed.
-
-    Raises:
-        InvalidInput: a value that DICOM cannot store, naming the field; nothing is made.
-    """
-    series = _series(recipe)
-    kinds = tuple(dict.fromkeys(one.kind for one in series))
-    script = _script(recipe.script)
-    seed = draw_seed() if recipe.seed is None else recipe.seed
-    checks.whole(seed, field="seed", low=0, high=SEED_LIMIT - 1)
-    study_date = _given(recipe.study_date, lambda value: checks.date(value, field="study_date"), now.strftime("%Y%m%d"))
-    study_time = _given(recipe.study_time, lambda value: checks.time(value, field="study_time"), now.strftime("%H%M%S"))
-    if recipe.patient is None:
-        day = dt.date(int(study_date[:4]), int(study_date[4:6]), int(study_date[6:]))
-        patient = people.invent(seed, day, script)
-    else:
-        patient = _patient(recipe.patient, study_date)
-    draw = Draw(seed, "study", *kinds, study_date, study_time)
-    described = " AND ".join(dict.fromkeys(KINDS[kind].description for kind in kinds))
-    if len(described) > 64:
-        described = f"{KINDS[kinds[0]].description} AND {len(kinds) - 1} MORE"
-    study = ResolvedStudy(
-        series=series,
-        patient=patient,
-        seed=seed,
-        accession_number=_short(recipe.accession_number, "accession_number", f"SYN{draw.below(10**10):010d}"),
-        study_date=study_date,
-        study_time=study_time,
-        study_description=_given(
-            recipe.study_description, lambda value: checks.text(value, field="study_description", limit=64), described
-        ),
-        referring_physician=_physician(recipe.referring_physician),
-        study_id=_short(recipe.study_id, "study_id", f"{draw.below(10**6):06d}"),
-        order=None if recipe.order is None else _order(recipe.order),
-        written_in=SCRIPTS[script].character_set if script in SCRIPTS else "",
-    )
-    if study.written_in:
-        _check_written(study, script)
-    return study
-
-
-def _script(name: str | None) -> str:
-    if name is None or name == LATIN or name in SCRIPTS:
-        return name or LATIN
-    raise InvalidInput(
-        f"script: {name!r} is not known",
-        field="script",
-        value=name,
-        cause=f"names are invented in {LATIN}, {', '.join(SCRIPTS)}",
-        remedy="name one of them",
-    )
-
-
-def _check_written(study: ResolvedStudy, script: str) -> None:
-    for field, text in study.texts():
-        if not checks.holds(study.written_in, text):
-            raise InvalidInput(
-                f"{field}: {text!r} cannot be written in {study.written_in}, the character set of {script}",
-                field=field,
-                value=text,
-                cause="the character set lacks some of its characters",
-                remedy="write it otherwise, or leave the script out: then the study is in UTF-8",
-            )
-
-
-def _order(order: RequestAttributes) -> RequestAttributes:
-    if order.study_instance_uid and not is_uid(order.study_instance_uid):
-        raise InvalidInput(
-            f"study_instance_uid: {order.study_instance_uid!r} is no UID",
-            field="study_instance_uid",
-            value=order.study_instance_uid,
-            cause="a UID has digits and dots, 64 at most",
-            remedy="correct it, or leave it out to have one made",
-        )
-    short = ("requested_procedure_id", "scheduled_step_id")
-    checked = {
-        name: checks.text(value, field=name, limit=16 if name in short else 64)
-        for name, value in dataclasses.asdict(order).items()
-        if not name.endswith("_code")
-    }
-    return dataclasses.replace(order, **checked, **{name: _code(getattr(order, name), name) for name in _CODES})
-
-
-def _code(value: str, field: str) -> str:
-    """A coded entry, ``value^scheme^meaning`` (PS3.3 table 8.8-1), or none."""
-    if not value:
-        return ""
-    parts = [
-        checks.text(part, field=field, limit=limit) for part, limit in zip(value.split("^"), (16, 16, 64), strict=False)
-    ]
-    if value.count("^") != 2 or not all(parts):
-        raise InvalidInput(
-            f"{field}: {value!r} is no code",
-            field=field,
-            value=value,
-            cause="a code is written value^scheme^meaning",
-            remedy="correct it, such as 24628-0^LN^CT Chest, or leave it out",
-        )
-    return "^".join(parts)
-
-
-def _given(value: str | None, check: Callable[[str], str], otherwise: str) -> str:
-    return otherwise if value is None else check(value)
-
-
-def _short(value: str | None, field: str, otherwise: str) -> str:
-    return otherwise if value is None else checks.text(value, field=field, limit=16)
-
-
-def _physician(value: str) -> str:
-    return checks.person_name(value, field="referring_physician") if value else ""
-
-
-def _series(recipe: StudyRecipe) -> tuple[ResolvedSeries, ...]:
-    given = [SeriesRecipe(one) if isinstance(one, str) else one for one in recipe.series]
-    if not 0 < len(given) <= MAX_SERIES:
-        raise InvalidInput(
-            f"series: {len(given)} are given" if given else "series: none is given",
-            field="series",
-            value=len(given),
-            cause=f"a study has 1 to {MAX_SERIES} entries",
-            remedy=f"name at least one kind: {', '.join(KINDS)}",
-        )
-    return tuple(_resolved(one, recipe) for one in given)
-
-
-def _resolved(one: SeriesRecipe, recipe: StudyRecipe) -> ResolvedSeries:
-    kind = KINDS.get(one.kind)
-    if kind is None:
-        raise InvalidInput(
-            f"kind: {one.kind!r} is not a kind of series",
-            field="kind",
-            value=one.kind,
-            cause=f"known kinds: {', '.join(KINDS)}",
-            remedy="name one of them",
-        )
-    syntax = writable(one.transfer_syntax or recipe.transfer_syntax or EXPLICIT_LITTLE)
-    return ResolvedSeries(
-        kind=one.kind,
-        count=_count(one, kind),
-        transfer_syntax=syntax.uid,
-        quality=_quality(one, syntax),
-        style=_style(one, kind, recipe.style),
-        description=_given(one.description, lambda value: checks.text(value, field="description", limit=64), ""),
-    )
-
-
-def _count(one: SeriesRecipe, kind: Kind) -> int:
-    if kind.counted is None:
-        if one.count is not None:
-            raise InvalidInput(
-                f"count: {one.kind} has nothing to count",
-                field="count",
-                value=one.count,
-                cause=f"it is always {kind.instances(1)} instances",
-                remedy="leave count out",
-            )
-        return 1
-    if one.count is None:
-        return kind.counted.default
-    try:
-        return checks.whole(one.count, field="count", low=1, high=kind.counted.most)
-    except InvalidInput as error:
-        raise InvalidInput(
-            f"{error.what} ({kind.counted.unit} of {one.kind})",
-            field="count",
-            value=one.count,
-            cause=error.cause,
-            remedy=error.remedy,
-        ) from None
-
-
-def _quality(one: SeriesRecipe, syntax: Writable) -> int | None:
-    if syntax.quality is not None:
-        return syntax.quality.checked(one.quality)
-    if one.quality is not None:
-        raise InvalidInput(
-            f"quality: {syntax.title} has none",
-            field="quality",
-            value=one.quality,
-            cause="nothing is lost in it",
-            remedy="leave quality out, or name a lossy transfer syntax",
-        )
-    return None
-
-
-def _style(one: SeriesRecipe, kind: Kind, otherwise: str | None) -> str:
-    """What the entry says, or the study if the kind has that style."""
-    wanted = one.style or (otherwise if otherwise in kind.styles else kind.styles[0])
-    if wanted not in kind.styles or (otherwise is not None and otherwise not in STYLES):
-        raise InvalidInput(
-            f"style: {one.style or otherwise!r} is not a style of {one.kind}",
-            field="style",
-            value=one.style or otherwise,
-            cause=f"its styles: {', '.join(kind.styles)}",
-            remedy="name one of them, or leave style out",
-        )
-    return wanted
-
-
-def _patient(patient: Patient, study_date: str) -> Patient:
-    patient_id = checks.text(patient.patient_id, field="patient_id", limit=64)
-    if not patient_id:
-        raise InvalidInput(
-            "patient_id: is empty", field="patient_id", value="", remedy="give the patient an identifier"
-        )
-    birth_date = checks.date(patient.birth_date, field="birth_date") if patient.birth_date else ""
-    if birth_date > study_date:
-        raise InvalidInput(
-            f"birth_date: {birth_date} lies after the study date {study_date}",
-            field="birth_date",
-            value=patient.birth_date,
-            cause="one of the two dates is wrong",
-            remedy="correct birth_date or study_date",
-        )
-    return Patient(
-        name=checks.person_name(patient.name, field="patient_name"),
-        patient_id=patient_id,
-        birth_date=birth_date,
-        sex=checks.sex(patient.sex, field="sex"),
-        issuer=checks.text(patient.issuer, field="issuer", limit=64) or people.ISSUER,
-        size_m=checks.measure(patient.size_m, field="size_m", low=0.2, high=2.8),
-        weight_kg=checks.measure(patient.weight_kg, field="weight_kg", low=0.2, high=650.0),
-    )

@@ -55,9 +55,9 @@ def truth(study: ResolvedStudy) -> dict[str, Any]:
         ``lesions``: see :func:`dicomfab.fabricate.anatomy.body.truth`, with ``hu``, the CT number after contrast, and
         ``suv`` of FDG; and ``series``: see this module.
     """
-    from dicomfab.fabricate.kinds import KINDS
+    from dicomfab.fabricate.kinds import ALL_KINDS
 
-    shown = dict.fromkeys(KINDS[kind].region for kind in study.kinds)
+    shown = dict.fromkeys(ALL_KINDS[kind].region for kind in study.kinds)
     return {
         "study_instance_uid": study.study_instance_uid,
         "accession_number": study.accession_number,
@@ -116,13 +116,9 @@ def _pictures(study: ResolvedStudy) -> Iterator[dict[str, Any]]:
 
 def _numbered(study: ResolvedStudy) -> Iterator[tuple[int, ResolvedSeries]]:
     """The entries of a study with SeriesNumber of the first series that each becomes."""
-    from dicomfab.fabricate.iods import family
+    from dicomfab.fabricate.study import numbered
 
-    number = 1
-    for series in study.series:
-        yield number, series
-        for plan in family(series.kind).plan(study, series, number, 1):
-            number = int(plan.dataset.SeriesNumber) + 1
+    yield from dict.fromkeys((number, series) for number, series, _ in numbered(study, 1))
 
 
 def _image(

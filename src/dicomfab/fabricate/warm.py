@@ -41,7 +41,8 @@ def warm(kinds: Sequence[str] = tuple(KINDS)) -> bool:
 def show(kinds: Iterable[str]) -> None:
     """Make one picture of every series of these kinds: whatever has a kernel calls it, with the types it always has."""
     from dicomfab.fabricate.preview import previews
-    from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe, resolve
+    from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
+    from dicomfab.fabricate.resolve import resolve
 
     for kind in kinds:
         study = resolve(StudyRecipe((SeriesRecipe(kind),), seed=1), now=_NOW, draw_seed=lambda: 1)

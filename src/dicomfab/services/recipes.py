@@ -144,7 +144,7 @@ def check(recipe: RecipeFile) -> None:
     """
     import datetime as dt
 
-    from dicomfab.fabricate.recipe import resolve
+    from dicomfab.fabricate.resolve import resolve
 
     resolve(recipe.study(), now=dt.datetime(2026, 1, 31, tzinfo=dt.UTC), draw_seed=lambda: 1)
 

@@ -86,7 +86,7 @@ class StudyService:
         Raises:
             InvalidInput: a field that cannot be used, by name; a transfer syntax that cannot hold the pixels.
         """
-        from dicomfab.fabricate.recipe import resolve
+        from dicomfab.fabricate.resolve import resolve
         from dicomfab.fabricate.study import check_syntaxes
         from dicomfab.pixels.syntaxes import EXPLICIT_LITTLE
 

@@ -7,7 +7,8 @@ import io
 
 from pydicom import Dataset, dcmread
 
-from dicomfab.fabricate.recipe import ResolvedStudy, SeriesRecipe, StudyRecipe, resolve, with_slices
+from dicomfab.fabricate.recipe import ResolvedStudy, SeriesRecipe, StudyRecipe, with_slices
+from dicomfab.fabricate.resolve import resolve
 from dicomfab.fabricate.study import FabricatedInstance
 from dicomfab.model.part10 import file_header
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomfab.fabricate import checks, people
-from dicomfab.fabricate.recipe import ResolvedStudy, SeriesRecipe, StudyRecipe, resolve
+from dicomfab.fabricate.recipe import ResolvedStudy, SeriesRecipe, StudyRecipe
+from dicomfab.fabricate.resolve import resolve
 from dicomfab.fabricate.seeds import Draw, derive, uid
 from dicomfab.fabricate.study import count
 from dicomfab.model.errors import InvalidInput

@@ -12,8 +12,9 @@ from pydicom import dcmread
 
 from dicomfab.fabricate import checks
 from dicomfab.fabricate.people import invent
-from dicomfab.fabricate.recipe import ResolvedStudy, StudyRecipe, resolve
+from dicomfab.fabricate.recipe import ResolvedStudy, StudyRecipe
 from dicomfab.fabricate.recipe_file import read
+from dicomfab.fabricate.resolve import resolve
 from dicomfab.fabricate.scripts import LATIN, SCRIPTS
 from dicomfab.fabricate.sinks import write_files
 from dicomfab.model.errors import InvalidInput

@@ -18,7 +18,8 @@ from pydicom.dataelem import DataElement
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
-from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe, resolve
+from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
+from dicomfab.fabricate.resolve import resolve
 from dicomfab.fabricate.sinks import write_files
 from dicomfab.validity.external import Tools
 from dicomfab.validity.findings import Finding, Severity

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
-from dicomfab.fabricate.kinds import KINDS
-from dicomfab.fabricate.plan import SeriesPlan
+from dicomfab.fabricate.kinds import ALL_KINDS
+from dicomfab.fabricate.plan import Planned, SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
 
 
@@ -25,6 +25,27 @@ class Family(Protocol):
         """
 
 
+class ObjectFamily(Protocol):
+    """What a module of objects offers, see :data:`dicomfab.fabricate.kinds.OBJECTS`."""
+
+    def plan_object(
+        self, study: ResolvedStudy, series: ResolvedSeries, series_number: int, before: Sequence[Planned]
+    ) -> SeriesPlan:
+        """One series of one instance.
+
+        Args:
+            study: the study.
+            series: its entry that the object stands for.
+            series_number: its SeriesNumber.
+            before: all that comes before it in the study; one at least is of a kind that it needs.
+        """
+
+
+def object_family(kind: str) -> ObjectFamily:
+    """The module that makes a kind of object."""
+    return cast(ObjectFamily, import_module(f"{__name__}.{ALL_KINDS[kind].module}"))
+
+
 def family(kind: str) -> Family:
     """The module that makes a kind of study."""
-    return cast(Family, import_module(f"{__name__}.{KINDS[kind].module}"))
+    return cast(Family, import_module(f"{__name__}.{ALL_KINDS[kind].module}"))

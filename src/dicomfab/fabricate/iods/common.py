@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from dicomfab import __version__
-from dicomfab.fabricate.kinds import KINDS, Code
+from dicomfab.fabricate.kinds import ALL_KINDS, Code
 from dicomfab.fabricate.people import age_string, age_years, physique
 from dicomfab.fabricate.recipe import ResolvedStudy
 from dicomfab.model.order import RequestAttributes
@@ -99,7 +99,7 @@ def _study(ds: Dataset, study: ResolvedStudy) -> None:
     ds.StudyID = study.study_id
     ds.AccessionNumber = study.accession_number
     ds.StudyDescription = study.study_description
-    codes = dict.fromkeys(KINDS[kind].procedure for kind in study.kinds)
+    codes = dict.fromkeys(ALL_KINDS[kind].procedure for kind in study.kinds)
     procedures = [code for code in codes if code is not None]
     if procedures:
         ds.ProcedureCodeSequence = coded(*procedures)
