@@ -66,6 +66,8 @@ fuzz: setup-dev  ## Fuzz what reads a peer's bytes, FUZZ_SECONDS (60) for each t
 docs: setup-dev  ## Regenerate the command line reference and the screenshots, check every link
 	$(BIN)/python tools/cli_reference.py docs/reference/command-line.md
 	$(BIN)/dicomfab recipe schema > docs/reference/recipe.schema.json
+	$(BIN)/dicomfab population schema > docs/reference/population.schema.json
+	$(BIN)/python tools/population_plots.py docs/images/population.png
 	$(BIN)/python tools/contact_sheet.py docs/images/modalities.png 5
 	DICOMFAB_SCREENSHOTS=1 $(PYTEST) tests/browser
 	$(PYTEST) tests/docs

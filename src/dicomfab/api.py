@@ -24,10 +24,12 @@ from dicomfab.model.actor import Actor, local_admin
 
 if TYPE_CHECKING:
     from dicomfab.archive.records import StudySummary
+    from dicomfab.fabricate.population.recipe import PopulationRecipe
     from dicomfab.fabricate.recipe import StudyRecipe
     from dicomfab.model.job import Job, JobItem, JobKind, JobState
     from dicomfab.registry.server import ConnectionTest, PacsServer
     from dicomfab.services.jobs.service import Options
+    from dicomfab.services.populations import PopulationMade
     from dicomfab.services.query import ServerAnswer
     from dicomfab.services.studies import Fabricated
     from dicomfab.services.transfer import TransferReport
@@ -119,9 +121,23 @@ class Lab:
         """The registered patients by name (100 at most); each word of ``search`` occurs in name or ID."""
         return self.application.patients.page(self.actor, search).patients
 
-    def invent_patients(self, count: int = 1, *, seed: int | None = None) -> tuple[StoredPatient, ...]:
-        """Invent patients and register them; the same seed gives the same persons, with new IDs."""
-        return self.application.patients.invent(self.actor, count, seed=seed).patients
+    def invent_patients(
+        self, count: int = 1, *, seed: int | None = None, script: str | None = None, contact: bool = False
+    ) -> tuple[StoredPatient, ...]:
+        """Invent patients and register them; the same seed gives the same persons, with new IDs.
+
+        Args:
+            count: 1 to 10,000.
+            seed: drawn if left out.
+            script: that the names are written in, such as ``japanese``; Latin if left out.
+            contact: with addresses and telephone numbers.
+        """
+        return self.application.patients.invent(self.actor, count, seed=seed, script=script, contact=contact).patients
+
+    def populate(self, recipe: PopulationRecipe, out: Path, *, workers: int | None = None) -> PopulationMade:
+        """Make a population in an empty folder; its seed and last day are decided if they are left open."""
+        populations = self.application.populations
+        return populations.create(self.actor, populations.resolve(self.actor, recipe), out, workers=workers)
 
     def studies(self) -> tuple[StudySummary, ...]:
         """The local studies, the newest first (100 at most)."""

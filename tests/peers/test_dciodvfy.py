@@ -84,10 +84,8 @@ def assert_valid(paths: list[Path]) -> None:
     assert together.exit_code == 0
 
 
-@pytest.mark.parametrize(
-    "patient",
-    [name if name == "scripts" else pytest.param(name, marks=pytest.mark.full) for name in PATIENTS],
-)
+@pytest.mark.full
+@pytest.mark.parametrize("patient", PATIENTS)
 def test_a_study_of_all_kinds(tmp_path: Path, patient: str) -> None:
     recipe = StudyRecipe(small(KINDS), patient=PATIENTS[patient], referring_physician="Großmann^Åsa")
     assert_valid(made(tmp_path, recipe))

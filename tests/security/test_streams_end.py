@@ -49,6 +49,8 @@ class Listener:
                 assert answer.status_code == 200
                 for line in answer.iter_lines():
                     self.lines.append(line)
+        except httpx.RemoteProtocolError:  # cut off: that is an end as well
+            pass
         finally:
             self._ended.set()
 

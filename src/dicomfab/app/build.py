@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dicomfab.services.monitor.metrics import Metrics
     from dicomfab.services.monitor.monitor import Monitor
     from dicomfab.services.monitor.service import MonitorService
+    from dicomfab.services.populations import PopulationService
     from dicomfab.services.routes import RouteService
     from dicomfab.services.set_up import SetUpService
     from dicomfab.services.sign_in import SignInService
@@ -56,6 +57,14 @@ class Application(Work):
         from dicomfab.services.viewing import ViewingService
 
         return ViewingService(self.local_archive, self.jobs, self.copies)
+
+    @cached_property
+    def populations(self) -> PopulationService:
+        """Many patients at once, as plain files."""
+        from dicomfab.services.populations import PopulationService
+
+        studies, note = self.studies, self._is_fabricated.note_all
+        return PopulationService(studies.now, studies.draw_seed, note, self.audit.record)
 
     @cached_property
     def routes(self) -> RouteService:

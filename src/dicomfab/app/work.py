@@ -202,9 +202,13 @@ class Work:
     @cached_property
     def provenance(self) -> Provenance:
         """Judges what may go where."""
+        from dicomfab.services.declared_defects import defect_note
         from dicomfab.services.provenance import Provenance
 
-        return Provenance(self.local_archive, self._find, self._is_fabricated, is_in_lab=self._is_in_lab)
+        known = self._is_fabricated
+        return Provenance(
+            self.local_archive, self._find, known, lambda study: known(defect_note(study)), self._is_in_lab
+        )
 
     @cached_property
     def _check_identifiers(self) -> IdentifierCheck:

@@ -35,6 +35,8 @@ Sex = Annotated[str | None, Option(help="M, F, O, or '' if it is not known.", me
 Issuer = Annotated[str | None, Option(help="Issuer of the Patient ID [new patient: SYN-DICOMFAB].")]
 SizeM = Annotated[str | None, Option(help="Height in metres.", metavar="NUMBER")]
 WeightKg = Annotated[str | None, Option(help="Weight in kilograms.", metavar="NUMBER")]
+Address = Annotated[str | None, Option(help="Postal address in one line.")]
+Phone = Annotated[str | None, Option(help="Telephone number, 16 characters at most.")]
 Notes = Annotated[str | None, Option(help="Free text; goes into no study.")]
 PatternText = Annotated[
     str | None,
@@ -100,6 +102,8 @@ def add(
     issuer: Issuer = None,
     size_m: SizeM = None,
     weight_kg: WeightKg = None,
+    address: Address = None,
+    phone: Phone = None,
     notes: Notes = None,
     pattern: PatternText = None,
     start: Start = None,
@@ -120,6 +124,10 @@ def invent(
     seed: Annotated[
         int | None, Option(help="The same seed gives the same persons, with new IDs [default: drawn].")
     ] = None,
+    script: Annotated[
+        str | None, Option(help="Write the names in japanese, korean, chinese, cyrillic, greek, arabic, ...")
+    ] = None,
+    contact: Annotated[bool, Option("--contact", help="Invent addresses and telephone numbers too.")] = False,
     pattern: PatternText = None,
     start: Start = None,
     increment: Increment = None,
@@ -129,7 +137,8 @@ def invent(
 ) -> None:
     """Invent patients and add them, all or none."""
     ids = _pattern(pattern, start, increment, prefix, suffix)
-    _print_registered(application().patients.invent(actor(), count, seed=seed, pattern=ids), as_json=as_json)
+    made = application().patients.invent(actor(), count, seed=seed, pattern=ids, script=script, contact=contact)
+    _print_registered(made, as_json=as_json)
 
 
 @app.command()
@@ -143,6 +152,8 @@ def edit(
     issuer: Issuer = None,
     size_m: SizeM = None,
     weight_kg: WeightKg = None,
+    address: Address = None,
+    phone: Phone = None,
     notes: Notes = None,
     revision: Annotated[
         int | None, Option(help="Refuse if the patient is no longer at this revision (see show).")

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from dicomfab.fabricate.preview import Preview
     from dicomfab.services.recipes import NamedRecipe
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Recipes: list, show, save, remove, preview, kinds.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Recipes: list, show, save, remove, preview, kinds, defects.",
+)
 
 Recipe = Annotated[str, typer.Argument(help="Name of a recipe, or a YAML or JSON file.")]
 
@@ -77,7 +81,7 @@ def remove(
 @app.command()
 def kinds(as_json: output.Json = False) -> None:
     """List the kinds of series that can be made, and what can be counted in each."""
-    from dicomfab.fabricate.kinds import KINDS
+    from dicomfab.fabricate.kinds import ALL_KINDS
 
     if as_json:
         output.print_json(
@@ -89,17 +93,45 @@ def kinds(as_json: output.Json = False) -> None:
                     "counted": kind.counted and kind.counted.unit,
                     "default": kind.counted and kind.counted.default,
                     "most": kind.counted and kind.counted.most,
-                    "styles": kind.styles,
+                    "styles": kind.looks,
+                    "needs": kind.needs,
                 }
-                for name, kind in KINDS.items()
+                for name, kind in ALL_KINDS.items()
             ]
         )
         return
     rows = [
         (name, kind.modality, kind.title, f"{kind.counted.default} {kind.counted.unit}" if kind.counted else "-")
-        for name, kind in KINDS.items()
+        for name, kind in ALL_KINDS.items()
     ]
     output.print_table(("kind", "modality", "title", "by default"), rows)
+
+
+@app.command()
+def defects(as_json: output.Json = False) -> None:
+    """List what can be made wrong on purpose, what a careful receiver does with it, and who notices."""
+    import dataclasses
+
+    from dicomfab.fabricate.defects import DEFECTS, noticed
+
+    if as_json:
+        output.print_json(
+            [
+                {**dataclasses.asdict(one), "kinds": one.kinds, "noticed": noticed()[one.name]}
+                for one in DEFECTS.values()
+            ]
+        )
+        return
+    rows = [(one.name, str(one.needs), one.wrong) for one in DEFECTS.values()]
+    output.print_table(("defect", "needs", "what is wrong"), rows)
+
+
+@app.command()
+def truth_schema() -> None:
+    """Print the JSON Schema of truth files."""
+    from dicomfab.fabricate.truth_schema import json_schema
+
+    output.print_json(json_schema())
 
 
 @app.command()

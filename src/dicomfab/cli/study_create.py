@@ -42,6 +42,7 @@ def create(
     script: Annotated[
         str, typer.Option(help="Write the invented name in japanese, korean, chinese, cyrillic, greek, arabic, ...")
     ] = "",
+    contact: Annotated[bool, typer.Option("--contact", help="Invent an address and a telephone number too.")] = False,
     birth_date: Annotated[str, typer.Option(help="YYYYMMDD or YYYY-MM-DD.")] = "",
     sex: Annotated[str, typer.Option(help="M, F or O.")] = "",
     accession: Annotated[str, typer.Option(help="Accession number; invented if not given.")] = "",
@@ -51,13 +52,20 @@ def create(
     patient_id_pattern: Annotated[str, typer.Option(help="The same for the Patient ID of an invented patient.")] = "",
     study_date: Annotated[str, typer.Option(help="YYYYMMDD or YYYY-MM-DD; today if not given.")] = "",
     description: Annotated[str, typer.Option(help="Study description.")] = "",
+    defect: Annotated[
+        list[str] | None,
+        typer.Option("--defect", help="Make this wrong (see: dicomfab recipe defects); again for more. Needs --out."),
+    ] = None,
     slices: Annotated[int | None, typer.Option(min=1, help="Slices of each kind that has slices.")] = None,
+    course_months: Annotated[
+        int | None, typer.Option(min=0, max=600, help="Since the lesions were first seen: some grow, shrink or go.")
+    ] = None,
     style: Annotated[str, typer.Option(help="image, or card for text cards instead of a body.")] = "",
     transfer_syntax: Annotated[str, typer.Option(help="Name or UID; explicit VR little endian if not given.")] = "",
     seed: Annotated[int | None, typer.Option(min=0, help="Same seed, options and date: same bytes.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write plain files into this folder instead.")] = None,
     truth: Annotated[
-        Path | None, typer.Option(help="Write where the lesions are, and how large, into this JSON file.")
+        Path | None, typer.Option(help="Write what is to be found in it (lesions, objects, defects) into this file.")
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads; the bytes do not depend on it. By default one per processor.")
@@ -96,10 +104,13 @@ def create(
         "accession_pattern": accession_pattern or None,
         "patient_id_pattern": patient_id_pattern or None,
         "script": script or None,
+        "contact": contact or None,
         "study_date": study_date.replace("-", "") or None,
         "study_description": description or None,
         "style": style or None,
+        "course_months": course_months,
         "transfer_syntax": transfer_syntax or None,
+        "defects": tuple(defect) if defect else None,
     }
     wanted = dataclasses.replace(wanted, **{name: value for name, value in given.items() if value is not None})
     studies = application().studies.resolve_several(actor(), wanted, count)
@@ -115,7 +126,7 @@ def create(
         if not as_json:
             _print_made(made[-1])
     if truth is not None:
-        _write_truth(truth, [one.resolved for one in made])
+        _write_truth(truth, [(one.resolved, one.directory) for one in made])
     if as_json:
         output.print_json(_made_dict(made[0]) if count == 1 else {"studies": [_made_dict(one) for one in made]})
 
@@ -171,7 +182,7 @@ def _leave_to_worker(
 ) -> NoReturn:
     job = application().jobs.fabricate(actor(), studies, out=out, priority=priority)
     if truth is not None:
-        _write_truth(truth, studies)
+        _write_truth(truth, [(one, None) for one in studies])
     finish(job, "fabricate", detach=True, as_json=as_json)
 
 
@@ -199,12 +210,13 @@ def _recipe(reference: str, kinds: list[str] | None, slices: int | None) -> Stud
     return dataclasses.replace(found, series=tuple(with_slices(one, slices) for one in series))
 
 
-def _write_truth(file: Path, studies: list[ResolvedStudy]) -> None:
+def _write_truth(file: Path, studies: list[tuple[ResolvedStudy, Path | None]]) -> None:
     import json
 
-    from dicomfab.fabricate.truth import truth
+    from dicomfab.fabricate.truth import checksums_of, truth
 
-    file.write_text(json.dumps({"studies": [truth(one) for one in studies]}, indent=1) + "\n", "utf-8")
+    told = [truth(one, checksums_of(sorted(folder.glob("*.dcm")) if folder else ())) for one, folder in studies]
+    file.write_text(json.dumps({"studies": told}, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _make(resolved: ResolvedStudy, folder: Path | None, what: str, workers: int | None, *, quiet: bool) -> Fabricated:

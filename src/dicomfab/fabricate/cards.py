@@ -50,7 +50,7 @@ def symbols_of(study: ResolvedStudy, series_number: int) -> tuple[str, ...]:
 
 
 def _pixels(plan: SeriesPlan, study: ResolvedStudy, symbols: tuple[str, ...]) -> Iterator[memoryview]:
-    look = _Look.of(plan.dataset)
+    look = Look.of(plan.dataset)
     for index in range(plan.count):
         cards = _cards(plan, _lines(plan, study, plan.varying(index)), symbols, look)
         if plan.dataset.BitsAllocated == 1:
@@ -61,7 +61,7 @@ def _pixels(plan: SeriesPlan, study: ResolvedStudy, symbols: tuple[str, ...]) ->
 
 
 def _cards(
-    plan: SeriesPlan, lines: tuple[tuple[str, str], ...], symbols: tuple[str, ...], look: _Look
+    plan: SeriesPlan, lines: tuple[tuple[str, str], ...], symbols: tuple[str, ...], look: Look
 ) -> Iterator[NDArray[np.uint8]]:
     """The cards of one instance, one for each frame."""
     for frame in range(plan.frames):
@@ -91,7 +91,7 @@ def _dashed(date: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Look:
+class Look:
     """How grey becomes stored values.
 
     Args:
@@ -109,7 +109,7 @@ class _Look:
     dtype: str
 
     @classmethod
-    def of(cls, ds: Dataset) -> _Look:
+    def of(cls, ds: Dataset) -> Look:
         """The whole range of stored values, or what the first window shows of it."""
         signed = ds.PixelRepresentation == 1
         low = -(1 << (ds.BitsStored - 1)) if signed else 0

@@ -12,6 +12,9 @@ from dicomfab.model.errors import InvalidInput
 _TIME = re.compile(r"([01]\d|2[0-3])[0-5]\d[0-5]\d(\.\d{1,6})?")
 LATIN_1 = "ISO_IR 100"
 UTF_8 = "ISO_IR 192"
+_KATAKANA = "ISO_IR 13"
+# pydicom takes Latin-1 for the default repertoire, and writes ISO 2022 IR 58 without its escape sequence.
+_ASCII = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6", "ISO 2022 IR 58"})
 
 
 def text(value: object, *, field: str, limit: int) -> str:
@@ -130,16 +133,23 @@ def holds(character_set: str, text: str) -> bool:
 
     pydicom writes a question mark for what it cannot encode, and only warns.
     """
+    beyond = {character for character in text if not character.isascii()}
+    if beyond and character_set == _KATAKANA:  # alone it is written in whole components, which have nothing else then
+        beyond = set(text) - {"^", "="}
+    terms = character_set.split("\\")
+    return all(any(_has(term, character) for term in terms) for character in beyond)
+
+
+def _has(term: str, character: str) -> bool:
+    """Whether a character beyond ASCII is in one of the sets; by Python's codecs, some of which have more than it."""
     from pydicom.charset import python_encoding
 
-    terms = character_set.split("\\")
-    encodings = ["ascii" if not term else str(python_encoding[term]) for term in terms]
-    return all(any(_has(encoding, character) for encoding in encodings) for character in set(text))
-
-
-def _has(encoding: str, character: str) -> bool:
+    if term in _ASCII or term not in python_encoding:
+        return False
+    if term.endswith("IR 13"):
+        return "\uff61" <= character <= "\uff9f"
     try:
-        character.encode(encoding)
+        character.encode(str(python_encoding[term]))
     except UnicodeEncodeError:
         return False
     return True

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_COUNT: Final = 10_000
+# Modules of images that say where their pixels are in no more than a few attributes.
+_SHRINK: Final = frozenset(("cr", "ct", "dx", "es", "mg", "mr", "nm", "pt", "rf", "us", "vl", "xa"))
 
 Code = tuple[str, str, str]
 
@@ -57,6 +59,11 @@ class Kind:
     region: str = ""
     needs: tuple[str, ...] = ()
 
+    @property
+    def looks(self) -> tuple[str, ...]:
+        """Its styles, and ``small`` if its images can be made small, see :mod:`dicomfab.fabricate.smalls`."""
+        return (*self.styles, "small") if self.module in _SHRINK else self.styles
+
 
 def _each(count: int) -> int:
     return count
@@ -83,6 +90,11 @@ KINDS: Final[dict[str, Kind]] = {
     "ct-abdomen": Kind(
         "CT of the abdomen and pelvis, portal venous", "CT ABDOMEN PELVIS W CONTRAST", "CT", "ct",
         Counted("slices", 150), _each, ("36813-4", "LN", "CT Abdomen and Pelvis W contrast IV"),
+        region="abdomen",
+    ),
+    "ct-abdomen-native": Kind(
+        "CT of the abdomen and pelvis before contrast", "CT ABDOMEN PELVIS WO CONTRAST", "CT", "ct",
+        Counted("slices", 150), _each, ("36952-0", "LN", "CT Abdomen and Pelvis WO contrast"),
         region="abdomen",
     ),
     "mr-brain": Kind(

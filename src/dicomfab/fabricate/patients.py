@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from dicomfab.fabricate import checks, people
+from dicomfab.fabricate.scripts import checked_script
 from dicomfab.fabricate.seeds import SEED_LIMIT, Draw, derive
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.study import Patient
@@ -32,6 +33,8 @@ class PatientData:
         issuer: IssuerOfPatientID (0010,0021).
         size_m: PatientSize (0010,1020), in metres.
         weight_kg: PatientWeight (0010,1030), in kilograms.
+        address: PatientAddress (0010,1040), LO.
+        phone: PatientTelephoneNumbers (0010,2154), one number, SH.
         notes: for people; goes into no instance.
     """
 
@@ -42,12 +45,14 @@ class PatientData:
     issuer: str = people.ISSUER
     size_m: float | None = None
     weight_kg: float | None = None
+    address: str = ""
+    phone: str = ""
     notes: str = ""
 
     @property
     def patient(self) -> Patient:
         """The patient as the header of an instance names it."""
-        return Patient(self.name, self.patient_id, self.birth_date, self.sex, self.issuer, self.size_m, self.weight_kg)
+        return Patient(**{field.name: getattr(self, field.name) for field in fields(Patient)})
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them."""
@@ -78,11 +83,15 @@ def patient_data(values: Mapping[str, object], *, today: dt.date) -> PatientData
         issuer=checks.text(values.get("issuer", ""), field="issuer", limit=64) or people.ISSUER,
         size_m=_measure(values.get("size_m"), "size_m", 0.2, 2.8),
         weight_kg=_measure(values.get("weight_kg"), "weight_kg", 0.2, 650.0),
+        address=checks.text(values.get("address", ""), field="address", limit=64),
+        phone=checks.text(values.get("phone", ""), field="phone", limit=16),
         notes=_notes(values.get("notes", "")),
     )
 
 
-def invented(patient_id: str, seed: int, number: int, *, today: dt.date) -> PatientData:
+def invented(
+    patient_id: str, seed: int, number: int, *, today: dt.date, script: str | None = None, contact: bool = False
+) -> PatientData:
     """Invent an adult.
 
     Args:
@@ -90,14 +99,27 @@ def invented(patient_id: str, seed: int, number: int, *, today: dt.date) -> Pati
         seed: the same seed and number give the same person.
         number: which of the seed's persons; 0 is the one whom a study with this seed would be of.
         today: nobody is born later.
+        script: that the name is written in, see :mod:`dicomfab.fabricate.scripts`; Latin if left out.
+        contact: with an address and a telephone number.
+
+    Raises:
+        InvalidInput: the script is not known.
     """
     own = seed if number == 0 else derive(seed, "patient", number) % SEED_LIMIT
-    person = people.invent(own, today)
+    person = people.invent(own, today, checked_script(script), contact=contact)
     draw = Draw(own, "build")
     size_m = round(draw.between(1.5, 1.8) + (0.13 if person.sex == "M" else 0.0), 2)
     weight_kg = round(size_m**2 * (draw.between(18.5, 27) + draw.between(0, 8)), 1)
     return PatientData(
-        patient_id, person.name, person.birth_date, person.sex, person.issuer, size_m=size_m, weight_kg=weight_kg
+        patient_id,
+        person.name,
+        person.birth_date,
+        person.sex,
+        person.issuer,
+        size_m=size_m,
+        weight_kg=weight_kg,
+        address=person.address,
+        phone=person.phone,
     )
 
 

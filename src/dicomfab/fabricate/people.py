@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from itertools import pairwise
 from typing import Final
 
-from dicomfab.fabricate.scripts import LATIN, SCRIPTS
+from dicomfab.fabricate.addresses import PLACES
+from dicomfab.fabricate.scripts import LATIN, SCRIPTS, script_of
 from dicomfab.fabricate.seeds import Draw, derive
 from dicomfab.model.study import Patient
 
@@ -42,13 +44,14 @@ GIVEN: Final = {
 }
 
 
-def invent(seed: int, on: dt.date, script: str = LATIN) -> Patient:
+def invent(seed: int, on: dt.date, script: str = LATIN, *, contact: bool = False) -> Patient:
     """Invent an adult patient.
 
     Args:
         seed: the study's seed; the same seed gives the same person, whatever the date.
         on: the study date; only for studies long past does it move the birth year, so that the patient is an adult.
         script: that the name is written in, one of :data:`~dicomfab.fabricate.scripts.SCRIPTS` or ``latin``.
+        contact: with an address and a telephone number; nothing else of the person depends on it.
     """
     draw = Draw(seed, "patient")
     sex = draw.choice(("F", "M"))
@@ -61,7 +64,19 @@ def invent(seed: int, on: dt.date, script: str = LATIN) -> Patient:
     name = f"{family}^{given}^{middle}".rstrip("^")
     if script in SCRIPTS:
         name = SCRIPTS[script].person(Draw(seed, "name", script), sex)
-    return Patient(name, f"SYN{draw.below(10**10):010d}", birth.strftime("%Y%m%d"), sex, ISSUER)
+    person = Patient(name, f"SYN{draw.below(10**10):010d}", birth.strftime("%Y%m%d"), sex, ISSUER)
+    return with_contact(person, seed) if contact else person
+
+
+def with_contact(patient: Patient, seed: int) -> Patient:
+    """The patient with an address and a telephone number, where there is none, that go with the script of the name.
+
+    Args:
+        patient: what is given stays.
+        seed: the same seed and script give the same.
+    """
+    address, phone = PLACES[script_of(patient.name)].home(Draw(seed, "address"))
+    return dataclasses.replace(patient, address=patient.address or address, phone=patient.phone or phone)
 
 
 def physique(seed: int, sex: str, age_years: float | None) -> tuple[float, float]:

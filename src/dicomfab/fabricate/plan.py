@@ -39,7 +39,13 @@ class SeriesPlan:
 
     def attributes(self, index: int) -> Dataset:
         """The data set of one instance, without pixels; a copy."""
-        own = copy.deepcopy(self.dataset)
+        return self._varied(copy.deepcopy(self.dataset), index)
+
+    def encodable(self, index: int) -> Dataset:
+        """The same to be encoded and let go: its sequences are those of the plan."""
+        return self._varied(Dataset(dict(self.dataset.items())), index)
+
+    def _varied(self, own: Dataset, index: int) -> Dataset:
         for keyword, text in self.varying(index).items():
             values = text.split("\\")
             if dictionary_VR(keyword) == "US":

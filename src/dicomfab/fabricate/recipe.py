@@ -21,9 +21,9 @@ from dicomfab.model.study import Patient
 # Part of every UID and recipe hash: raise it whenever the same recipe would give other bytes.
 RENDERER_VERSION: Final = "4"
 MAX_SERIES: Final = 200
-STYLES: Final = ("image", "card")
+STYLES: Final = ("image", "card", "small")
 # Left out of the recipe hash where they say nothing, so that recipes without them give the bytes that they gave before.
-_LATER: Final = ("order", "written_in", "course_months", "defects", "device")
+_LATER: Final = ("order", "written_in", "course_months", "defects", "device", "address", "phone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class SeriesRecipe:
         count: how many slices, frames or cards; see :class:`~dicomfab.fabricate.kinds.Counted`.
         transfer_syntax: the name or UID of one that can be written, see :mod:`dicomfab.pixels.writable`.
         quality: of a lossy transfer syntax, on its own scale.
-        style: ``image``, or ``card`` for text cards with the main attributes instead of a body.
+        style: ``image``, or ``card`` for text cards with the main attributes instead of a body, or ``small`` for small
+            pictures of neither.
         description: SeriesDescription, LO; of several series that are acquired together, all have it.
         device: what acquired it and where; ``None`` for one of ours.
     """
@@ -87,6 +88,7 @@ class StudyRecipe:
         order: what the instances say about the order that the study was made from.
         script: that an invented name is written in, see :mod:`dicomfab.fabricate.scripts`; the study then has the
             character set of that script.
+        contact: give the patient an address and a telephone number where there is none.
         course_months: how long after the first sight of the patient's lesions this is: by then some have grown, some
             have shrunk and some are gone, see :mod:`dicomfab.fabricate.anatomy.course`.
         defects: what is to be wrong, by name, see :mod:`dicomfab.fabricate.defects`; nothing is if it is not declared.
@@ -107,6 +109,7 @@ class StudyRecipe:
     patient_id_pattern: str | None = None
     order: RequestAttributes | None = None
     script: str | None = None
+    contact: bool = False
     course_months: int = 0
     defects: tuple[str, ...] = ()
 
@@ -134,7 +137,7 @@ class ResolvedSeries:
         count: how many slices, frames or cards; 1 if the kind counts nothing.
         transfer_syntax: UID.
         quality: ``None`` if nothing is lost.
-        style: ``image`` or ``card``.
+        style: ``image``, ``card`` or ``small``.
         description: SeriesDescription; empty leaves it to the kind.
         device: what acquired it and where; ``None`` for one of ours.
     """
@@ -207,6 +210,7 @@ class ResolvedStudy:
         """Every text of the study beyond ASCII or not, with the field that it is given in."""
         patient = self.patient
         yield from (("patient.name", patient.name), ("patient.id", patient.patient_id), ("issuer", patient.issuer))
+        yield from (("patient.address", patient.address), ("patient.phone", patient.phone))
         for field in ("accession_number", "study_description", "referring_physician", "study_id"):
             yield field, getattr(self, field)
         for series in self.series:
@@ -222,7 +226,9 @@ class ResolvedStudy:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them; :meth:`from_dict` takes them back."""
-        plain = {**dataclasses.asdict(self), "series": [_without(_LATER, dataclasses.asdict(s)) for s in self.series]}
+        plain = dataclasses.asdict(self)
+        plain["series"] = [_without(_LATER, one) for one in plain["series"]]
+        plain["patient"] = _without(_LATER, plain["patient"])
         return _without(_LATER, plain)
 
     @classmethod

@@ -9,7 +9,8 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dicomfab.fabricate.kinds import KINDS
+from dicomfab.fabricate.defects.table import DEFECTS
+from dicomfab.fabricate.kinds import ALL_KINDS
 from dicomfab.fabricate.recipe import STYLES, SeriesRecipe, StudyRecipe
 from dicomfab.fabricate.scripts import LATIN, SCRIPTS
 from dicomfab.model.errors import InvalidInput, NotFound
@@ -27,12 +28,12 @@ class SeriesEntry(BaseModel):
 
     model_config = _STRICT
 
-    kind: str = Field(description="What to make.", json_schema_extra={"enum": [*sorted(KINDS)]})
+    kind: str = Field(description="What to make.", json_schema_extra={"enum": [*sorted(ALL_KINDS)]})
     count: int | None = Field(default=None, ge=1, description="How many slices, frames or images; the kind says which.")
     transfer_syntax: str | None = Field(default=None, description=_SYNTAX_HELP)
     quality: int | None = Field(default=None, ge=1, description="Of a lossy transfer syntax, on its own scale.")
     style: str | None = Field(
-        default=None, description="A body, or cards of text.", json_schema_extra={"enum": [*STYLES]}
+        default=None, description="A body, cards of text, or small pictures.", json_schema_extra={"enum": [*STYLES]}
     )
     description: str | None = Field(default=None, max_length=64, description="SeriesDescription (0008,103E).")
 
@@ -46,6 +47,8 @@ class PatientEntry(BaseModel):
     name: str = Field(default="", description="PatientName (0010,0010), FAMILY^GIVEN.")
     birth_date: str = Field(default="", description="YYYYMMDD or YYYY-MM-DD.")
     sex: str = Field(default="", description="PatientSex (0010,0040).", json_schema_extra={"enum": ["", "F", "M", "O"]})
+    address: str = Field(default="", max_length=64, description="PatientAddress (0010,1040), in one line.")
+    phone: str = Field(default="", max_length=16, description="PatientTelephoneNumbers (0010,2154), one.")
 
 
 class RecipeFile(BaseModel):
@@ -72,6 +75,10 @@ class RecipeFile(BaseModel):
         description="That an invented name is written in; the study has the character set of it.",
         json_schema_extra={"enum": [LATIN, *SCRIPTS]},
     )
+    contact: bool = Field(default=False, description="Invent an address and a telephone number too.")
+    course_months: int = Field(
+        default=0, ge=0, le=600, description="Since the lesions were first seen: some have grown, shrunk or gone."
+    )
     study_date: str | None = Field(default=None, description="YYYYMMDD or YYYY-MM-DD; today if left out.")
     study_time: str | None = Field(default=None, description="HHMMSS.")
     study_description: str | None = Field(default=None, max_length=64, description="StudyDescription (0008,1030).")
@@ -80,6 +87,11 @@ class RecipeFile(BaseModel):
     transfer_syntax: str | None = Field(default=None, description=f"{_SYNTAX_HELP} Of entries that name none.")
     style: str | None = Field(
         default=None, description="Of entries that name none.", json_schema_extra={"enum": [*STYLES]}
+    )
+    defects: tuple[str, ...] = Field(
+        default=(),
+        description="What is to be wrong, by name; nothing else is. Such a study is written into a folder.",
+        json_schema_extra={"items": {"type": "string", "enum": [*DEFECTS]}, "uniqueItems": True},
     )
 
     def study(self) -> StudyRecipe:
@@ -106,13 +118,23 @@ class RecipeFile(BaseModel):
             accession_pattern=self.accession_pattern,
             patient_id_pattern=self.patient_id_pattern,
             script=self.script,
+            contact=self.contact,
+            course_months=self.course_months,
+            defects=self.defects,
         )
 
     def _patient(self) -> Patient | None:
         given = self.patient
         if given is None or given == PatientEntry():
             return None
-        return Patient(given.name.strip(), given.id.strip(), given.birth_date.replace("-", ""), given.sex)
+        return Patient(
+            given.name.strip(),
+            given.id.strip(),
+            given.birth_date.replace("-", ""),
+            given.sex,
+            address=given.address,
+            phone=given.phone,
+        )
 
     def text(self) -> str:
         """As YAML; :func:`read` takes it back."""

@@ -11,8 +11,8 @@ from dicomfab.fabricate import checks, defects, people
 from dicomfab.fabricate.devices import checked as checked_device
 from dicomfab.fabricate.kinds import ALL_KINDS, KINDS, OBJECTS, Kind
 from dicomfab.fabricate.recipe import MAX_SERIES, STYLES, ResolvedSeries, ResolvedStudy, SeriesRecipe, StudyRecipe
-from dicomfab.fabricate.scripts import LATIN, SCRIPTS
-from dicomfab.fabricate.seeds import SEED_LIMIT, Draw
+from dicomfab.fabricate.scripts import SCRIPTS, checked_script
+from dicomfab.fabricate.seeds import SEED_LIMIT, Draw, derive
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.order import RequestAttributes
 from dicomfab.model.study import Patient
@@ -37,16 +37,18 @@ def resolve(recipe: StudyRecipe, *, now: dt.datetime, draw_seed: Callable[[], in
     """
     series = _series(recipe)
     kinds = tuple(dict.fromkeys(one.kind for one in series))
-    script = _script(recipe.script)
+    script = checked_script(recipe.script)
     seed = draw_seed() if recipe.seed is None else recipe.seed
     checks.whole(seed, field="seed", low=0, high=SEED_LIMIT - 1)
     study_date = _given(recipe.study_date, lambda value: checks.date(value, field="study_date"), now.strftime("%Y%m%d"))
     study_time = _given(recipe.study_time, lambda value: checks.time(value, field="study_time"), now.strftime("%H%M%S"))
     if recipe.patient is None:
         day = dt.date(int(study_date[:4]), int(study_date[4:6]), int(study_date[6:]))
-        patient = people.invent(seed, day, script)
+        patient = people.invent(seed, day, script, contact=recipe.contact)
     else:
         patient = _patient(recipe.patient, study_date)
+        if recipe.contact:  # the same patient lives in the same place in every study
+            patient = people.with_contact(patient, derive(0, "home", patient.issuer, patient.patient_id))
     draw = Draw(seed, "study", *kinds, study_date, study_time)
     images = [kind for kind in kinds if kind in KINDS] or kinds
     described = " AND ".join(dict.fromkeys(ALL_KINDS[kind].description for kind in images))
@@ -71,19 +73,7 @@ def resolve(recipe: StudyRecipe, *, now: dt.datetime, draw_seed: Callable[[], in
     )
     if study.written_in:
         _check_written(study, script)
-    return study
-
-
-def _script(name: str | None) -> str:
-    if name is None or name == LATIN or name in SCRIPTS:
-        return name or LATIN
-    raise InvalidInput(
-        f"script: {name!r} is not known",
-        field="script",
-        value=name,
-        cause=f"names are invented in {LATIN}, {', '.join(SCRIPTS)}",
-        remedy="name one of them",
-    )
+    return defects.settled(study)
 
 
 def _check_written(study: ResolvedStudy, script: str) -> None:
@@ -253,13 +243,13 @@ def _quality(one: SeriesRecipe, syntax: Writable) -> int | None:
 
 def _style(one: SeriesRecipe, kind: Kind, otherwise: str | None) -> str:
     """What the entry says, or the study if the kind has that style."""
-    wanted = one.style or (otherwise if otherwise in kind.styles else kind.styles[0])
-    if wanted not in kind.styles or (otherwise is not None and otherwise not in STYLES):
+    wanted = one.style or (otherwise if otherwise in kind.looks else kind.styles[0])
+    if wanted not in kind.looks or (otherwise is not None and otherwise not in STYLES):
         raise InvalidInput(
             f"style: {one.style or otherwise!r} is not a style of {one.kind}",
             field="style",
             value=one.style or otherwise,
-            cause=f"its styles: {', '.join(kind.styles)}",
+            cause=f"its styles: {', '.join(kind.looks)}",
             remedy="name one of them, or leave style out",
         )
     return wanted
@@ -288,4 +278,6 @@ def _patient(patient: Patient, study_date: str) -> Patient:
         issuer=checks.text(patient.issuer, field="issuer", limit=64) or people.ISSUER,
         size_m=checks.measure(patient.size_m, field="size_m", low=0.2, high=2.8),
         weight_kg=checks.measure(patient.weight_kg, field="weight_kg", low=0.2, high=650.0),
+        address=checks.text(patient.address, field="address", limit=64),
+        phone=checks.text(patient.phone, field="phone", limit=16),
     )

@@ -6,10 +6,12 @@ has one, phonetic writing of the same name (PS3.5 6.2.1.1).
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
 from dicomfab.fabricate.seeds import Draw
+from dicomfab.model.errors import InvalidInput
 
 #: A name in each component group that its language uses.
 Name = tuple[str, ...]
@@ -42,8 +44,15 @@ class Script:
             draw: decides.
             sex: ``F`` or ``M``.
         """
-        family, given = draw.choice(self.family), draw.choice(self.female if sex == "F" else self.male)
+        family, every = draw.choice(self.family), self.female if sex == "F" else self.male
+        given = draw.choice([one for one in every if _length(family, one) <= _LONGEST] or every)
         return "=".join(f"{one}^{other}" for one, other in zip(family, given, strict=True))
+
+
+def _length(family: Name, given: Name) -> int:
+    """Of all component groups together as ISO 2022 has them, in bytes; a kanji or kana is one character."""
+    groups = [f"{one}^{other}" for one, other in zip(family, given, strict=True)]
+    return len("=".join(groups).encode("iso2022_jp", "ignore"))
 
 
 def _names(text: str) -> tuple[Name, ...]:
@@ -51,6 +60,8 @@ def _names(text: str) -> tuple[Name, ...]:
     return tuple(tuple(name.split("/")) for name in text.split())
 
 
+#: The standard allows 64 characters in each component group (PS3.5 6.2), but receivers count the bytes of all of them.
+_LONGEST: Final = 64
 #: Latin is what :mod:`dicomfab.fabricate.people` invents by itself.
 LATIN: Final = "latin"
 _ALL: Final = (
@@ -60,10 +71,10 @@ _ALL: Final = (
         r"\ISO 2022 IR 87",
         _names(
             "Sato/佐藤/さとう Suzuki/鈴木/すずき Takahashi/高橋/たかはし Tanaka/田中/たなか Watanabe/渡辺/わたなべ Ito/伊藤/いとう "
-            "Yamamoto/山本/やまもと Nakamura/中村/なかむら Kobayashi/小林/こばやし Kato/加藤/かとう Yoshida/吉田/よしだ "
-            "Yamada/山田/やまだ Sasaki/佐々木/ささき Yamaguchi/山口/やまぐち Matsumoto/松本/まつもと Inoue/井上/いのうえ "
+            "Okada/岡田/おかだ Nakamura/中村/なかむら Kobayashi/小林/こばやし Kato/加藤/かとう Yoshida/吉田/よしだ "
+            "Yamada/山田/やまだ Sasaki/佐々木/ささき Yamaguchi/山口/やまぐち Goto/後藤/ごとう Inoue/井上/いのうえ "
             "Kimura/木村/きむら Hayashi/林/はやし Shimizu/清水/しみず Mori/森/もり Abe/阿部/あべ Ikeda/池田/いけだ "
-            "Hashimoto/橋本/はしもと Ogawa/小川/おがわ"
+            "Saito/斎藤/さいとう Ogawa/小川/おがわ"
         ),
         _names(
             "Yoko/洋子/ようこ Keiko/恵子/けいこ Kazuko/和子/かずこ Sachiko/幸子/さちこ Akiko/明子/あきこ Yumi/由美/ゆみ "
@@ -176,3 +187,40 @@ _ALL: Final = (
     ),
 )
 SCRIPTS: Final[dict[str, Script]] = {one.name: one for one in _ALL}
+
+
+def checked_script(name: str | None) -> str:
+    """The name of a script; Latin if none is given.
+
+    Raises:
+        InvalidInput: there is none of this name.
+    """
+    if name is None or name == LATIN or name in SCRIPTS:
+        return name or LATIN
+    raise InvalidInput(
+        f"script: {name!r} is not known",
+        field="script",
+        value=name,
+        cause=f"names are invented in {LATIN}, {', '.join(SCRIPTS)}",
+        remedy="name one of them",
+    )
+
+
+# How Unicode's names of letters begin; Han characters alone are taken for Chinese.
+_LETTERS: Final = {
+    "HIRAGANA": "japanese",
+    "KATAKANA": "japanese",
+    "HANGUL": "korean",
+    "CJK": "chinese",
+    "CYRILLIC": "cyrillic",
+    "GREEK": "greek",
+    "ARABIC": "arabic",
+    "HEBREW": "hebrew",
+    "THAI": "thai",
+}
+
+
+def script_of(name: str) -> str:
+    """The script that a name is written in, told by its letters; Latin if they are of none of :data:`SCRIPTS`."""
+    letters = {unicodedata.name(character, "").partition(" ")[0] for character in name}
+    return next((script for letter, script in _LETTERS.items() if letter in letters), LATIN)

@@ -16,7 +16,6 @@ from dicomfab.fabricate.recipe import ResolvedStudy
 from dicomfab.fabricate.study import FabricatedInstance, count, fabricate
 from dicomfab.model.disk import disk_full, is_disk_full
 from dicomfab.model.errors import Conflict, InvalidInput
-from dicomfab.model.part10 import file_header
 from dicomfab.model.study import Buffer, InstanceFile
 
 Progress = Callable[[int, int], None]
@@ -27,7 +26,7 @@ _CALL_BUFFERS: Final = 64
 
 def file_name(instance: FabricatedInstance) -> str:
     """The name of an instance's file: modality, series and instance number, such as ``CT_001_00042.dcm``."""
-    return f"{instance.modality}_{instance.series_number:03d}_{instance.instance_number:05d}.dcm"
+    return instance.file_name or f"{instance.modality}_{instance.series_number:03d}_{instance.instance_number:05d}.dcm"
 
 
 def write_file(instance: FabricatedInstance, path: Path) -> InstanceFile:
@@ -41,8 +40,7 @@ def write_file(instance: FabricatedInstance, path: Path) -> InstanceFile:
         Conflict: the file exists; it is left as it is.
         DiskFull: no space is left.
     """
-    identity = instance.identity
-    header = file_header(identity.sop_class_uid, identity.sop_instance_uid, identity.transfer_syntax_uid)
+    header = instance.header()
     part = os.path.join(path.parent, f".{path.name}.{os.getpid()}.part")
     try:
         # As few calls of the system as can be: after each, this thread may wait for one that renders.
@@ -61,7 +59,7 @@ def write_file(instance: FabricatedInstance, path: Path) -> InstanceFile:
     finally:
         with suppress(FileNotFoundError):
             os.unlink(part)
-    return InstanceFile(path, identity, len(header))
+    return InstanceFile(path, instance.identity, len(header))
 
 
 def write_files(
@@ -116,12 +114,25 @@ def write_files(
             written.append(there or write_file(instance, path))
             if progress:
                 progress(len(written), total)
+        if "dicomdir-lies" in study.defects:
+            _write_directory(study, directory)
     except Conflict:
         if not written:  # nothing was begun
             unfinished.finish(directory)
         raise
     unfinished.finish(directory)
     return written
+
+
+def _write_directory(study: ResolvedStudy, directory: Path) -> None:
+    from dicomfab.fabricate.defects import directory as dicomdir
+
+    try:
+        dicomdir.write(study, directory)
+    except OSError as error:
+        if is_disk_full(error):
+            raise disk_full(directory) from error
+        raise
 
 
 def _forget_parts(directory: Path) -> None:
@@ -134,11 +145,10 @@ def _forget_parts(directory: Path) -> None:
 
 def _there(instance: FabricatedInstance, path: Path) -> InstanceFile | None:
     """The file of an instance that was written before; complete, since only complete ones get their name."""
-    identity = instance.identity
-    header = file_header(identity.sop_class_uid, identity.sop_instance_uid, identity.transfer_syntax_uid)
+    header = instance.header()
     try:
         with path.open("rb") as file:
-            return InstanceFile(path, identity, len(header)) if file.read(len(header)) == header else None
+            return InstanceFile(path, instance.identity, len(header)) if file.read(len(header)) == header else None
     except FileNotFoundError:
         return None
 

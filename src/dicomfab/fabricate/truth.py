@@ -25,19 +25,23 @@ coordinates; what they show is listed under ``series``, one entry for each of th
 - ``crypts``, of an adenoma: row, column and radius of each of its crypts in the base level's total pixel matrix; it is
   nothing but them. ``centre_slide_mm``: X and Y of its middle in the slide's coordinates.
 
-A series of text cards shows none, and neither does a slide that is too small for a crypt.
+A series of text cards or small pictures shows none, and neither does a slide that is too small for a crypt.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
+from dicomfab.model.order import RequestAttributes
+from dicomfab.model.study import Patient
 
 if TYPE_CHECKING:
     from dicomfab.fabricate.anatomy.body import Body, Region
@@ -46,34 +50,72 @@ if TYPE_CHECKING:
 Lesions = list[dict[str, Any]]
 
 
-def truth(study: ResolvedStudy) -> dict[str, Any]:
-    """The ground truth of a study, ready for JSON.
+def truth(study: ResolvedStudy, checksums: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The ground truth of a study, ready for JSON; its schema is :class:`dicomfab.fabricate.truth_schema.Truth`.
+
+    Args:
+        study: what was fabricated.
+        checksums: SHA-256 of each file, in hexadecimal, by its name; none if no files are at hand.
 
     Returns:
-        UIDs and identifiers of the study; ``kinds``; ``regions``, each with the ``frame_of_reference_uid`` that the
-        instances have whose coordinates these are (empty for projections and compressed breasts), and its
-        ``lesions``: see :func:`dicomfab.fabricate.anatomy.body.truth`, with ``hu``, the CT number after contrast, and
-        ``suv`` of FDG; and ``series``: see this module.
+        UIDs, identifiers, patient and order of the study; ``kinds``; ``regions``, each with the
+        ``frame_of_reference_uid`` that the instances have whose coordinates these are (empty for projections and
+        compressed breasts), and its ``lesions``: see :func:`dicomfab.fabricate.anatomy.body.truth`, with ``hu``, the CT
+        number after contrast, ``suv`` of FDG, and the names that every object of the patient has for it; ``series``:
+        see this module; ``objects`` with the instances that each refers to, and what it says; ``defects`` that were
+        declared; and ``files``.
     """
+    from dicomfab.fabricate import defects
     from dicomfab.fabricate.kinds import ALL_KINDS
+    from dicomfab.fabricate.truth_objects import objects
+    from dicomfab.fabricate.truth_schema import SCHEMA_ID
 
-    shown = dict.fromkeys(ALL_KINDS[kind].region for kind in study.kinds)
+    # A small picture shows no body, and to build one takes longer than to make the study.
+    shown = dict.fromkeys(ALL_KINDS[series.kind].region for series in study.series if series.style != "small")
     return {
+        "schema": SCHEMA_ID,
         "study_instance_uid": study.study_instance_uid,
         "accession_number": study.accession_number,
         "patient_id": study.patient.patient_id,
         "seed": study.seed,
+        "study_date": study.study_date,
+        "study_time": study.study_time,
+        "course_months": study.course_months,
+        "character_set": study.character_set,
+        "patient": _filled(study.patient),
+        "order": _filled(study.order) if study.order else None,
         "kinds": list(study.kinds),
         "regions": [_region(study, cast("Region", region)) for region in shown if region],
         "series": list(_pictures(study)),
+        "objects": list(objects(study)),
+        "defects": defects.declared(study),
+        "files": [{"name": name, "sha256": digest} for name, digest in (checksums or {}).items()],
     }
+
+
+def checksums_of(files: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of files by their name, for :func:`truth`; each is read in pieces.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    found = {}
+    for path in files:
+        with path.open("rb") as file:
+            found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _filled(value: Patient | RequestAttributes) -> dict[str, Any]:
+    return {name: one for name, one in dataclasses.asdict(value).items() if one not in ("", None)}
 
 
 def _region(study: ResolvedStudy, region: Region) -> dict[str, Any]:
     from dicomfab.fabricate.anatomy import breast, coronaries, knee, regions
 
     sex = study.patient.sex
-    body = regions.build(region, study.body_seed, sex)
+    body = regions.build(region, study.body_seed, sex, months=study.course_months)
+    own = len(body.lesions)
     if "xa-cine" in study.kinds and region == "chest":
         stenosis = coronaries.build_coronaries(study.body_seed, sex).lesions
         body = dataclasses.replace(body, lesions=(*body.lesions, *stenosis))
@@ -82,8 +124,17 @@ def _region(study: ResolvedStudy, region: Region) -> dict[str, Any]:
         "region": region,
         "side": side(study.body_seed) if side else "",
         "frame_of_reference_uid": "" if region == "breast" else study.uid("frame-of-reference", region),
-        "lesions": _lesions(body),
+        "lesions": [
+            {**lesion, **(_names(study, region, index) if index < own and region != "breast" else {})}
+            for index, lesion in enumerate(_lesions(body))
+        ],
     }
+
+
+def _names(study: ResolvedStudy, region: Region, index: int) -> dict[str, str]:
+    from dicomfab.fabricate.iods.tracking import tracking_id, tracking_uid
+
+    return {"tracking_id": tracking_id(study, region, index), "tracking_uid": tracking_uid(study, region, index)}
 
 
 def _lesions(body: Body) -> Lesions:
@@ -104,7 +155,7 @@ def _pictures(study: ResolvedStudy) -> Iterator[dict[str, Any]]:
     if not any(kind in _PICTURES for kind in study.kinds):
         return
     for number, series in _numbered(study):
-        if series.kind in _PICTURES and series.style != "card":
+        if series.kind in _PICTURES and series.style == "image":
             slide = series.kind == "wsi"
             yield {
                 "kind": series.kind,

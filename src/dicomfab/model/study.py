@@ -21,6 +21,8 @@ class Patient:
         issuer: (0010,0021); ours begin with ``SYN``.
         size_m: PatientSize (0010,1020); ``None`` leaves it to the body.
         weight_kg: PatientWeight (0010,1030); ``None`` leaves it to the body.
+        address: PatientAddress (0010,1040), LO, or empty.
+        phone: PatientTelephoneNumbers (0010,2154), one number, SH, or empty.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Patient:
     issuer: str = ""
     size_m: float | None = None
     weight_kg: float | None = None
+    address: str = ""
+    phone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

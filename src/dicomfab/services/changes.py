@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from dicomfab.access.policy import Action, Scope, require
 from dicomfab.archive.archive import Archive, Batch
 from dicomfab.archive.records import Outcome
+from dicomfab.fabricate import checks
 from dicomfab.fabricate.seeds import uid
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind
@@ -226,9 +227,8 @@ def _write(
     opened.seek(file.dataset_offset)
     start = io.BytesIO(opened.read(first - file.dataset_offset))
     header = read_dataset(start, not encoding.explicit, encoding.little)
-    _check_characters(header, changes, file.identity)
     _replace_uids(header, replaced)
-    _set(header, changes.attributes)
+    _set(header, changes.attributes, file.identity)
     write(_encoded(header, encoding))
     opened.seek(first)
     left = behind - first
@@ -299,47 +299,56 @@ def _replace_uid(dataset: Dataset, tag: BaseTag, replaced: Mapping[str, str]) ->
         element.value = new[0] if isinstance(value, str) else new
 
 
-def _set(dataset: Dataset, attributes: Mapping[str, object]) -> None:
+def _set(dataset: Dataset, attributes: Mapping[str, object], identity: InstanceIdentity) -> None:
     before = {keyword: str(dataset.get(keyword, "") or "") for keyword in attributes}
+    character_set = _character_set(dataset, "")
     if any(before.values()):
-        _set_in_items(dataset, attributes, before)
+        _set_in_items(dataset, attributes, before, character_set, identity)
     for keyword, value in attributes.items():
-        setattr(dataset, keyword, value)
+        _set_one(dataset, keyword, value, character_set, identity)
 
 
-def _set_in_items(dataset: Dataset, attributes: Mapping[str, object], before: Mapping[str, str]) -> None:
+def _set_in_items(
+    dataset: Dataset,
+    attributes: Mapping[str, object],
+    before: Mapping[str, str],
+    around: str,
+    identity: InstanceIdentity,
+) -> None:
     """Change attributes in sequences, such as the accession number of a request, where they said the same."""
     for tag, vr in _representations(dataset):
         for item in (dataset[tag].value or ()) if vr == "SQ" else ():
+            character_set = _character_set(item, around)
             for keyword, value in attributes.items():
-                if keyword in item and before[keyword] and str(item.get(keyword)) == before[keyword]:
-                    setattr(item, keyword, value)
-            _set_in_items(item, attributes, before)
+                if keyword not in item or not before[keyword]:
+                    continue
+                read = item.get_item(keyword)
+                if str(item.get(keyword)) == before[keyword]:
+                    _set_one(item, keyword, value, character_set, identity)
+                else:
+                    item[read.tag] = read  # with the bytes that it had, whatever they are taken for
+            _set_in_items(item, attributes, before, character_set, identity)
 
 
-def _check_characters(dataset: Dataset, changes: Changes, identity: InstanceIdentity) -> None:
-    """Whether an instance's character set can hold the new values."""
-    from pydicom.charset import convert_encodings
-
-    stated = dataset.get("SpecificCharacterSet")
-    codecs = convert_encodings(stated)
-    for keyword, value in changes.attributes.items():
-        if isinstance(value, str) and not value.isascii() and not any(_encodable(value, one) for one in codecs):
-            raise InvalidInput(
-                f"{keyword}: the value cannot be written in the character set {stated or 'ISO_IR 6'} of the instances",
-                field=keyword,
-                value=value,
-                cause=f"SOP instance {identity.sop_instance_uid} has it",
-                remedy="write the value in letters of that character set",
-            )
+def _character_set(dataset: Dataset, around: str) -> str:
+    """That of a data set, an item perhaps, which has the one around it unless its own (PS3.5 7.5.3)."""
+    if "SpecificCharacterSet" not in dataset:
+        return around
+    stated = dataset.SpecificCharacterSet or ""
+    return stated if isinstance(stated, str) else "\\".join(stated)
 
 
-def _encodable(value: str, codec: str) -> bool:
-    try:
-        value.encode(codec)
-    except UnicodeEncodeError:
-        return False
-    return True
+def _set_one(dataset: Dataset, keyword: str, value: object, character_set: str, identity: InstanceIdentity) -> None:
+    """Set a value, if the character set can hold it."""
+    if isinstance(value, str) and not checks.holds(character_set, value):
+        raise InvalidInput(
+            f"{keyword}: cannot be written in the character set {character_set or 'ISO_IR 6'} of the instances",
+            field=keyword,
+            value=value,
+            cause=f"SOP instance {identity.sop_instance_uid} has it",
+            remedy="write the value in letters of that character set",
+        )
+    setattr(dataset, keyword, value)
 
 
 def _encoded(dataset: Dataset, encoding: Encoding) -> bytes:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from dicomfab.archive.records import StoredInstance
 from dicomfab.model.part10 import file_header
 from dicomfab.pixels.syntaxes import EXPLICIT_LITTLE
+from dicomfab.services.search_keys import TEXT_VRS
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 SOP_CLASS_UID: Final = "1.2.840.10008.1.3.10"
 _IN_USE: Final = 0xFFFF
+_ESCAPE: Final = b"\x1b"
+_Texts: TypeAlias = Mapping[int, bytes]
 _OFFSET: Final = struct.Struct("<I")
 # Where, in a record, the two offsets stand: both elements have the form (tag, UL, 4, value), a US between them.
 _NEXT_AT, _LOWER_AT = 8, 30
@@ -72,26 +75,27 @@ class Directory:
             OSError, pydicom.errors.InvalidDicomError: its file cannot be read.
         """
         header = _header(instance.path)
+        texts = _texts_as_written(header)
         _complete(header)
         patient = self._record(
-            self._patients, f"{header.PatientID}\n{header.get('IssuerOfPatientID', '')}", "PATIENT", header
+            self._patients, f"{header.PatientID}\n{header.get('IssuerOfPatientID', '')}", "PATIENT", header, texts
         )
-        study = self._record(patient.lower, instance.study_instance_uid, "STUDY", header)
-        series = self._record(study.lower, instance.series_instance_uid, "SERIES", header)
+        study = self._record(patient.lower, instance.study_instance_uid, "STUDY", header, texts)
+        series = self._record(study.lower, instance.series_instance_uid, "SERIES", header, texts)
         names = (
             f"ST{self._number('ST', instance.study_instance_uid):06}",
             f"SE{self._number(instance.study_instance_uid, instance.series_instance_uid):06}",
             f"IM{self._number(instance.series_instance_uid, instance.identity.sop_instance_uid):06}",
         )
         file = ["DICOM", *names]
-        series.lower[instance.identity.sop_instance_uid] = _Record(_instance_record(header, instance, file))
+        series.lower[instance.identity.sop_instance_uid] = _Record(_instance_record(header, texts, instance, file))
         return "/".join(file)
 
-    def _record(self, among: dict[str, _Record], key: str, kind: str, header: Dataset) -> _Record:
+    def _record(self, among: dict[str, _Record], key: str, kind: str, header: Dataset, texts: _Texts) -> _Record:
         from pydicom.fileset import DIRECTORY_RECORDERS
 
         if key not in among:
-            among[key] = _Record(_encoded(kind, DIRECTORY_RECORDERS[kind](header), header))
+            among[key] = _Record(_encoded(kind, DIRECTORY_RECORDERS[kind](header), header, texts))
         return among[key]
 
     def _number(self, within: str, key: str) -> int:
@@ -152,7 +156,7 @@ def _complete(header: Dataset) -> None:
             setattr(header, keyword, value)
 
 
-def _instance_record(header: Dataset, instance: StoredInstance, file: list[str]) -> bytearray:
+def _instance_record(header: Dataset, texts: _Texts, instance: StoredInstance, file: list[str]) -> bytearray:
     from pydicom.dataset import Dataset
     from pydicom.fileset import _FOUR_LEVEL_SOP_CLASSES, DIRECTORY_RECORDERS
 
@@ -167,12 +171,19 @@ def _instance_record(header: Dataset, instance: StoredInstance, file: list[str])
     record.ReferencedSOPClassUIDInFile = instance.identity.sop_class_uid
     record.ReferencedSOPInstanceUIDInFile = instance.identity.sop_instance_uid
     record.ReferencedTransferSyntaxUIDInFile = instance.identity.transfer_syntax_uid
-    return _encoded(kind, record, header)
+    return _encoded(kind, record, header, texts)
 
 
-def _encoded(kind: str, record: Dataset, header: Dataset) -> bytearray:
-    from pydicom.filebase import DicomBytesIO
-    from pydicom.filewriter import write_dataset
+def _texts_as_written(header: Dataset) -> _Texts:
+    """The bytes of values beyond ASCII; decoded and encoded again, some would become others."""
+    raw = {int(tag): getattr(header.get_item(tag), "value", None) for tag in header.keys()}  # noqa: SIM118
+    return {tag: one for tag, one in raw.items() if isinstance(one, bytes) and (_ESCAPE in one or not one.isascii())}
+
+
+def _encoded(kind: str, record: Dataset, header: Dataset, texts: _Texts) -> bytearray:
+    from pydicom.dataelem import RawDataElement
+
+    from dicomfab.fabricate.encode.template import encode_dataset
 
     record.OffsetOfTheNextDirectoryRecord = 0
     record.RecordInUseFlag = _IN_USE
@@ -180,10 +191,11 @@ def _encoded(kind: str, record: Dataset, header: Dataset) -> bytearray:
     record.DirectoryRecordType = kind
     if "SpecificCharacterSet" in header:
         record.SpecificCharacterSet = header.SpecificCharacterSet
-    buffer = DicomBytesIO()
-    buffer.is_little_endian, buffer.is_implicit_VR = True, False
-    write_dataset(buffer, record, record.get("SpecificCharacterSet") or "iso8859")
-    return bytearray(buffer.getvalue())
+    for element in list(record):
+        if element.VR in TEXT_VRS and element.tag in texts:
+            value = texts[element.tag]
+            record[element.tag] = RawDataElement(element.tag, element.VR, len(value), value, 0, False, True)
+    return bytearray(encode_dataset(record))
 
 
 def _beginning() -> bytes:

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 SYNTHETIC_DATA: Final = 0x0008001C
 STUDY_INSTANCE_UID: Final = 0x0020000D
-# Our private block, as fabricated: creator, version, recipe hash.
-CREATOR, RECIPE_HASH = 0x00990010, 0x00991002
-_WANTED: Final = frozenset({SYNTHETIC_DATA, STUDY_INSTANCE_UID, CREATOR, RECIPE_HASH})
+# Our private block, as fabricated: creator, version, recipe hash, and the names of declared defects if there are some.
+CREATOR, RECIPE_HASH, DEFECTS = 0x00990010, 0x00991002, 0x00991004
+_WANTED: Final = frozenset({SYNTHETIC_DATA, STUDY_INSTANCE_UID, CREATOR, RECIPE_HASH, DEFECTS})
 _BEYOND: Final = 1 << 32  # no tag is greater
 _HEADER_BYTES: Final = 16 << 20  # of a deflated data set; every header ends before
-_MAX_VALUE_BYTES: Final = 256
+_MAX_VALUE_BYTES: Final = 1024
 #: So much of the beginning of a data set has our marks, if it has any.
 HEAD_BYTES: Final = 1 << 20
 _START_BYTES: Final = 16 << 10  # most headers end before
@@ -41,12 +41,14 @@ class Marks:
         is_proven: its Study Instance UID follows from the recipe hash in the block, so that the study is ours.
         study_instance_uid: (0020,000D) as it stands there.
         says_synthetic: it carries SyntheticData = YES, whoever wrote that.
+        has_defect: it is of a study that was fabricated with declared defects.
     """
 
     is_marked: bool = False
     is_proven: bool = False
     study_instance_uid: str = ""
     says_synthetic: bool = False
+    has_defect: bool = False
 
 
 def marks_of(file: InstanceFile) -> Marks:
@@ -107,7 +109,8 @@ def proven(found: Mapping[int, str], study_instance_uid: str) -> Marks:
 
     says, recipe_hash = found.get(SYNTHETIC_DATA) == "YES", found.get(RECIPE_HASH, "")
     is_ours = says and found.get(CREATOR) == PRIVATE_CREATOR and bool(recipe_hash)
-    return Marks(is_ours, is_ours and study_instance_uid == uid(recipe_hash, "study"), study_instance_uid, says)
+    is_proven = is_ours and study_instance_uid == uid(recipe_hash, "study")
+    return Marks(is_ours, is_proven, study_instance_uid, says, is_ours and bool(found.get(DEFECTS)))
 
 
 def uids_of(file: InstanceFile, tags: Sequence[int]) -> list[str]:
@@ -146,6 +149,8 @@ def _texts(source: Source, encoding: Encoding, wanted: frozenset[int], *, to_the
         if tag <= previous:  # else two readers could take it for two instances
             raise TranscodingFailed("its elements are not in order (PS3.5 7.1)", cause="it is damaged")
         previous = tag
+        if tag > last and (encoding.deflated or not to_the_end):
+            return found
         if length == UNDEFINED:
             source.seek(begin)
             look_ahead(source, encoding, begin + 1, _BEYOND)  # over this one element
@@ -153,7 +158,7 @@ def _texts(source: Source, encoding: Encoding, wanted: frozenset[int], *, to_the
             found[tag] = source.take(length).decode("latin-1").strip("\0 ")
         else:
             source.seek(source.position + length)
-        if tag >= last and (encoding.deflated or not to_the_end):
+        if tag == last and (encoding.deflated or not to_the_end):
             return found
     if source.position != source.size:
         raise TranscodingFailed(f"the file ends at byte {source.size}, within an element", cause="it was cut short")

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dicomfab.fabricate.kinds import KINDS
+from dicomfab.fabricate.kinds import ALL_KINDS
 from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.order import Order, RequestAttributes
@@ -32,6 +32,8 @@ _MODALITIES: Final = {
     "ECHO": "US",
     "SC": "OT",
 }
+#: What an order can ask for: images, and what needs none.
+_MADE: Final = {name: kind for name, kind in ALL_KINDS.items() if not kind.needs}
 #: What a procedure's text says where no modality is given.
 _BY_TEXT: Final = (
     ("MG", r"mammo|breast screen"), ("PT", r"\bpet\b"), ("CT", r"\bcta?\b|tomogr"), ("MR", r"\bmri?\b|magnet"),
@@ -110,13 +112,13 @@ def proposal(order: Order, environment: Environment) -> Proposal:
 def kind_for(order: Order) -> tuple[str, str]:
     """The kind of series that an order asks for, and how it was found; empty if none fits."""
     code = order.value("RequestedProcedureCodeSequence").split("^")[:2]
-    for name, kind in KINDS.items():
+    for name, kind in _MADE.items():
         if kind.procedure and list(kind.procedure[:2]) == code:
             return name, f"its procedure is {kind.procedure[0]} ({kind.procedure[1]})"
     texts = (order.value("RequestedProcedureDescription"), order.value("ScheduledProcedureStepDescription"))
     text = " ".join(texts).casefold()
     modality, source = _modality(order, text)
-    fitting = [(name, kind) for name, kind in KINDS.items() if kind.modality == modality]
+    fitting = [(name, kind) for name, kind in _MADE.items() if kind.modality == modality]
     if not fitting:
         return "", f"nothing of modality {modality} can be made" if modality else "no modality is named"
     regions = {region for region, words in _REGIONS.items() if any(word in text for word in words)}

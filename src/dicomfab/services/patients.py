@@ -181,7 +181,14 @@ class PatientService:
         return Registered(added, _warnings(added[0].data.patient_id))
 
     def invent(
-        self, actor: Actor, count: int = 1, *, seed: int | None = None, pattern: Pattern | None = None
+        self,
+        actor: Actor,
+        count: int = 1,
+        *,
+        seed: int | None = None,
+        pattern: Pattern | None = None,
+        script: str | None = None,
+        contact: bool = False,
     ) -> Registered:
         """Invent patients and add them, all or none.
 
@@ -190,6 +197,8 @@ class PatientService:
             count: 1 to 10,000.
             seed: the same seed gives the same persons, with new IDs; drawn if left out.
             pattern: makes the IDs; ``SYN{10digits}`` if left out.
+            script: that the names are written in, see :mod:`dicomfab.fabricate.scripts`; Latin if left out.
+            contact: with addresses and telephone numbers that go with the names.
 
         Raises:
             AccessDenied, InvalidInput: nothing was added.
@@ -199,7 +208,7 @@ class PatientService:
         seed = self._draw_seed() if seed is None else checks.whole(seed, field="seed", low=0, high=SEED_LIMIT - 1)
         chosen = pattern or default_pattern(Purpose.PATIENT_ID)
         today = self._today()
-        people = [invented("", seed, number, today=today) for number in range(count)]
+        people = [invented("", seed, number, today=today, script=script, contact=contact) for number in range(count)]
         is_used = self._usage(Purpose.PATIENT_ID)
         with self._repository.change() as change:
             ids = change.draw(chosen, count, is_used=is_used)

@@ -26,6 +26,8 @@ _COLUMNS: Final = Columns(
         "patientsex": "sex",
         "patientsize": "size_m",
         "patientweight": "weight_kg",
+        "patientaddress": "address",
+        "patienttelephonenumbers": "phone",
     },
     needed=("patient_id",),
 )

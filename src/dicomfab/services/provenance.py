@@ -62,7 +62,7 @@ class Provenance:
         local: the local store.
         find: the C-FIND SCU.
         is_fabricated: whether the ledger knows a Study Instance UID as one that was fabricated here.
-        has_defect: whether a local study was fabricated with a declared defect; none are made yet.
+        has_defect: whether the ledger knows a study as one that was fabricated here with a declared defect.
         is_in_lab: whether a server is one of the lab's own, which hold nothing real.
     """
 
@@ -133,13 +133,19 @@ class Provenance:
             log.info("where %s comes from is asked again when its turn comes: %s", study_instance_uid, error.heading)
 
     def _check_defect(self, study_instance_uid: str, destination: PacsServer) -> None:
-        if destination.is_production and not self.is_in_lab(destination) and self.has_defect(study_instance_uid):
+        if destination.is_production and not self.is_in_lab(destination) and self._is_defective(study_instance_uid):
             raise AccessDenied(
                 f"{destination.name} is a production server, and study {study_instance_uid} has a declared defect: "
                 "nothing was sent.",
                 cause="what was fabricated to be wrong never goes to production outside the lab; no setting allows it",
                 remedy="send it to a test server, or to one of the lab's",
             )
+
+    def _is_defective(self, study_instance_uid: str) -> bool:
+        """Whether the ledger or the mark of an instance that is here tells of a declared defect."""
+        if self.has_defect(study_instance_uid):
+            return True
+        return any(marks_held(one).has_defect for one in self.local.instances(study_instance_uid))
 
     def _told(self, server: PacsServer, study_instance_uid: str) -> list[Marks]:
         """What a server says of the marks of a study's instances; most servers say nothing."""

@@ -12,7 +12,6 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 from pydicom import Dataset
-from pydicom.charset import python_encoding
 
 from dicomfab.access.policy import Action, decide, require
 from dicomfab.dimse.messages import Response
@@ -39,6 +38,7 @@ from dicomfab.model.query import Level, QueryModel
 from dicomfab.model.values import Environment, is_uid, uid
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
+from dicomfab.services import search_keys
 from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import Cancelled, never
 from dicomfab.services.recording import Record, asking_as, listing, nobody, refused
@@ -426,9 +426,7 @@ def _denied(actor: Actor, server: Asked) -> DicomFabError | None:
 
 
 def _reader(server: PacsServer, search: StudyFilter) -> Reader:
-    term = server.fallback_charset
-    encodings = [str(python_encoding[term])] if term else []
-    return Reader(server.id, search.query_level, search.columns, encodings)
+    return Reader(server.id, search.query_level, search.columns, search_keys.codecs(server.fallback_charset))
 
 
 def _stopped(server: PacsServer) -> ServerAnswer:

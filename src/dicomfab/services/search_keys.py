@@ -25,6 +25,7 @@ _SPECIFIC_CHARACTER_SET = 0x00080005
 #: The longest value of a text without an own limit; person names have 64 in each of three groups.
 LONGEST = 194
 UTF_8 = "ISO_IR 192"
+_LATIN_9 = "iso8859-15"  # which pydicom does not know
 # Python's encodings that hold more than the sets that they stand for: ASCII, and JIS X 0201.
 _TOO_WIDE = frozenset({default_encoding, "shift_jis"})
 
@@ -106,15 +107,25 @@ def text(value: str, field: str, *, longest: int = LONGEST, multiple: bool = Fal
         InvalidInput: it is too long, or has a control character, or a backslash where only one value may stand.
     """
     stripped = value.strip()
-    if (not multiple and "\\" in stripped) or any(ord(c) < 0x20 for c in stripped) or len(stripped) > longest:
+    if (not multiple and "\\" in stripped) or any(map(_is_unsendable, stripped)) or len(stripped) > longest:
         raise InvalidInput(
             f"{field}: {value!r} cannot be searched for",
             field=field,
             value=value,
-            cause=f"it has a backslash or a control character, or more than {longest} characters",
+            cause=f"it has a backslash, a control character or half a character, or more than {longest} characters",
             remedy="search for a part of it, with * for the rest",
         )
     return stripped
+
+
+def _is_unsendable(character: str) -> bool:
+    """A control character, or a lone surrogate, which no character set has."""
+    return ord(character) < 0x20 or 0xD800 <= ord(character) < 0xE000
+
+
+def codecs(term: str) -> list[str]:
+    """Python's names of the character set that a server is known to use, for its answers; none if none is known."""
+    return [_LATIN_9 if term == "ISO_IR 203" else str(python_encoding[term])] if term else []
 
 
 def character_set(identifier: Dataset, preferred: str) -> str:

@@ -17,7 +17,9 @@ from dicomfab.model.audit import AuditEvent, EventKind
 from dicomfab.model.errors import Interrupted, InvalidInput, NotFound
 from dicomfab.model.study import Patient
 from dicomfab.model.values import Environment, is_uid
+from dicomfab.services.declared_defects import defect_note, refuse_defects
 from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, never
+from dicomfab.services.recipe_blanks import completed, working_hour
 from dicomfab.services.recording import Record, nobody, of_study, recorded
 
 if TYPE_CHECKING:
@@ -94,9 +96,9 @@ class StudyService:
         seed = self.draw_seed() if recipe.seed is None else recipe.seed
         if recipe.seed is not None and recipe.study_time is None:
             # With a seed of the user's the clock must not decide: the same recipe has to make the same bytes.
-            recipe = replace(recipe, study_time=_working_hour(seed))
+            recipe = replace(recipe, study_time=working_hour(seed))
         recipe = replace(self._identified(actor, recipe), seed=seed)
-        recipe = replace(recipe, patient=_completed(recipe.patient, seed, recipe.script))
+        recipe = replace(recipe, patient=completed(recipe.patient, seed, recipe.script))
         resolved = resolve(recipe, now=self.now(), draw_seed=self.draw_seed)
         if any(one.transfer_syntax != EXPLICIT_LITTLE for one in resolved.series):
             check_syntaxes(resolved)
@@ -168,6 +170,8 @@ class StudyService:
         """Have the ledger know a study by its UID; not by an order's, which a real study may have as well."""
         if resolved.study_instance_uid == resolved.uid("study"):
             self.note_study(resolved.study_instance_uid)
+            if resolved.defects:
+                self.note_study(defect_note(resolved.study_instance_uid))
 
     def create(
         self,
@@ -183,11 +187,13 @@ class StudyService:
         Making the same resolved recipe again changes nothing: the same bytes have the same UIDs.
 
         Raises:
+            InvalidInput: it has declared defects.
             DiskFull: no space is left; nothing was kept.
         """
         from dicomfab.fabricate.study import count, fabricate
 
         require(actor, Action.FABRICATE, Scope.SYSTEM)
+        refuse_defects([resolved])
         start, total, size, done = time.perf_counter(), count(resolved), 0, 0
         self._know(resolved)
         with recorded(self.record, _fabrication(actor, resolved)) as noted, self.local.batch() as batch:
@@ -431,29 +437,6 @@ def _fabrication(actor: Actor, resolved: ResolvedStudy, directory: Path | None =
     )
 
 
-def _completed(patient: Patient | None, seed: int, script: str | None) -> Patient | None:
-    """Fill in what a partly given patient leaves open.
-
-    The identifier follows from seed and name, so that two names never share one; sex and birth date stay empty
-    where a name is given, since nothing is known of that person.
-    """
-    if patient is None or (patient.name and patient.patient_id):
-        return patient
-    from dicomfab.fabricate.people import invent
-    from dicomfab.fabricate.seeds import derive
-
-    someone = invent(derive(seed, patient.name), datetime.date(2000, 1, 1), script or "")
-    if patient.name:
-        return replace(patient, patient_id=someone.patient_id)
-    return replace(
-        patient,
-        name=someone.name,
-        patient_id=patient.patient_id or someone.patient_id,
-        birth_date=patient.birth_date or someone.birth_date,
-        sex=patient.sex or someone.sex,
-    )
-
-
 def _written(
     resolved: ResolvedStudy,
     directory: Path,
@@ -477,13 +460,6 @@ def _written(
     files = write_files(resolved, directory, progress, workers=workers, resume=resume)
     size = sum(file.path.stat().st_size for file in files)
     return Fabricated(resolved, len(files), size, time.perf_counter() - start, directory)
-
-
-def _working_hour(seed: int) -> str:
-    from dicomfab.fabricate.seeds import derive
-
-    second = 8 * 3600 + derive(seed, "study time") % (10 * 3600)
-    return f"{second // 3600:02d}{second // 60 % 60:02d}{second % 60:02d}"
 
 
 def _literal(reference: str) -> str:

@@ -166,6 +166,8 @@ patient = Table(
     Column("sex", String(1), nullable=False),
     Column("size_m", Float, nullable=True),
     Column("weight_kg", Float, nullable=True),
+    Column("address", String(64), nullable=False, server_default=""),
+    Column("phone", String(16), nullable=False, server_default=""),
     Column("notes", Text, nullable=False),
     Column("search_text", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),

@@ -63,6 +63,13 @@ EXPECTED: Final[tuple[Expected, ...]] = (
         iods=re.compile("MRImage"),
     ),
     Expected(
+        re.compile(
+            r"Warning - Attribute is not present in standard DICOM IOD - "
+            r"\(0x0010,0x(1040\) LO Patient's Address|2154\) SH Patient's Telephone Numbers) ?"
+        ),
+        "a Standard Extended SOP Class (PS3.2): registration systems hand address and telephone on with the patient",
+    ),
+    Expected(
         re.compile(r"Warning - Unrecognized defined term <HU> for value 1 of attribute <Rescale Type>"),
         "the pixels are in Hounsfield units (PS3.3 C.11.1.1.2); the IOD names US alone, and can be extended",
         iods=re.compile(r"\w*SC\w*"),
@@ -81,6 +88,30 @@ ECHOES: Final = {
         "this is a Standard Extended SOP Class"
     ),
 }
+
+
+#: The same of dcentvfy, whose lines have lost the names of files.
+EXPECTED_OF_ENTITIES: Final[tuple[Expected, ...]] = (
+    Expected(
+        re.compile(
+            r"Different information entities for attribute - Element=<AccessionNumber> IE <Series> versus <Study>"
+        ),
+        "dcentvfy's tables have Accession Number in the series of documents and in the study of images; it is of both",
+    ),
+)
+
+
+def reason_for_entity(message: str, uid: str, study_instance_uid: str) -> str:
+    """Why a message of dcentvfy is expected; empty if it is not.
+
+    Args:
+        message: without names of files.
+        uid: that it says is missing, if it says that.
+        study_instance_uid: of the files.
+    """
+    if uid and uid == study_instance_uid:
+        return "RT structure sets refer to their study as if it were an instance (PS3.3 C.8.8.5)"
+    return next((row.reason for row in EXPECTED_OF_ENTITIES if row.line.fullmatch(message.strip())), "")
 
 
 def reason_for(line: str, iod: str, character_set: str) -> str:

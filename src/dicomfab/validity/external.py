@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dicomfab.validity.expected import ECHOES, reason_for
+from dicomfab.validity.expected import ECHOES, reason_for, reason_for_entity
 from dicomfab.validity.findings import Finding, Severity
 
 DCIODVFY: Final = "dciodvfy"
@@ -118,8 +118,15 @@ def check_iod(tools: Tools, path: Path, character_set: str = "", *, timeout_s: f
     return IodCheck(iod, judged)
 
 
-def check_entities(tools: Tools, paths: Sequence[Path]) -> list[tuple[Finding, list[Path]]]:
+def check_entities(
+    tools: Tools, paths: Sequence[Path], study_instance_uid: str = ""
+) -> list[tuple[Finding, list[Path]]]:
     """Run dcentvfy over the files of a study.
+
+    Args:
+        tools: where it is.
+        paths: of the files.
+        study_instance_uid: of the study, for the list of expected messages.
 
     Returns:
         Findings with the files that each is about, the same message once.
@@ -134,7 +141,7 @@ def check_entities(tools: Tools, paths: Sequence[Path]) -> list[tuple[Finding, l
     notes = []
     for line in output.lines:
         if matched := _LINE.fullmatch(line):
-            finding, files = _entity(matched)
+            finding, files = _entity(matched, study_instance_uid)
             files = files or list(paths)
             found.setdefault(finding, {}).update(dict.fromkeys(files))
         else:
@@ -176,7 +183,7 @@ def _without_echo(findings: list[Finding]) -> list[Finding]:
     return findings
 
 
-def _entity(matched: re.Match[str]) -> tuple[Finding, list[Path]]:
+def _entity(matched: re.Match[str], study_instance_uid: str) -> tuple[Finding, list[Path]]:
     severity, message = Severity(matched[3].lower()), matched[4]
     files: list[Path] = []
     if about := _FILES.fullmatch(message):
@@ -192,7 +199,9 @@ def _entity(matched: re.Match[str]) -> tuple[Finding, list[Path]]:
         severity, message, detail = Severity.WARNING, dangling[1], dangling[2]
         remedy = "check that the instance exists; if it does, validate it together with these"
     attribute = named[1] if named else ""
-    finding = Finding(DCENTVFY, severity, message, attribute, detail, "PS3.3 A.1.2", remedy)
+    reason = reason_for_entity(message, detail, study_instance_uid)
+    severity = Severity.EXPECTED if reason else severity
+    finding = Finding(DCENTVFY, severity, message, attribute, detail, "PS3.3 A.1.2", remedy, reason=reason)
     return finding, files
 
 

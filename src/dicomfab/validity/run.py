@@ -137,7 +137,7 @@ def _shared(
 
 def _entities(tools: Tools, study: list[Summary]) -> list[tuple[Finding, list[Path]]]:
     with inflated_headers(study) as files:
-        found = check_entities(tools, list(files))
+        found = check_entities(tools, list(files), study[0].study_instance_uid)
         return [(finding, [files.get(path, path) for path in about]) for finding, about in found]
 
 

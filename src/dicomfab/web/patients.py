@@ -13,6 +13,7 @@ from dicomfab.access.policy import Action
 from dicomfab.app.build import Application
 from dicomfab.fabricate.patients import FIELD_NAMES
 from dicomfab.fabricate.patterns import DEFAULT, Pattern, Purpose, parse, risk
+from dicomfab.fabricate.scripts import LATIN, SCRIPTS
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import Conflict, DicomFabError, InvalidInput
 from dicomfab.storage.patients import PatientSort, StoredPatient
@@ -64,6 +65,8 @@ class PatientForm(BaseModel):
     issuer: str = ""
     size_m: str = ""
     weight_kg: str = ""
+    address: str = ""
+    phone: str = ""
     notes: str = ""
     revision: str = ""
 
@@ -85,6 +88,8 @@ class InventForm(BaseModel):
 
     count: str = "1"
     seed: str = ""
+    script: str = LATIN
+    contact: bool = False
     pattern: str = DEFAULT
     start: str = ""
     increment: str = ""
@@ -151,7 +156,9 @@ def invent(
     """Invent patients, or show the form again with what is wrong."""
     try:
         count, seed = _whole("count", form.count), _whole("seed", form.seed)
-        application.patients.invent(actor, count or 0, seed=seed, pattern=form.ids())
+        application.patients.invent(
+            actor, count or 0, seed=seed, pattern=form.ids(), script=form.script or None, contact=form.contact
+        )
     except InvalidInput as error:
         return _invent(request, form, error)
     return RedirectResponse(_NEWEST_FIRST, status_code=303)
@@ -271,5 +278,6 @@ def _form(
 def _invent(request: Request, form: InventForm, error: InvalidInput | None = None) -> Response:
     fields = InventForm.model_fields
     wrong = error.field if error and error.field in fields else ""
-    context = {"form": form, "error": error, "wrong": wrong}
+    scripts = [(LATIN, "Latin"), *((one.name, one.title) for one in SCRIPTS.values())]
+    context = {"form": form, "error": error, "wrong": wrong, "scripts": scripts}
     return page(request, "patients/invent.html", context, status_code=400 if error else 200)

@@ -60,6 +60,7 @@ class StudyForm(BaseModel):
     slices: str = ""
     style: str = ""
     script: str = ""
+    contact: bool = False
     transfer_syntax: str = ""
     seed: str = ""
     studies: str = ""
@@ -164,6 +165,7 @@ class StudyForm(BaseModel):
             "study_description": self.study_description.strip() or None,
             "style": self.style or None,
             "script": self.script or None,
+            "contact": self.contact or None,
             "transfer_syntax": self.transfer_syntax or None,
         }
         said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

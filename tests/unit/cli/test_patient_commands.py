@@ -85,6 +85,29 @@ def test_every_field_is_an_option_and_stays_when_not_given(patient):
     assert patient("show", "SYN1").code == 3
 
 
+def test_address_and_phone(patient):
+    words = ("--name", "Doe^Ann", "--id", "SYN1", "--address", "1 Fern Close", "--phone", "+44 1632 960001")
+    made = printed(patient("add", *words, "--json"))["patients"][0]
+    assert (made["address"], made["phone"]) == ("1 Fern Close", "+44 1632 960001")
+    edited = printed(patient("edit", "SYN1", "--phone", "", "--json"))
+    assert (edited["address"], edited["phone"]) == ("1 Fern Close", "")
+    refused = patient("edit", "SYN1", "--phone", "1" * 17)
+    assert refused.code == 2
+    assert "phone" in refused.err
+    assert "1 Fern Close" in patient("show", "SYN1").out
+
+
+def test_patients_of_another_script_with_their_addresses(patient):
+    made = printed(patient("invent", "--seed", "7", "--script", "japanese", "--contact", "--json"))["patients"][0]
+    assert made["name"].count("=") == 2
+    assert made["address"].startswith("〒000-")
+    assert made["phone"].startswith("+81 3-0")
+    assert printed(patient("invent", "--seed", "7", "--json"))["patients"][0]["address"] == ""
+    refused = patient("invent", "--script", "klingon")
+    assert refused.code == 2
+    assert "klingon" in refused.err
+
+
 def test_removing_asks_first(patient):
     patient("add", "--id", "SYN1", "--name", "Doe^Ann")
     assert patient("remove", "SYN1").code == 5

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from dicomfab.fabricate.kinds import KINDS
+from dicomfab.fabricate.kinds import ALL_KINDS
 from dicomfab.fabricate.recipe_file import shipped
 from dicomfab.fabricate.unfinished import MARKER
 
@@ -67,13 +67,13 @@ def test_a_mistake_in_a_file_is_said_with_its_line(dicomfab, tmp_path):
 
 
 def test_kinds_are_listed(dicomfab):
-    assert [one["kind"] for one in json.loads(dicomfab("recipe", "kinds", "--json").out)] == list(KINDS)
+    assert [one["kind"] for one in json.loads(dicomfab("recipe", "kinds", "--json").out)] == list(ALL_KINDS)
     assert "200 slices" in dicomfab("recipe", "kinds").out
 
 
 def test_the_schema_knows_the_kinds(dicomfab):
     schema = json.loads(dicomfab("recipe", "schema").out)
-    assert schema["$defs"]["SeriesEntry"]["properties"]["kind"]["enum"] == sorted(KINDS)
+    assert schema["$defs"]["SeriesEntry"]["properties"]["kind"]["enum"] == sorted(ALL_KINDS)
 
 
 def test_a_preview_keeps_nothing_and_makes_a_picture(dicomfab, tmp_path):
@@ -164,6 +164,17 @@ def test_identifiers_come_from_patterns_and_never_twice(dicomfab, cards):
     empty = dicomfab(*words, "--seed", "100", "--count", "5")
     assert empty.code == 2
     assert "patient_id_pattern" in empty.out or "pattern" in empty.out
+
+
+def test_address_and_phone_are_invented_if_asked_for(dicomfab, cards, tmp_path):
+    words = ("study", "create", "--recipe", str(cards), "--seed", "5", "--script", "korean", "--json", "--out")
+    plain, asked = (
+        json.loads(dicomfab(*words, str(tmp_path / folder), *more).out)["patient"]
+        for folder, more in (("plain", ()), ("asked", ("--contact",)))
+    )
+    assert (plain["address"], plain["phone"]) == ("", "")
+    assert asked["phone"].startswith("+82 2-0")
+    assert {**asked, "address": "", "phone": ""} == plain
 
 
 def test_a_registered_patient_is_used(dicomfab, cards):

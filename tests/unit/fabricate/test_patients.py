@@ -24,7 +24,7 @@ def test_fields_are_cleaned_and_numbers_may_be_text():
         },
         today=TODAY,
     )
-    assert made == PatientData("SYN1", "Doe^Jane", "20000229", "F", ISSUER, 1.75, 70.0, "a\nb")
+    assert made == PatientData("SYN1", "Doe^Jane", "20000229", "F", ISSUER, 1.75, 70.0, notes="a\nb")
     assert (made.patient.patient_id, made.patient.issuer) == ("SYN1", ISSUER)
 
 
@@ -73,6 +73,10 @@ def test_an_invented_patient_is_consistent_and_follows_from_the_seed():
 def test_the_first_of_a_seed_is_the_person_of_a_study_with_that_seed():
     assert invented("SYN1", 7, 0, today=TODAY).name == invent(7, TODAY).name
     assert len({invented("SYN1", 7, number, today=TODAY).name for number in range(20)}) > 15
+    person = invent(7, TODAY, "greek", contact=True)
+    asked = invented("SYN1", 7, 0, today=TODAY, script="greek", contact=True)
+    assert (asked.name, asked.address, asked.phone) == (person.name, person.address, person.phone)
+    assert (asked.patient.address, asked.patient.phone) == (person.address, person.phone)
 
 
 @pytest.mark.parametrize(

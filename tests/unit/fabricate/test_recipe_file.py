@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomfab.fabricate.kinds import KINDS
+from dicomfab.fabricate.kinds import ALL_KINDS, KINDS
 from dicomfab.fabricate.recipe import StudyRecipe
 from dicomfab.fabricate.recipe_file import PatientEntry, RecipeFile, SeriesEntry, json_schema, read, shipped
 from dicomfab.model.errors import InvalidInput
@@ -111,4 +111,4 @@ def test_what_comes_with_the_software_can_be_made(name: str) -> None:
 
 
 def test_there_is_a_recipe_with_every_kind() -> None:
-    assert set(resolved(shipped()["every-sop-class"].study()).kinds) == set(KINDS)
+    assert set(resolved(shipped()["every-sop-class"].study()).kinds) == set(ALL_KINDS)

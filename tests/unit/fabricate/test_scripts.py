@@ -80,6 +80,27 @@ def test_what_the_character_set_lacks_is_refused_before_anything_is_made(field: 
     assert "ISO_IR 126" in refused.value.what
 
 
+@pytest.mark.parametrize(
+    ("terms", "text", "held"),
+    [
+        ("", "Müller", False),
+        ("ISO_IR 6", "Müller", False),
+        ("ISO_IR 100", "Müller", True),
+        ("ISO_IR 13", "ﾔﾏﾀﾞ^ﾀﾛｳ", True),
+        ("ISO_IR 13", "ﾔﾏﾀﾞ ﾀﾛｳ", False),
+        ("ISO_IR 13", "山田", False),
+        (r"ISO 2022 IR 13\ISO 2022 IR 87", "ﾔﾏﾀﾞ 山田", True),
+        (r"\ISO 2022 IR 87", "髙", False),
+        (r"\ISO 2022 IR 87", "Müller", False),
+        (r"\ISO 2022 IR 58", "王", False),
+        ("ISO_IR 999", "é", False),
+        ("ISO_IR 999", "e", True),
+    ],
+)
+def test_what_a_character_set_holds(terms: str, text: str, held: bool) -> None:
+    assert checks.holds(terms, text) is held
+
+
 def test_a_recipe_names_it() -> None:
     recipe = read("series: [text-card]\nscript: japanese\n", source="r.yaml").study()
     assert recipe.script == "japanese"

@@ -8,6 +8,7 @@ from pydicom import Dataset, dcmread
 
 from dicomfab.fabricate.encode.template import HeaderTemplate, encode_dataset
 from dicomfab.fabricate.study import fabricate, plans
+from dicomfab.model.errors import InvalidInput
 from dicomfab.model.study import Patient
 from dicomfab.pixels.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, NATIVE
 from tests.unit.fabricate.studies import encoded, study
@@ -70,6 +71,22 @@ def test_only_text_and_numbers_can_vary() -> None:
     dataset.EventTimeOffset = 5.0
     with pytest.raises(ValueError, match="EventTimeOffset"):
         HeaderTemplate(dataset, ("EventTimeOffset",), None)
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_what_the_character_set_lacks_is_an_error_by_its_keyword_and_no_question_mark(within: bool) -> None:
+    ds, item = Dataset(), Dataset()
+    ds.SpecificCharacterSet = "ISO_IR 126"
+    item.CodeMeaning, ds.PatientName = "Νίκος", "Νίκος"
+    (item if within else ds).add_new("CodeMeaning", "LO", "Größe")
+    ds.ProcedureCodeSequence = [item]
+    with pytest.raises(InvalidInput) as refused:
+        encode_dataset(ds)
+    assert refused.value.field == "CodeMeaning"
+    (item if within else ds).CodeMeaning = "Νίκος"
+    assert b"?" not in encode_dataset(ds)
+    item.SpecificCharacterSet, item.CodeMeaning = "ISO_IR 100", "Größe"
+    assert "Größe".encode("latin-1") in encode_dataset(ds)
 
 
 def test_pixel_data_follows_the_header() -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dicomfab.fabricate.kinds import KINDS
+from dicomfab.fabricate.kinds import KINDS, OBJECTS
 from dicomfab.fabricate.render import endoscopy, photo, slide
 from dicomfab.fabricate.study import fabricate
-from dicomfab.fabricate.truth import truth
+from dicomfab.fabricate.truth import checksums_of, truth
+from dicomfab.fabricate.truth_schema import Truth
 from tests.unit.fabricate.studies import read, study
 
 
@@ -183,3 +186,26 @@ def test_series_are_those_of_the_study() -> None:
     found = truth(made)
     uids = [ds.SeriesInstanceUID for ds in map(read, fabricate(made)) if ds.Modality in ("XC", "ES")]
     assert [one["series_instance_uid"] for one in found["series"]] == uids
+
+
+@pytest.mark.parametrize("kinds", [["ct-chest", *OBJECTS], ["pt-body:3", "mr-brain:3", "seg"], ["wsi", "ecg"]], ids=str)
+def test_every_truth_is_what_its_published_schema_says(kinds: list[str]) -> None:
+    made = study(*kinds, contact=True)
+    told = json.loads(json.dumps(truth(made, {"CT_001_00001.dcm": "0" * 64})))
+    Truth.model_validate(told)
+    assert told["patient"]["name"] == made.patient.name
+    assert [one["kind"] for one in told["objects"]] == [kind for kind in kinds if kind in OBJECTS]
+
+
+def test_objects_refer_to_instances_of_their_study() -> None:
+    made = study("ct-chest", *OBJECTS)
+    here = {read(one).SOPInstanceUID for one in fabricate(made)}
+    for one in truth(made)["objects"]:
+        assert one["sop_instance_uid"] in here
+        assert set(one["references"]) <= here, one["kind"]
+        assert one["references"] or one["kind"] in ("ecg", "pdf", "cda")
+
+
+def test_checksums_are_those_of_the_files(tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(b"abc")
+    assert checksums_of([tmp_path / "one"])["one"] == hashlib.sha256(b"abc").hexdigest()

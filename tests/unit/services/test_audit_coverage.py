@@ -38,7 +38,8 @@ WRITES = {
     "110100": "AuditService.started .stopped .running",
     "110101": "AuditService.page .show .export .verify .anchor",
     "110102 110104": "TransferService.send .move .get ReceivingService.listening VerifyService.verify",
-    "110103": "StudyService.create .write_files .resume_files .show .derive_lossy ChangeService.make OrderService.show",
+    "110103": "PopulationService.create .resume StudyService.create .write_files .resume_files .show .derive_lossy"
+    " ChangeService.make OrderService.show",
     "110105": "StudyService.delete SweepService.delete ExpiringCopies.beat .sweep",
     "110106": "StudyService.export PatientService.export_csv PacsService.export_json SearchService.export",
     "110107": "ImportService.take OrderService.add",
@@ -65,7 +66,8 @@ EXCEPTIONS = {
     " OrderService.page RouteService.all .get",
     "finds what somebody means; what is done with it is recorded by itself": "StudyService.resolve_reference .brief"
     " OrderService.brief PatientService.resolve_reference .get .studies_of AccountService.named DoctorService.subject",
-    "makes nothing yet: a recipe is filled in, a picture of what it would be": "StudyService.resolve_recipe"
+    "makes nothing yet: a recipe is filled in, a picture of what it would be": "PopulationService.load .resolve .plan"
+    " StudyService.resolve_recipe"
     " .resolve_several .preview OrderService.read PatientService.next_patient_id .next_accession",
     "reads accounts, for those who manage them": "AccountService.every .find ApiTokenService.of .every"
     " SignInService.sessions",

@@ -11,11 +11,12 @@ import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 
 from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
 from dicomfab.model.actor import Role
 from dicomfab.model.errors import AccessDenied, Conflict, Interrupted, InvalidInput
+from dicomfab.model.study import InstanceIdentity
 from dicomfab.model.values import Environment
 from dicomfab.services.change_request import Changes, requested
 from dicomfab.services.changes import ChangeService
@@ -131,6 +132,45 @@ def test_a_value_that_stands_in_sequences_too_follows(site: Hospital) -> None:
         made(site, "1.2.3", requested(new_uids=True, patient_name="山田^太郎"))
     with pytest.raises(AccessDenied):
         ChangeService(site.local).make(actor(Role.TEST_WRITE), ["1.2.3"], UIDS)
+
+
+@pytest.mark.parametrize(("stated", "name"), [(None, "Müller"), (r"\ISO 2022 IR 58", "王^伟"), ("ISO_IR 13", "山田")])
+def test_what_the_character_set_lacks_is_refused_by_name(site: Hospital, stated: str | None, name: str) -> None:
+    ds = data_set(picture(), bits=8)
+    ds.pop("SpecificCharacterSet", None)
+    if stated is not None:
+        ds.SpecificCharacterSet = stated.split("\\")
+    ds.PatientName = "Doe^Jane"
+    add(site, "1.2.3", ds)
+    with pytest.raises(InvalidInput) as refused:
+        made(site, "1.2.3", requested(new_uids=True, patient_name=name))
+    assert refused.value.field == "PatientName"
+
+
+@pytest.mark.filterwarnings("ignore:Failed to decode:UserWarning")  # pydicom's
+def test_an_item_has_a_character_set_of_its_own_and_bytes_that_nobody_asked_to_change(site: Hospital) -> None:
+    ds = data_set(picture(), bits=8)
+    ds.SpecificCharacterSet, ds.AccessionNumber, ds.PatientID = "ISO_IR 192", "OLD", "P"
+    plain, other = Dataset(), Dataset()
+    plain.SpecificCharacterSet, plain.AccessionNumber = "ISO_IR 100", "OLD"
+    other.SpecificCharacterSet = "ISO_IR 126"
+    other.add(DataElement("AccessionNumber", "SH", "AB"))
+    ds.RequestAttributesSequence = [plain, other]
+    file = pydicom.filebase.DicomBytesIO()
+    file.is_implicit_VR, file.is_little_endian = False, True
+    ds.StudyInstanceUID = "1.2.3"
+    pydicom.filewriter.write_dataset(file, ds)
+    content = file.getvalue().replace(b"SH\x02\0AB", b"SH\x02\0A\xd2")  # which ISO 8859-7 does not have
+    with site.local.begin(InstanceIdentity(ds.SOPClassUID, ds.SOPInstanceUID, "1.2.840.10008.1.2.1")) as incoming:
+        incoming.write(content)
+        incoming.commit(environment=Environment.TEST)
+    with pytest.raises(InvalidInput) as refused:
+        made(site, "1.2.3", requested(new_uids=True, accession="ЗАКАЗ"))
+    assert refused.value.field == "AccessionNumber"
+    new = made(site, "1.2.3", requested(new_uids=True, accession="Größe"))
+    (instance,) = site.local.instances(new)
+    assert b"SH\x02\0A\xd2" in instance.path.read_bytes()
+    assert pydicom.dcmread(instance.path).RequestAttributesSequence[0].AccessionNumber == "Größe"
 
 
 @pytest.mark.parametrize("syntax", ["implicit", "explicit", "big-endian", "deflated", "rle", "j2k"])

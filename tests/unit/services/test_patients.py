@@ -3,16 +3,20 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom import dcmread
 
 from dicomfab.app.build import build
 from dicomfab.app.settings import Settings
 from dicomfab.fabricate.patients import PatientData
 from dicomfab.fabricate.patterns import Purpose, parse
+from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
+from dicomfab.fabricate.scripts import SCRIPTS
 from dicomfab.model.actor import Actor, Role
 from dicomfab.model.errors import AccessDenied, Conflict, InvalidInput, NotFound
 from dicomfab.model.values import Environment
@@ -253,6 +257,45 @@ def test_any_value_survives_the_table(pairs):
     assert problems == []
     assert [tuple(row.values) for row in rows] == [COLUMNS] * len(rows)
     assert [(row.values["name"], row.values["notes"]) for row in rows] == pairs
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS))
+def test_an_invented_patient_of_a_script_has_studies_that_hold_all_of_it(application, service, script):
+    (one,) = service.invent(ADMIN, seed=4, script=script, contact=True).patients
+    recipe = StudyRecipe((SeriesRecipe("text-card", 1),), patient=one.data.patient, seed=1)
+    resolved = application.studies.resolve_recipe(ADMIN, recipe)
+    application.studies.create(ADMIN, resolved)
+    (file,) = application.local_archive.instances(resolved.study_instance_uid)
+    ds = dcmread(file.path)
+    assert ds.SpecificCharacterSet == "ISO_IR 192"
+    assert str(ds.PatientName) == one.data.name
+    assert (ds.PatientAddress, ds.PatientTelephoneNumbers) == (one.data.address, one.data.phone)
+    assert application.local_archive.study(resolved.study_instance_uid).summary.patient_name == one.data.name
+    # In the character set of the script, if that is asked for.
+    own = application.studies.resolve_recipe(ADMIN, replace(recipe, script=script))
+    assert own.character_set == SCRIPTS[script].character_set
+
+
+def test_address_and_phone_are_kept_edited_checked_and_come_back_from_a_table(service):
+    assert {one.data.address for one in service.invent(ADMIN, 2, seed=4).patients} == {""}
+    made = service.invent(ADMIN, 2, seed=4, contact=True).patients
+    assert [one.data.name for one in made] == [one.data.name for one in service.invent(ADMIN, 2, seed=4).patients]
+    first = service.edit(ADMIN, made[0].number, {"address": " 1 Löwenweg ", "phone": "+49 1"})
+    assert (first.data.address, first.data.phone) == ("1 Löwenweg", "+49 1")
+    table = service.export_csv(ADMIN)
+    assert "'+49 1" in table  # no formula for a spreadsheet
+    for one in made:
+        service.remove(ADMIN, one.number)
+    imported(service, table)
+    assert service.resolve_reference(ADMIN, first.data.patient_id).data == first.data
+    assert service.resolve_reference(ADMIN, made[1].data.patient_id).data == made[1].data
+    for field, value in (("address", "x" * 65), ("phone", "1" * 17), ("phone", "1\\2"), ("address", "a\nb")):
+        with pytest.raises(InvalidInput) as refused:
+            service.add(ADMIN, {**ANN, field: value})
+        assert refused.value.field == field
+    with pytest.raises(InvalidInput) as refused:
+        service.invent(ADMIN, script="klingon")
+    assert refused.value.field == "script"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import io
 import json
 import logging
@@ -19,14 +20,16 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 
 from dicomfab.access.policy import Action
+from dicomfab.fabricate.people import invent
 from dicomfab.fabricate.recipe import StudyRecipe
+from dicomfab.fabricate.scripts import LATIN, SCRIPTS
 from dicomfab.model.actor import Actor, Role
 from dicomfab.model.errors import AccessDenied, Conflict, InvalidInput, LocalFailure, NotFound
 from dicomfab.model.study import Patient
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.pacs import PacsService
 from dicomfab.services.search import PAGE_SIZE, SearchService, View
-from dicomfab.services.search_export import guarded
+from dicomfab.services.search_export import Table, guarded, writer
 from dicomfab.services.search_saved import SavedSearch, SavedSearches
 from dicomfab.services.study_filter import StudyFilter
 from dicomfab.storage.database import Database
@@ -252,6 +255,16 @@ def test_xlsx_holds_texts_only(service: SearchService, two: list[PacsServer]) ->
     assert "LAB: 9; LIVE: 8" in sheet
     with pytest.raises(InvalidInput):
         service.export(ADMIN, search, "pdf")
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "xlsx"])
+def test_names_of_every_script_are_exported_as_they_are(kind: str) -> None:
+    names = [invent(3, datetime.date(2026, 1, 5), script).name for script in (LATIN, *SCRIPTS)]
+    content = b"".join(writer(kind)(Table({}, ["PatientName"], [[name] for name in names])))
+    if kind == "xlsx":
+        content = zipfile.ZipFile(io.BytesIO(content)).read("xl/worksheets/sheet1.xml")
+    for name in names:
+        assert name in content.decode()
 
 
 # ---------------------------------------------------------------------- saved

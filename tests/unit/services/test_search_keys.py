@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicomfab.archive.text import identifier_values
 from dicomfab.dimse.identifier import decode, encode
+from dicomfab.fabricate.people import invent
+from dicomfab.fabricate.scripts import LATIN, SCRIPTS
 from dicomfab.model.errors import InvalidInput
+from dicomfab.registry.fields import CHARACTER_SETS
 from dicomfab.services import search_dates, search_keys
 from dicomfab.services.study_filter import StudyFilter
 
@@ -91,6 +96,30 @@ def test_keys_of_every_kind_survive_the_wire() -> None:
     assert read.SpecificCharacterSet == "ISO_IR 192"
     assert set(wanted.columns) >= {search_keys.parse(key).name for key in keys}
     assert wanted.columns[-2:] == ("SliceThickness", "PatientComments")
+
+
+@pytest.mark.parametrize("character_set", ["", *CHARACTER_SETS])
+@pytest.mark.parametrize("script", [LATIN, *SCRIPTS])
+def test_a_name_of_any_script_is_sent_whole_whatever_the_server_is_known_to_use(
+    script: str, character_set: str
+) -> None:
+    name = f"*{invent(3, TODAY, script).name}*"
+    sent = encode(StudyFilter(patient_name=name).identifier(character_set), "1.2.840.10008.1.2")
+    assert identifier_values(decode(sent, "1.2.840.10008.1.2"))[0x00100010] == ("PN", name)
+
+
+@pytest.mark.parametrize("given", [{"patient_name": "a\ud800"}, {"keys": ("PatientComments=\udfff",)}])
+def test_half_a_character_is_refused_and_never_a_question_mark(given: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        StudyFilter(**given).identifier()
+    assert caught.value.field in given
+
+
+def test_answers_are_read_in_every_character_set_that_a_server_can_be_known_to_use() -> None:
+    assert search_keys.codecs("") == []
+    for term in CHARACTER_SETS:
+        (codec,) = search_keys.codecs(term)
+        assert "A".encode(codec) == b"A"
 
 
 @pytest.mark.parametrize(

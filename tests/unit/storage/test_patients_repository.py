@@ -5,15 +5,20 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from alembic.command import upgrade
+from sqlalchemy import create_engine, select
+from sqlalchemy import text as sql
 
 from dicomfab.fabricate.patients import PatientData
 from dicomfab.fabricate.patterns import Purpose, parse
 from dicomfab.model.errors import Conflict, InvalidInput, NotFound
+from dicomfab.storage.migrations.run import configuration
 from dicomfab.storage.patients import PatientRepository, PatientSort
 from dicomfab.storage.tables import id_sequence
+from tests.unit.storage.databases import url
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
@@ -47,12 +52,44 @@ def names(page):
 
 
 def test_every_field_is_kept(repository, database):
-    data = PatientData("SYN001", "Doe^Jane=山田", "20000101", "F", "ISS", 1.7, 60.25, "two\nlines")
+    data = PatientData(
+        "SYN001",
+        "Doe^Jane=山田",
+        "20000101",
+        "F",
+        "ISS",
+        1.7,
+        60.25,
+        "1 Löwenweg, 桜町",
+        "+81 3-0123-4567",
+        "two\nlines",
+    )
     (added,) = add(repository, data)
     database.close()
     assert repository.get(added.number) == added
     assert (added.data, added.created_at, added.changed_at, added.revision) == (data, NOON, NOON, 1)
     assert repository.with_id("SYN001") == (added,)
+
+
+def test_patients_of_before_have_neither_address_nor_phone(empty_database):
+    if isinstance(empty_database.place, Path):
+        empty_database.place.parent.mkdir()
+    engine = create_engine(url(empty_database.place))
+    with engine.begin() as connection:
+        config = configuration()
+        config.attributes["connection"] = connection
+        upgrade(config, "0017")
+        row = {
+            "patient_id": "SYN1", "issuer": "ISS", "name": "Doe^Jane", "birth_date": "", "sex": "F", "notes": "n",
+            "search_text": "doe jane\nsyn1", "created_at": "2026-01-02 12:00:00", "changed_at": "2026-01-02 12:00:00",
+            "revision": 3,
+        }  # fmt: skip
+        values = ", ".join(f":{name}" for name in row)
+        connection.execute(sql(f"INSERT INTO patient ({', '.join(row)}) VALUES ({values})"), row)
+    engine.dispose()
+    repository = PatientRepository(empty_database, now=lambda: NOON, draw_seed=lambda: 5)
+    (found,) = repository.page().patients
+    assert (found.data, found.revision) == (PatientData("SYN1", "Doe^Jane", "", "F", "ISS", notes="n"), 3)
 
 
 def test_search_knows_neither_case_nor_accents_and_takes_every_word(repository):

@@ -37,6 +37,8 @@ def test_a_patient_is_added_and_shown_first(browser: Browser, application: Appli
         ("patient_id", "A*", "contains * or ?"),
         ("patient_id", "SYN1", "registered already"),
         ("size_m", "170", "is not a number from"),
+        ("address", "x" * 65, "has 65 characters"),
+        ("phone", "1\\2", "cannot store"),
         ("notes", "\x01", "control character"),
     ],
 )
@@ -58,10 +60,26 @@ def test_patients_are_invented(browser: Browser, application: Application) -> No
     assert {one.data.patient_id for one in found.patients} == {f"SYN{n:03d}" for n in range(5, 35)}
 
 
+def test_address_and_phone_are_typed_shown_again_and_invented(browser: Browser, application: Application) -> None:
+    form = {"count": "1", "seed": "7", "script": "greek", "contact": "true"}
+    assert browser.post("/patients/invent", form).status_code == 303
+    (one,) = application.patients.page(ACTOR).patients
+    assert one.data.phone.startswith("+30 210 0")
+    page = browser.get(f"/patients/{one.number}/edit").text
+    assert f'value="{one.data.address}"' in page
+    assert f'value="{one.data.phone}"' in page
+    typed = {**FORM, "address": "1 Fern Close", "phone": "+44 1632 960001"}
+    assert browser.post(f"/patients/{one.number}/edit", typed).status_code == 303
+    data = application.patients.get(ACTOR, one.number).data
+    assert (data.address, data.phone) == ("1 Fern Close", "+44 1632 960001")
+    assert "1 Fern Close" not in browser.get("/patients").text
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("count", "0"),
+        ("script", "klingon"),
         ("count", "many"),
         ("seed", "-1"),
         ("pattern", "SYN{1digits}"),

@@ -167,6 +167,15 @@ def test_a_picture_that_fails_is_said_in_its_place(application: Application) -> 
     assert "data:image/png" in said[2]
 
 
+def test_an_address_is_invented_if_it_is_ticked(browser: Browser, application: Application) -> None:
+    form = {**CARD, "script": "greek", "contact": "true"}
+    assert 'name="contact" value="true" checked' in browser.post("/studies/new/preview", form).text
+    done(application, browser.post("/studies/new", form))
+    made = only_instance(application)
+    assert str(made.PatientTelephoneNumbers).startswith("+30 210 0")
+    assert made.PatientAddress
+
+
 def test_a_registered_patient_is_taken_exactly(browser: Browser, application: Application) -> None:
     values = {"name": "Quuxberg^Åsa", "patient_id": "HSP42", "birth_date": "19500102", "sex": "F", "issuer": "SYN-X"}
     number = add_patient(application, **values, size_m=1.61, weight_kg=61.5)

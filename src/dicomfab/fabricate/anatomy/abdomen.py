@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -184,31 +185,43 @@ def _gut(
     belly.path(line, radius - wall, content, (Tissue.BOWEL_WALL, Tissue.BOWEL_WALL))
 
 
+@dataclass(frozen=True, slots=True)
+class _Ball:
+    """A lesion as it was first seen, in the belly's coordinates; ``only`` what it may replace."""
+
+    kind: str
+    place: NDArray[np.float64]
+    radius: float
+    tissue: Tissue
+    only: tuple[int, int]
+    number: int = 0
+
+
 def lesions(belly: Scene, rng: np.random.Generator) -> tuple[Lesion, ...]:
     """Metastases and cysts of the liver, a cyst of a kidney, and a kidney stone."""
-    found: list[Lesion] = []
+    placed: list[_Ball] = []
     metastases = int(rng.integers(0, 4))
     liver = (Tissue.LIVER, Tissue.HEPATIC_VESSEL)
     for n in range(metastases + int(rng.integers(1, 3))):
         kind, tissue = ("liver metastasis", Tissue.LIVER_METASTASIS), ("liver cyst", Tissue.LIVER_CYST)
         name, label = kind if n < metastases else tissue
         radius = float(rng.uniform(4.0, 14.0))
-        place = _place(belly, rng, ((-125, -70, -30), (-20, 60, 80)), radius + 2.0, liver, found)
+        place = _place(belly, rng, ((-125, -70, -30), (-20, 60, 80)), radius + 2.0, liver, placed)
         if place is not None:
-            found.append(_ball(belly, name, place, radius, label, (Tissue.LIVER, Tissue.HEPATIC_VESSEL)))
+            placed.append(_Ball(name, place, radius, label, (Tissue.LIVER, Tissue.HEPATIC_VESSEL), n))
     side, y, z = KIDNEYS[int(rng.integers(2))]
     if rng.uniform() < 0.7:
         radius = float(rng.uniform(5.0, 13.0))
         turn = rng.uniform(-0.9, 0.9)
         place = np.array((side * (56 + 27 * np.cos(turn)), y, z + 50 * np.sin(turn)))
-        found.append(
-            _ball(belly, "renal cyst", place, radius, Tissue.RENAL_CYST, (Tissue.BELLY_FAT, Tissue.RENAL_MEDULLA))
-        )
+        placed.append(_Ball("renal cyst", place, radius, Tissue.RENAL_CYST, (Tissue.BELLY_FAT, Tissue.RENAL_MEDULLA)))
     side, y, z = KIDNEYS[int(rng.integers(2))]
     place = np.array((side * 55.0, y, z + float(rng.choice((-16.0, 0.0, 16.0)))))
     radius = float(rng.uniform(1.8, 4.0))
-    found.append(_ball(belly, "kidney stone", place, radius, Tissue.STONE, (0, 255)))
-    return tuple(found)
+    placed.append(_Ball("kidney stone", place, radius, Tissue.STONE, (0, 255)))
+    # All have their places before one is painted in the size that it has by now: no place depends on it.
+    found = [_painted(belly, ball) for ball in placed]
+    return tuple(lesion for lesion in found if any(lesion.radii_mm))
 
 
 def _place(
@@ -217,22 +230,33 @@ def _place(
     box: tuple[Point, Point],
     reach: float,
     allowed: tuple[Tissue, ...],
-    others: list[Lesion],
+    others: list[_Ball],
 ) -> NDArray[np.float64] | None:
     """A free place within a box of the belly's coordinates, or nothing if there seems to be none."""
     for _ in range(60):
         place = rng.uniform(*np.array(box))
         where = belly.at(place)
-        apart = all(np.linalg.norm(where - other.centre_mm) > reach + other.radii_mm[0] + 6 for other in others)
+        apart = all(
+            np.linalg.norm(where - belly.at(other.place)) > reach + other.radius * belly.size + 6 for other in others
+        )
         if apart and inside(belly, where, reach * 1.05, allowed):
             return np.asarray(place)
     return None
 
 
-def _ball(
-    belly: Scene, kind: str, place: NDArray[np.float64], radius: float, tissue: Tissue, only: tuple[int, int]
-) -> Lesion:
-    belly.ellipsoid(place, (radius, radius, radius), tissue, only)
-    x, y, z = (float(value) for value in belly.at(place))
+def _painted(belly: Scene, ball: _Ball) -> Lesion:
+    radius = ball.radius * _grown(belly, ball)
+    if radius:
+        belly.ellipsoid(ball.place, (radius, radius, radius), ball.tissue, ball.only)
+    x, y, z = (float(value) for value in belly.at(ball.place))
     size = radius * belly.size
-    return Lesion(kind, (x, y, z), (size, size, size), tissue)
+    return Lesion(ball.kind, (x, y, z), (size, size, size), ball.tissue)
+
+
+def _grown(belly: Scene, ball: _Ball) -> float:
+    """By what a ball has changed; none grows out of the liver, where the next one may be."""
+    factor = belly.course.factor(ball.kind, ball.number)
+    around = (Tissue.LIVER, Tissue.HEPATIC_VESSEL)
+    if factor > 1 and not inside(belly, belly.at(ball.place), (ball.radius * factor + 2.0) * 1.05, around):
+        return 1.0
+    return factor

@@ -40,6 +40,11 @@ class Lesion:
         x, y, z = (float(a + b) for a, b in zip(self.centre_mm, by, strict=True))
         return Lesion(self.kind, (x, y, z), self.radii_mm, self.tissue)
 
+    def scaled(self, factor: float) -> Lesion:
+        """The same lesion, larger or smaller."""
+        a, b, c = self.radii_mm
+        return Lesion(self.kind, self.centre_mm, (a * factor, b * factor, c * factor), self.tissue)
+
 
 @dataclass(frozen=True, slots=True)
 class Body:

@@ -211,7 +211,7 @@ def _lesions(scene: Scene, pressed: Pressed, seed: int) -> tuple[Lesion, ...]:
     rng = np.random.default_rng(derive(seed, "breast-lesions"))
     which, spiculated = int(rng.integers(3)), bool(rng.integers(2))
     lateral, up, back = rng.uniform(-0.1, 0.5), rng.uniform(-0.35, 0.45), rng.uniform(0.35, 0.62)
-    radius = float(rng.uniform(4.0, 9.0))
+    radius = float(rng.uniform(4.0, 9.0)) * max(0.5, scene.course.factor("breast mass", 0))
     grain_seed = int(rng.integers(2**31))
     found = []
     if which != 0:

@@ -222,11 +222,12 @@ def _spread(rng: np.random.Generator, middle: Point, reach: float) -> Point:
 
 def _tumour(head: Scene, side: float, rng: np.random.Generator) -> tuple[str, Point, Point, Tissue]:
     front = float(rng.choice((-34.0, 44.0)))
-    centre, r = _spread(rng, (side * 32, front, 26), 5.0), float(rng.uniform(7.0, 14.0))
+    centre, first = _spread(rng, (side * 32, front, 26), 5.0), float(rng.uniform(7.0, 14.0))
+    r = first * min(max(head.course.factor("tumour", 0), 0.5), 1.5)
     radii = (r, r * 1.15, r * 0.95)
     spread = [value * 1.3 + 11 for value in radii]
     head.textured(
-        centre, spread, Tissue.OEDEMA, (Tissue.WHITE_MATTER,) * 2, wave_mm=26, threshold=(-3.0, 1.2), phase=r * 7
+        centre, spread, Tissue.OEDEMA, (Tissue.WHITE_MATTER,) * 2, wave_mm=26, threshold=(-3.0, 1.2), phase=first * 7
     )
     head.ellipsoid(centre, radii, Tissue.TUMOUR, _wide())
     if r < 9.0:
@@ -237,18 +238,20 @@ def _tumour(head: Scene, side: float, rng: np.random.Generator) -> tuple[str, Po
 
 
 def _infarct(head: Scene, side: float, rng: np.random.Generator) -> tuple[str, Point, Point, Tissue]:
-    centre, r = _spread(rng, (side * 46, 2, 28), 5.0), float(rng.uniform(11.0, 18.0))
+    centre, first = _spread(rng, (side * 46, 2, 28), 5.0), float(rng.uniform(11.0, 18.0))
+    r = first * head.course.factor("infarct", 0)
     radii = (r, r * 1.3, r * 1.1)
-    head.textured(centre, radii, Tissue.INFARCT, _MATTER, wave_mm=20, threshold=(-5.0, -0.6), phase=r * 5)
+    head.textured(centre, radii, Tissue.INFARCT, _MATTER, wave_mm=20, threshold=(-5.0, -0.6), phase=first * 5)
     head.ellipsoid(centre, (2, 2, 2), Tissue.INFARCT, _BRAIN)
     return "infarct", centre, radii, Tissue.INFARCT
 
 
 def _haemorrhage(head: Scene, side: float, rng: np.random.Generator) -> tuple[str, Point, Point, Tissue]:
-    centre, r = _spread(rng, (side * 27, -4, 3), 3.0), float(rng.uniform(5.0, 11.0))
+    centre, first = _spread(rng, (side * 27, -4, 3), 3.0), float(rng.uniform(5.0, 11.0))
+    r = first * head.course.factor("haemorrhage", 0)
     radii = (r * 0.8, r * 1.2, r)
     around = [value + 4 for value in radii]
-    head.textured(centre, around, Tissue.OEDEMA, _wide(), wave_mm=15, threshold=(-3.0, 0.5), phase=r * 3)
+    head.textured(centre, around, Tissue.OEDEMA, _wide(), wave_mm=15, threshold=(-3.0, 0.5), phase=first * 3)
     head.ellipsoid(centre, radii, Tissue.HAEMORRHAGE, _wide())
     return "haemorrhage", centre, radii, Tissue.HAEMORRHAGE
 

@@ -196,6 +196,7 @@ def lesions(knee: Scene, seed: int) -> tuple[Lesion, ...]:
         femur = bool(rng.integers(2))
         centre = np.array((side * 24.0, rng.uniform(-8, 10), 15.0 if femur else -17.0))
         radii = rng.uniform(0.7, 1.0, 3) * ((11, 15, 10) if femur else (12, 15, 6))
+        radii = radii * knee.course.factor("bone bruise", 0)
         marrow = (Tissue.YELLOW_MARROW, Tissue.YELLOW_MARROW)
         knee.textured(centre, radii, Tissue.BONE_BRUISE, marrow, wave_mm=11, threshold=(-3.0, 0.4))
         knee.ellipsoid(centre, (1.5, 1.5, 1.5), Tissue.BONE_BRUISE, marrow)

@@ -9,27 +9,28 @@ import numpy as np
 from dicomfab.fabricate.anatomy import bones, breast, head, knee, limbs, thorax, trunk
 from dicomfab.fabricate.anatomy.body import Body, Region, person
 from dicomfab.fabricate.anatomy.build import Build, Point
+from dicomfab.fabricate.anatomy.course import Course
 from dicomfab.fabricate.anatomy.scene import Scene
 from dicomfab.fabricate.anatomy.tissue import Tissue
 from dicomfab.fabricate.seeds import derive
 
 
 @lru_cache(maxsize=4)
-def build_head(seed: int, sex: str) -> Body:
+def build_head(seed: int, sex: str, months: int = 0) -> Body:
     """Head and upper neck, around the middle of the cranial cavity."""
     build = person(seed, sex)
-    scene = Scene()
+    scene = Scene(Course(seed, months))
     lesions = head.add(scene, build, seed)
     return Body("head", scene, lesions, head.EXTENT_MM, {}, head.origin(build))
 
 
 @lru_cache(maxsize=4)
-def build_abdomen(seed: int, sex: str) -> Body:
+def build_abdomen(seed: int, sex: str, months: int = 0) -> Body:
     """Abdomen and pelvis, in the person's frame of reference."""
     build = person(seed, sex)
-    scene = Scene()
+    scene = Scene(Course(seed, months))
     lesions = trunk.add(scene, build, seed)
-    nodules = thorax.build_thorax(seed, sex, "up").lesions
+    nodules = thorax.build_thorax(seed, sex, "up", months).lesions
     thorax.paint_nodules(scene, nodules)
     z = trunk.origin(build)[2]
     low, high = z - 335.0 * build.size, z + 115.0 * build.size
@@ -37,16 +38,17 @@ def build_abdomen(seed: int, sex: str) -> Body:
 
 
 @lru_cache(maxsize=4)
-def build_knee(seed: int, sex: str, side: knee.Side | None = None) -> Body:
+def build_knee(seed: int, sex: str, side: knee.Side | None = None, months: int = 0) -> Body:
     """One knee, around the middle of its joint.
 
     Args:
         seed: the study's seed.
         sex: as for every region.
         side: the one with the lesions if not given; the other one has none.
+        months: since the lesions were first seen, see :mod:`dicomfab.fabricate.anatomy.course`.
     """
     build = person(seed, sex)
-    scene = Scene()
+    scene = Scene(Course(seed, months))
     which = side or knee.affected(seed)
     joint = scene.placed((0, 0, 0), size=build.size, mirrored=which == "R")
     limbs.leg(joint.placed(-np.array(limbs.KNEE)), build.fat_mm / build.size)
@@ -57,7 +59,9 @@ def build_knee(seed: int, sex: str, side: knee.Side | None = None) -> Body:
 
 
 @lru_cache(maxsize=8)
-def build_breast(seed: int, sex: str, side: breast.Side | None = None, view: breast.View = "CC") -> Body:
+def build_breast(
+    seed: int, sex: str, side: breast.Side | None = None, view: breast.View = "CC", months: int = 0
+) -> Body:
     """One breast, compressed for a mammogram; see :mod:`breast` for its axes.
 
     Args:
@@ -65,9 +69,10 @@ def build_breast(seed: int, sex: str, side: breast.Side | None = None, view: bre
         sex: as for every region.
         side: the one with the lesions if not given; the other one has none.
         view: craniocaudal or mediolateral oblique.
+        months: since the lesions were first seen, see :mod:`dicomfab.fabricate.anatomy.course`.
     """
     build = person(seed, sex)
-    scene = Scene()
+    scene = Scene(Course(seed, months))
     which = side or breast.affected(seed)
     pressed = breast.Pressed.draw(build, seed, which, view)
     lesions = breast.add(scene.placed((0, 0, 0), mirrored=which == "R"), pressed, seed)
@@ -76,20 +81,20 @@ def build_breast(seed: int, sex: str, side: breast.Side | None = None, view: bre
 
 
 @lru_cache(maxsize=2)
-def build_whole(seed: int, sex: str) -> Body:
+def build_whole(seed: int, sex: str, months: int = 0) -> Body:
     """The whole person with hanging arms, in the person's frame of reference.
 
     The head's zero lies at :func:`head.origin`, the belly's at :func:`trunk.origin`. The lesions of all regions but
     the breast are there, and more metastases in bones of the head and the chest.
     """
     build = person(seed, sex)
-    scene = Scene()
+    scene = Scene(Course(seed, months))
     skull = scene.placed(head.origin(build))
     found = head.add(skull, build, seed)
     found += trunk.add(scene, build, seed, with_head=True)
     average = scene.placed((0, 0, 0), size=build.size)
     limbs.arms_down(average, build.fat_mm / build.size)
-    nodules = thorax.build_thorax(seed, sex, "up").lesions
+    nodules = thorax.build_thorax(seed, sex, "up", months).lesions
     thorax.paint_nodules(scene, nodules)
     side = knee.affected(seed)
     belly = scene.placed(trunk.origin(build), size=build.size)
@@ -118,6 +123,7 @@ def build(
     arms: thorax.Arms = "up",
     side: knee.Side | None = None,
     view: breast.View = "CC",
+    months: int = 0,
 ) -> Body:
     """Build one region of a person.
 
@@ -128,11 +134,12 @@ def build(
         arms: of the chest: raised, or hands on the hips.
         side: of knee and breast: the one with the lesions if not given.
         view: of the breast.
+        months: since the lesions were first seen, see :mod:`dicomfab.fabricate.anatomy.course`.
     """
     if region == "chest":
-        return thorax.build_thorax(seed, sex, arms)
+        return thorax.build_thorax(seed, sex, arms, months)
     if region == "knee":
-        return build_knee(seed, sex, side)
+        return build_knee(seed, sex, side, months)
     if region == "breast":
-        return build_breast(seed, sex, side, view)
-    return {"head": build_head, "abdomen": build_abdomen, "whole": build_whole}[region](seed, sex)
+        return build_breast(seed, sex, side, view, months)
+    return {"head": build_head, "abdomen": build_abdomen, "whole": build_whole}[region](seed, sex, months)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dicomfab.fabricate.anatomy.course import Course
 from dicomfab.fabricate.anatomy.noise import WAVE_CELLS, fields
 from dicomfab.fabricate.anatomy.paint import (
     CAPSULE,
@@ -85,9 +86,14 @@ class Profile:
 
 
 class Scene:
-    """Collects shapes; :meth:`voxels` paints them, later ones over earlier ones."""
+    """Collects shapes; :meth:`voxels` paints them, later ones over earlier ones.
 
-    def __init__(self) -> None:
+    Args:
+        course: what has become of the lesions that are painted.
+    """
+
+    def __init__(self, course: Course | None = None) -> None:
+        self.course = course or Course()
         self._shapes: list[NDArray[np.float64]] = []
         self._labels: list[tuple[int, int, int, int]] = []  # kind, label, lowest and highest that it replaces
         self._tables: list[NDArray[np.float64]] = []

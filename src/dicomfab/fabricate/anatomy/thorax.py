@@ -14,6 +14,7 @@ import numpy as np
 from dicomfab.fabricate.anatomy import bones, organs, vessels
 from dicomfab.fabricate.anatomy.body import Body, Lesion, inside, person
 from dicomfab.fabricate.anatomy.build import Build
+from dicomfab.fabricate.anatomy.course import Course
 from dicomfab.fabricate.anatomy.scene import Scene
 from dicomfab.fabricate.anatomy.tissue import Tissue
 from dicomfab.fabricate.seeds import derive
@@ -24,7 +25,7 @@ _EXTENT_MM: Final = ((-200.0, -200.0, -150.0), (200.0, 200.0, 150.0))
 
 
 @lru_cache(maxsize=4)
-def build_thorax(seed: int, sex: str, arms: Arms) -> Body:
+def build_thorax(seed: int, sex: str, arms: Arms, months: int = 0) -> Body:
     """Build the thorax of a seed; its frame of reference is the person's.
 
     Args:
@@ -32,9 +33,10 @@ def build_thorax(seed: int, sex: str, arms: Arms) -> Body:
         sex: ``F`` adds breasts and gives a smaller frame; empty or ``O`` leaves it to the seed.
         arms: raised, as in CT and in the lateral view, or hands on the hips, as in the PA view. Nothing else depends
             on it.
+        months: since the lesions were first seen, see :mod:`dicomfab.fabricate.anatomy.course`.
     """
     build = person(seed, sex)
-    scene = Scene()
+    scene = Scene(Course(seed, months))
     torso(scene, build)
     bones.shoulders(scene, build, arms)
     inside_torso(scene, build, seed)
@@ -101,8 +103,19 @@ def _nodules(scene: Scene, build: Build, rng: np.random.Generator) -> tuple[Lesi
         apart = all(np.linalg.norm(np.subtract((x, y, z), other.centre_mm)) > 30 for other in found)
         if apart and inside(scene, np.array((x, y, z)), radius + 3.0, _IN_LUNG):
             found.append(Lesion("nodule", (float(x), float(y), float(z)), (a, b, c)))
-    paint_nodules(scene, found)
-    return tuple(found)
+    now = [_now(scene, nodule, number) for number, nodule in enumerate(found)]
+    seen = tuple(nodule for nodule in now if any(nodule.radii_mm))
+    paint_nodules(scene, seen)
+    return seen
+
+
+def _now(scene: Scene, nodule: Lesion, number: int) -> Lesion:
+    """What has become of a nodule; none grows out of the lungs."""
+    factor = scene.course.factor(nodule.kind, number)
+    reach = max(nodule.radii_mm) * factor + 1.0
+    if factor > 1 and not inside(scene, np.array(nodule.centre_mm), reach, _IN_LUNG):
+        factor = 1.0
+    return nodule.scaled(factor)
 
 
 def paint_nodules(scene: Scene, nodules: Iterable[Lesion]) -> None:

@@ -106,12 +106,17 @@ SITES: Final = (
 
 def metastases(scene: Scene, sites: Sequence[Point], rng: np.random.Generator, most: int) -> tuple[Lesion, ...]:
     """Metastases in some of the places that are bone, on either side."""
-    found = []
+    found: list[Lesion] = []
+    painted = 0
     for n in rng.permutation(len(sites))[: int(rng.integers(0, most + 1))]:
         place = np.array(sites[n]) * (float(rng.choice((-1.0, 1.0))), 1, 1)
         radii = rng.uniform(5.0, 11.0) * rng.uniform(0.8, 1.2, 3)
         x, y, z = (float(value) for value in scene.at(place))
         if scene.label_at(x, y, z) not in (Tissue.BONE, Tissue.MARROW, Tissue.YELLOW_MARROW, Tissue.DIPLOE):
+            continue
+        radii *= scene.course.factor("bone metastasis", painted)
+        painted += 1
+        if not radii.any():
             continue
         for only in ((Tissue.BONE, Tissue.MARROW), (Tissue.COMPACT_BONE, Tissue.DIPLOE), (Tissue.YELLOW_MARROW,) * 2):
             scene.ellipsoid(place, radii, Tissue.METASTASIS, only)

@@ -20,7 +20,7 @@ _EVEN: Final = b"\0"
 def encode_document(plan: SeriesPlan) -> Iterator[FabricatedInstance]:
     """Make the instances of a plan that has no pixels, one after the other, in a native transfer syntax."""
     for index in range(plan.count):
-        ds = plan.attributes(index)
+        ds = plan.encodable(index)
         yield FabricatedInstance(
             identity=InstanceIdentity(str(ds.SOPClassUID), str(ds.SOPInstanceUID), plan.transfer_syntax_uid),
             study_instance_uid=str(ds.StudyInstanceUID),

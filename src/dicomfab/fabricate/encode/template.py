@@ -1,4 +1,4 @@
-"""The header of a series, encoded once by pydicom; each instance replaces only the elements that change."""
+"""The header of a series, encoded once; each instance replaces only the elements that change."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO, Final, Literal, cast
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
 
+from dicomfab.fabricate.encode.explicit import encode_explicit
 from dicomfab.pixels.elements import PIXEL_DATA, header, read_header
 from dicomfab.pixels.rewrite import Rewriter
 from dicomfab.pixels.streams import Output, Source
@@ -29,8 +27,11 @@ def encode_dataset(dataset: Dataset, encoding: Encoding = _EXPLICIT) -> bytes:
     Args:
         dataset: without encapsulated pixel data. Elements of :mod:`.items` are taken as they are.
         encoding: a native one; deflation is left to the caller.
+
+    Raises:
+        InvalidInput: a text that the data set's character set cannot hold, by the keyword of its attribute.
     """
-    encoded = _as_explicit(dataset)
+    encoded = encode_explicit(dataset)
     if (encoding.explicit, encoding.little) == (True, True):
         return encoded
     # pydicom leaves the bytes of words (VR OW) in the order that they have in memory; the rewriter turns them.
@@ -40,22 +41,6 @@ def encode_dataset(dataset: Dataset, encoding: Encoding = _EXPLICIT) -> bytes:
         output.flush()
         file.seek(0)
         return file.read()
-
-
-def _as_explicit(dataset: Dataset) -> bytes:
-    """The data set in Explicit VR Little Endian; pydicom would decode what is encoded already, to encode it again."""
-    ready = [element for element in dataset.values() if isinstance(element, RawDataElement)]
-    rest = Dataset({tag: element for tag, element in dataset.items() if not isinstance(element, RawDataElement)})
-    buffer = DicomBytesIO()
-    buffer.is_little_endian, buffer.is_implicit_VR = True, False
-    write_dataset(buffer, rest)
-    encoded = buffer.getvalue()
-    for element in ready:
-        place = next((start for tag, start, _ in _elements(encoded, _EXPLICIT) if tag > element.tag), len(encoded))
-        value = element.value or b""
-        head = header(_EXPLICIT, element.tag, str(element.VR).encode("ascii"), len(value))
-        encoded = b"".join((encoded[:place], head, value, encoded[place:]))
-    return encoded
 
 
 class HeaderTemplate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from dicomfab.fabricate.kinds import ALL_KINDS
 from dicomfab.fabricate.plan import Planned, SeriesPlan
@@ -39,6 +39,11 @@ class ObjectFamily(Protocol):
             series_number: its SeriesNumber.
             before: all that comes before it in the study; one at least is of a kind that it needs.
         """
+
+    def truth_of(
+        self, study: ResolvedStudy, series: ResolvedSeries, series_number: int, before: Sequence[Planned]
+    ) -> dict[str, Any]:
+        """What the object says, ready for JSON; arguments as of :meth:`plan_object`."""
 
 
 def object_family(kind: str) -> ObjectFamily:

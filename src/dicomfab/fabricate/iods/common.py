@@ -84,6 +84,10 @@ def _patient(ds: Dataset, study: ResolvedStudy) -> None:
     ds.IssuerOfPatientID = patient.issuer
     ds.PatientBirthDate = patient.birth_date
     ds.PatientSex = patient.sex
+    if patient.address:
+        ds.PatientAddress = patient.address
+    if patient.phone:
+        ds.PatientTelephoneNumbers = patient.phone
     age = age_string(patient.birth_date, study.study_date)
     if age:
         ds.PatientAge = age
@@ -141,3 +145,5 @@ def _provenance(ds: Dataset, study: ResolvedStudy) -> None:
     block.add_new(0x01, "LO", __version__)
     block.add_new(0x02, "LO", study.recipe_hash)
     block.add_new(0x03, "LO", str(study.seed))
+    if study.defects:
+        block.add_new(0x04, "LO", list(study.defects))

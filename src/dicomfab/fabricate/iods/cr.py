@@ -94,7 +94,9 @@ def _knee(side: Side) -> tuple[_Plate, ...]:
 
 def _body(study: ResolvedStudy, plate: _Plate) -> Body:
     sex = study.patient.sex
-    return build_knee(study.body_seed, sex) if plate.laterality else build_thorax(study.body_seed, sex, "hips")
+    if plate.laterality:
+        return build_knee(study.body_seed, sex, months=study.course_months)
+    return build_thorax(study.body_seed, sex, "hips", study.course_months)
 
 
 def _pixels(study: ResolvedStudy, plate: _Plate, workers: int) -> Iterator[memoryview]:

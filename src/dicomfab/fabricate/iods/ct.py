@@ -93,6 +93,10 @@ PROTOCOLS: Final = {
         "abdomen", "ABDOMEN PELVIS AXIAL PORTAL VENOUS", "ABDOMEN PELVIS PORTAL VENOUS", 420.0, (_ABDOMEN, _BONE),
         contrast_ml=110, current_ma=280, pitch=0.98, ctdi_vol_mgy=10.4, noise_hu=10.0,
     ),
+    "ct-abdomen-native": Protocol(
+        "abdomen", "ABDOMEN PELVIS AXIAL NATIVE", "ABDOMEN PELVIS NATIVE", 420.0, (_ABDOMEN, _BONE),
+        current_ma=200, pitch=0.98, ctdi_vol_mgy=7.4, noise_hu=12.0,
+    ),
     "ct-body": Protocol(
         "whole", "WB LOW DOSE CT FOR AC", "PET CT WHOLE BODY LOW DOSE", 600.0, (_MEDIASTINUM, _LUNG, _BONE),
         current_ma=60, pitch=1.375, ctdi_vol_mgy=2.3, noise_hu=21.0,

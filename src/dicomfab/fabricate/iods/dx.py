@@ -67,7 +67,7 @@ def plan(study: ResolvedStudy, series: ResolvedSeries, series_number: int, worke
 
 
 def _pixels(study: ResolvedStudy, projection: _Projection, processing: bool, workers: int) -> Iterator[memoryview]:
-    thorax = build_thorax(study.body_seed, study.patient.sex, projection.arms)
+    thorax = build_thorax(study.body_seed, study.patient.sex, projection.arms, study.course_months)
     render = dx.raw if processing else dx.radiograph
     yield render(thorax.scene, projection.view, study.seed, workers).data.cast("B")
 

@@ -80,7 +80,8 @@ class Compression:
 
     def body(self) -> Body:
         """Its anatomy."""
-        return build_breast(self.study.body_seed, self.study.patient.sex, self.side, self.view)
+        study = self.study
+        return build_breast(study.body_seed, study.patient.sex, self.side, self.view, study.course_months)
 
 
 def described(ds: Dataset, one: Compression) -> None:

@@ -40,7 +40,7 @@ _WORDS: Final[dict[Region, _Words]] = {
 
 def body(study: ResolvedStudy, region: Region) -> Body:
     """The body of the study's patient."""
-    return regions.build(region, study.body_seed, study.patient.sex)
+    return regions.build(region, study.body_seed, study.patient.sex, months=study.course_months)
 
 
 def axial_range(study: ResolvedStudy, region: Region) -> tuple[float, float, float]:

@@ -35,7 +35,7 @@ def plan(study: ResolvedStudy, series: ResolvedSeries, series_number: int, worke
 
 
 def _pixels(study: ResolvedStudy, run: Run, workers: int) -> Iterator[memoryview]:
-    thorax = build_thorax(study.body_seed, study.patient.sex, "up")
+    thorax = build_thorax(study.body_seed, study.patient.sex, "up", study.course_months)
     for frame in swallow.frames(thorax.scene, run, (study.body_seed, study.patient.sex), study.seed, workers):
         yield frame.data.cast("B")
 

@@ -90,6 +90,6 @@ def _rendered(study: ResolvedStudy, series_number: int) -> Dataset:
 
 
 def _views(study: ResolvedStudy, count: int, workers: int) -> Iterator[memoryview]:
-    scene = build_thorax(study.body_seed, study.patient.sex, "up").scene
+    scene = build_thorax(study.body_seed, study.patient.sex, "up", study.course_months).scene
     for picture in turntable.surfaces(scene, 0, count, _TURN, workers):
         yield picture.data.cast("B")

@@ -61,7 +61,7 @@ def plan(study: ResolvedStudy, series: ResolvedSeries, series_number: int, worke
 
 
 def _scene(study: ResolvedStudy) -> Scene:
-    return build_thorax(study.body_seed, study.patient.sex, "up").scene
+    return build_thorax(study.body_seed, study.patient.sex, "up", study.course_months).scene
 
 
 def _buffers(frames: Iterable[NDArray[np.generic]]) -> Iterator[memoryview]:

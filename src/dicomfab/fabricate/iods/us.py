@@ -61,7 +61,7 @@ def _abdomen(study: ResolvedStudy, count: int, series_number: int, workers: int)
 
 def _belly(study: ResolvedStudy, count: int, workers: int) -> Iterator[memoryview]:
     build = person(study.body_seed, study.patient.sex)
-    body = regions.build_abdomen(study.body_seed, study.patient.sex)
+    body = regions.build_abdomen(study.body_seed, study.patient.sex, study.course_months)
     for picture in us.images(body.scene, trunk.origin(build), build.size, study.seed, count, workers):
         yield picture.data.cast("B")
 

@@ -38,7 +38,7 @@ def plan(study: ResolvedStudy, series: ResolvedSeries, series_number: int, worke
 
 def _pixels(study: ResolvedStudy, run: angio.Run, workers: int) -> Iterator[memoryview]:
     sex = study.patient.sex
-    thorax, tree = build_thorax(study.body_seed, sex, "up"), build_coronaries(study.body_seed, sex)
+    thorax, tree = build_thorax(study.body_seed, sex, "up", study.course_months), build_coronaries(study.body_seed, sex)
     for frame in angio.frames(thorax.scene, tree, run, study.seed, workers):
         yield frame.data.cast("B")
 

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, TypeVar
 
 from pydicom import Dataset
-from pydicom.charset import python_encoding
 
 from dicomfab.dimse.messages import Response
 from dicomfab.dimse.status import Category, category
@@ -23,6 +22,7 @@ from dicomfab.model.query import Level, QueryModel
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.registry import Registry
 from dicomfab.registry.server import PacsServer
+from dicomfab.services import search_keys
 from dicomfab.services import server_comparison as comparison
 from dicomfab.services.jobs.compare import OTHER, SIDES
 from dicomfab.services.jobs.listed import Later, Pace
@@ -255,8 +255,7 @@ class _Comparing:
         charset = side.server.fallback_charset
         identifier = wanted.identifier(charset)
         identifier.StudyInstanceUID = list(uids)
-        encodings = [str(python_encoding[charset])] if charset else []
-        reader = Reader(side.server.id, Level.STUDY, wanted.columns, encodings)
+        reader = Reader(side.server.id, Level.STUDY, wanted.columns, search_keys.codecs(charset))
         found = Side(side.server)
         found.take(map(reader.read, self._find(side.server, identifier)))
         return found.entries

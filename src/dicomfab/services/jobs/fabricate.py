@@ -9,12 +9,13 @@ from typing import Any
 
 from dicomfab.access.policy import Action, Scope, require
 from dicomfab.fabricate import unfinished
-from dicomfab.fabricate.kinds import KINDS
+from dicomfab.fabricate.kinds import ALL_KINDS
 from dicomfab.fabricate.recipe import ResolvedStudy
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import DicomFabError, DiskFull, Interrupted, LocalFailure, Recorded
 from dicomfab.model.job import ItemOutcome, ItemState, Job, JobEvent, JobItem, JobKind, NewItem, NewJob
 from dicomfab.model.values import Environment
+from dicomfab.services.declared_defects import refuse_defects
 from dicomfab.services.jobs.run import JobRun, Result
 from dicomfab.services.studies import Fabricated, StudyService
 
@@ -42,9 +43,12 @@ def fabricate_job(
 
     Raises:
         AccessDenied: the actor may not fabricate.
+        InvalidInput: a study with declared defects, and no folder.
     """
     require(actor, Action.FABRICATE, Scope.SYSTEM)
-    kinds = list(dict.fromkeys(KINDS[kind].title for study in studies for kind in study.kinds))
+    if out is None:
+        refuse_defects(studies)
+    kinds = list(dict.fromkeys(ALL_KINDS[kind].title for study in studies for kind in study.kinds))
     what = " and ".join(kinds) if len(kinds) < 4 else f"{len(kinds)} kinds of series"
     several = f": {len(studies)} studies" if len(studies) > 1 else ""
     job = NewJob(
@@ -64,7 +68,7 @@ def fabricate_job(
 
 
 def _modalities(study: ResolvedStudy) -> str:
-    return "/".join(sorted({KINDS[kind].modality for kind in study.kinds}))
+    return "/".join(sorted({ALL_KINDS[kind].modality for kind in study.kinds}))
 
 
 @dataclass(frozen=True, slots=True)

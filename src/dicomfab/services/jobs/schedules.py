@@ -58,7 +58,7 @@ PARAMETERS: Final[Mapping[JobKind, Mapping[str, Any]]] = {
     JobKind.MOVE: {"studies": _WANTED, "source": _WANTED, "destination": _WANTED, "priority": 5, **_SENT},
     JobKind.GET: {"studies": _WANTED, "source": _WANTED, "priority": 5},
     JobKind.FABRICATE: {"recipe": _WANTED, "count": 1, "priority": 5},
-    JobKind.QUERY: {"servers": _WANTED, "filter": _WANTED, "limit": DEFAULT_LIMIT, "priority": 5},
+    JobKind.QUERY: {"servers": _WANTED, "filter": _WANTED, "limit": DEFAULT_LIMIT, "via": "", "priority": 5},
 }
 
 
@@ -329,6 +329,7 @@ class ScheduleService:
             [registry.get(server) for server in parameters["servers"]],
             filter_of(parameters["filter"]),
             limit=parameters["limit"],
+            via=parameters.get("via", ""),  # a schedule that was made before there was a choice has none
             store_id=self.jobs.store_id(),
             priority=priority_of(parameters["priority"]),
         )

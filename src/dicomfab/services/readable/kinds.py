@@ -26,6 +26,8 @@ _READERS: Final[Mapping[str, Callable[[Item], Iterator[Block]]]] = {
     f"{_STORAGE}66.4": segments.blocks,
     f"{_STORAGE}66.7": segments.blocks,  # label map segmentation
 }
+#: SOP classes that are newer than the dictionary of pydicom.
+_TITLES: Final = {f"{_STORAGE}66.7": "Label Map Segmentation"}
 _MAIN: Final = {
     0x00080008: "Image type",
     0x00080060: "Modality",
@@ -54,7 +56,7 @@ def title_of(sop_class_uid: str) -> str:
     """The name of a SOP class for reading, without ``Storage``."""
     from pydicom.uid import UID
 
-    name = str(UID(sop_class_uid).name)
+    name = _TITLES.get(sop_class_uid) or str(UID(sop_class_uid).name)
     return "Unknown SOP class" if name == sop_class_uid else name.removesuffix(" Storage")
 
 

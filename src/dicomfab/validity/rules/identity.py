@@ -11,6 +11,7 @@ from dicomfab.validity.findings import Problem, Rule, rule
 from dicomfab.validity.instance import Instance
 from dicomfab.validity.values import text
 
+_DIRECTORY: Final = "1.2.840.10008.1.3.10"  # a DICOMDIR is of no study
 _UID: Final = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
 # Modality (PS3.3 C.7.3.1.1.1) by SOP class, where the IOD leaves no choice.
@@ -42,6 +43,7 @@ MODALITIES: Final = {
         "12.2.1": "RF XA",
         "20": "NM",
         "66.4": "SEG",
+        "66.7": "SEG",
         "77.1.1": "ES",
         "77.1.2": "GM",
         "77.1.3": "SM",
@@ -77,6 +79,10 @@ def meta_agrees(instance: Instance) -> Iterator[Problem]:
             )
 
 
+#: Storage SOP classes that pydicom's dictionary does not have yet: Label Map and Height Map Segmentation.
+_NEWER: Final = frozenset({"1.2.840.10008.5.1.4.1.1.66.7", "1.2.840.10008.5.1.4.1.1.66.8"})
+
+
 @rule("sop-class", "PS3.4 annex B.5", "use the SOP class that the object was made for")
 def sop_class(instance: Instance) -> Iterator[Problem]:
     """The SOP class is one of the standard's storage SOP classes; private ones are none of ours to judge."""
@@ -85,7 +91,7 @@ def sop_class(instance: Instance) -> Iterator[Problem]:
     uid = instance.sop_class_uid
     if not uid:
         yield Problem("no SOP class", "SOPClassUID")
-    elif uid.startswith("1.2.840.10008.") and "Storage" not in UID_dictionary.get(uid, ("",))[0]:
+    elif uid.startswith("1.2.840.10008.") and uid not in _NEWER and "Storage" not in UID_dictionary.get(uid, ("",))[0]:
         yield Problem("not a storage SOP class of the standard", "SOPClassUID", uid)
 
 
@@ -107,7 +113,7 @@ def uid(instance: Instance) -> Iterator[Problem]:
             stripped = value.removesuffix("\0")
             if stripped and (problem := _wrong(stripped)):
                 yield Problem(problem, path + label(element.tag), repr(stripped))
-    for tag in (0x0020000D, 0x0020000E):
+    for tag in () if instance.sop_class_uid == _DIRECTORY else (0x0020000D, 0x0020000E):
         if not instance.damage and instance.sop_class_uid and not instance.string(tag):
             yield Problem("no UID", label(tag))
 

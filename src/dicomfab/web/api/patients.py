@@ -45,6 +45,10 @@ class PatientFields(Given):
     issuer: str | None = Field(None, description="IssuerOfPatientID (0010,0021).")
     size_m: float | None = Field(None, examples=[1.7])
     weight_kg: float | None = Field(None, examples=[70.0])
+    address: str | None = Field(None, description="PatientAddress (0010,1040).", examples=["1 Fern Close, Elmscombe"])
+    phone: str | None = Field(
+        None, description="PatientTelephoneNumbers (0010,2154), one.", examples=["+44 1632 960001"]
+    )
     notes: str | None = Field(None, max_length=20_000)
 
 
@@ -67,6 +71,8 @@ class Invention(Given):
     count: int = Field(1, ge=1, le=10_000, examples=[2])
     seed: int | None = Field(None, ge=0, lt=2**63, description="The same seed gives the same persons, with new IDs.")
     pattern: str = Field("", description="Makes the IDs, such as SYN{10digits}.", examples=[""])
+    script: str | None = Field(None, description="That the names are written in.", examples=["japanese"])
+    contact: bool = Field(False, description="With addresses and telephone numbers.", examples=[True])
 
 
 class Registered(Told):
@@ -106,7 +112,9 @@ def add(body: NewPatient, response: Response, actor: CurrentActor, application: 
 def invent(body: Invention, actor: CurrentActor, application: CurrentApplication) -> Any:
     """Invent patients and add them, all or none."""
     pattern = parse(body.pattern, Purpose.PATIENT_ID, field="pattern") if body.pattern else None
-    made = application.patients.invent(actor, body.count, seed=body.seed, pattern=pattern)
+    made = application.patients.invent(
+        actor, body.count, seed=body.seed, pattern=pattern, script=body.script, contact=body.contact
+    )
     return {"items": [_told(one) for one in made.patients], "warnings": list(made.warnings)}
 
 

@@ -175,12 +175,13 @@ def _sent(application: Application, actor: Actor, body: NewSchedule) -> tuple[Jo
 def _query(application: Application, actor: Actor, given: ScheduledQuery) -> dict[str, Any]:
     servers = [application.pacs.resolve(actor, one) for one in given.servers]
     servers = servers or [server for server in application.pacs.servers(actor) if server.is_active]
-    values = given.model_dump(exclude={"servers", "limit", "priority"})
+    values = given.model_dump(exclude={"servers", "limit", "via", "priority"})
     wanted = dataclasses.asdict(StudyFilter(**{**values, "keys": tuple(given.keys)}))
     return {
         "servers": [server.id for server in servers],
         "filter": {**wanted, "keys": list(given.keys)},
         "limit": given.limit,
+        "via": given.via,
         "priority": given.priority,
     }
 

@@ -70,6 +70,8 @@ class Fabricate(Given):
     study_description: str = ""
     slices: int | None = Field(None, ge=1, le=10**6)
     style: str = ""
+    script: str = Field("", description="That an invented name is written in; the study has its character set.")
+    contact: bool = Field(False, description="Invent an address and a telephone number too.")
     transfer_syntax: str = ""
     seed: int | None = Field(None, ge=0, lt=2**63, description="Same recipe, seed and date: same bytes.")
     count: int = Field(1, ge=1, le=_MOST_STUDIES, description="How many studies.", examples=[1])

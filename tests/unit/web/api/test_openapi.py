@@ -138,7 +138,7 @@ def _walk(operation: Any, served: Served, examples: int) -> None:
     @given(case=st.one_of(positive, negative), is_known=st.booleans())
     def walk(case: Any, is_known: bool) -> None:
         tamed = _tamed(case, served, is_known=is_known)
-        response = tamed.call(base_url=served.address, session=served.session)
+        response = tamed.call(base_url=served.address, session=served.session, timeout=60)
         is_peers = response.status_code in {502, 504}  # nothing listens where the servers should
         tamed.validate_response(response, checks=CHECKS[1:] if is_peers else CHECKS)
 

@@ -89,6 +89,11 @@ def test_a_patient_is_added_changed_and_removed(program: Program) -> None:
     assert program.ask("PATCH", where, {"sex": "O", "revision": 1})["revision"] == 2
     assert program.ask("PATCH", where, {"sex": "M", "revision": 1}, 409)["error"] == "Conflict"
     assert program.ask("PATCH", where, {"birth_date": "never"}, 400)["field"] == "birth_date"
+    assert program.ask("PATCH", where, {"address": "1 Fern Close", "phone": "+44 1"})["address"] == "1 Fern Close"
+    assert program.ask("PATCH", where, {"phone": "1" * 17}, 400)["field"] == "phone"
+    asked = {"seed": 7, "script": "thai", "contact": True}
+    assert program.ask("POST", "/patients/invent", asked, 201)["items"][0]["phone"].startswith("+66 40 0")
+    assert program.ask("POST", "/patients/invent", {"script": "x"}, 400)["field"] == "script"
     program.ask("DELETE", where)
     program.ask("GET", where, status=404)
 

@@ -60,6 +60,16 @@ def test_a_job_remembers_the_way(program: Program, application: Application, tmp
         assert application.jobs.show(ADMIN, number).request["via"] == "web"
 
 
+def test_a_schedule_remembers_the_way(program: Program, application: Application) -> None:
+    added(application, "http://127.0.0.1:1/dicom-web")
+    asked = {"servers": ["there"], "patient_id": "SYN1"}
+    for via in ("", "web"):
+        body = {"cron": "0 3 * * *", "query": {**asked, "via": via}}
+        number = program.ask("POST", "/schedules", body, status=201)["id"]
+        assert application.schedules.show(ADMIN, number).parameters["via"] == via
+    program.ask("POST", "/schedules", {"cron": "0 3 * * *", "query": {**asked, "via": "fax"}}, status=400)
+
+
 def test_the_python_api_sends_queries_and_gets(application: Application, tmp_path: Path) -> None:
     lab = Lab(application, ADMIN)
     study = lab.create("text-card", seed=5).resolved.study_instance_uid

@@ -1,0 +1,169 @@
+"""Populations as files: YAML (or JSON, which is YAML too) checked against a schema that is published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dicomfab.fabricate.population.exams import MODALITIES
+from dicomfab.fabricate.population.recipe import (
+    DEFAULT_MIX,
+    IMAGES,
+    MAX_PATIENTS,
+    MAX_SITES,
+    MAX_STUDIES_EACH,
+    MAX_YEARS,
+    PopulationRecipe,
+)
+from dicomfab.fabricate.scripts import LATIN, SCRIPTS
+from dicomfab.model.errors import InvalidInput
+
+SCHEMA_ID: Final = "https://dicom-fabricator.example/population.schema.json"
+MAX_CHARS: Final = 1 << 20
+
+Share = Annotated[float, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0, le=1)]
+Studies = Annotated[int, Field(ge=1, le=MAX_STUDIES_EACH)]
+
+
+class PopulationFile(BaseModel):
+    """A population: patients with studies over years. What is left out is as the command has it by default."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"$id": SCHEMA_ID, "title": "DICOM Fabricator population"}
+    )
+
+    title: str = Field(default="", max_length=100, description="What people call it.")
+    about: str = Field(default="", max_length=1000, description="What it is good for.")
+    patients: int = Field(default=100, ge=1, le=MAX_PATIENTS, description="How many.")
+    studies_per_patient: tuple[Studies, Studies] = Field(default=(1, 5), description="Fewest and most.")
+    mix: dict[str, Share] = Field(
+        default=dict(DEFAULT_MIX),
+        description=f"Modality ({', '.join(MODALITIES)}) or kind of images, and its share of the studies.",
+    )
+    years: int = Field(default=10, ge=1, le=MAX_YEARS, description="That the studies lie in, up to the last day.")
+    end_date: str | None = Field(default=None, description="The last day, YYYYMMDD or YYYY-MM-DD; today if left out.")
+    seed: int | None = Field(default=None, ge=0, lt=2**63, description="Same file, seed and last day: same bytes.")
+    scripts: dict[str, Share] = Field(
+        default={LATIN: 1.0},
+        description=f"That names are written in ({', '.join((LATIN, *SCRIPTS))}), and their shares.",
+    )
+    defects: dict[str, Rate] = Field(
+        default={}, description="What is to be wrong, by name, and the part of the studies that has it."
+    )
+    images: str = Field(
+        default="full",
+        description="Bodies, or small pictures without anatomy, of which many are made in little time.",
+        json_schema_extra={"enum": [*IMAGES]},
+    )
+    slices: int | None = Field(default=None, ge=1, le=1000, description="Of each series of slices.")
+    sites: int = Field(default=3, ge=1, le=MAX_SITES, description="Institutions.")
+
+    def recipe(self) -> PopulationRecipe:
+        """The recipe, still to be resolved, which checks the values themselves."""
+        return PopulationRecipe(
+            patients=self.patients,
+            studies_per_patient=self.studies_per_patient,
+            mix=tuple(self.mix.items()),
+            years=self.years,
+            seed=self.seed,
+            end_date=self.end_date and self.end_date.replace("-", ""),
+            scripts=tuple(self.scripts.items()),
+            defects=tuple(self.defects.items()),
+            images=self.images,
+            slices=self.slices,
+            sites=self.sites,
+        )
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a population."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **PopulationFile.model_json_schema()}
+
+
+def read(text: str, *, source: str) -> PopulationRecipe:
+    """Read a population.
+
+    Args:
+        text: YAML or JSON.
+        source: what to call it in messages, such as the name of its file.
+
+    Raises:
+        InvalidInput: no YAML, or not what the schema says; names the field and its line.
+    """
+    if len(text) > MAX_CHARS:
+        raise _refused(source, f"has {len(text)} characters", f"{MAX_CHARS} are the most that is read")
+    try:
+        tree = yaml.compose(text, Loader=yaml.BaseLoader)
+        # The base loader keeps every value as it is written: a date stays a text.
+        values = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 (it makes nothing but texts, lists and mappings)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}," if mark else ""
+        raise _refused(
+            f"{source}{place}", "is not YAML", str(getattr(error, "problem", None) or "nests too deep")
+        ) from None
+    if not isinstance(values, Mapping):
+        raise _refused(source, "is no population", "a population is a list of names and values")
+    _no_name_twice(source, tree)
+    try:
+        return PopulationFile.model_validate(_ranged(values)).recipe()
+    except ValidationError as error:
+        raise _problem(source, tree, error.errors()[0]) from None
+
+
+def _ranged(values: Mapping[str, Any]) -> dict[str, Any]:
+    """With ``1-5`` or ``3`` for the studies of a patient as a list of two."""
+    given = values.get("studies_per_patient")
+    if not isinstance(given, str):
+        return dict(values)
+    return {**values, "studies_per_patient": given.split("-") if "-" in given else [given, given]}
+
+
+def _no_name_twice(source: str, node: yaml.Node | None) -> None:
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: set[str] = set()
+    for key, value in node.value:
+        if key.value in seen:
+            raise _refused(
+                f"{source}, line {key.start_mark.line + 1},",
+                f"has {key.value!r} twice",
+                "the second would silently replace the first",
+            )
+        seen.add(key.value)
+        _no_name_twice(source, value)
+
+
+def _problem(source: str, tree: yaml.Node | None, error: Any) -> InvalidInput:
+    path: Sequence[int | str] = error["loc"]
+    said = {
+        "extra_forbidden": "is not a name that a population knows",
+    }.get(error["type"], f"{error['input']!r} cannot be used: {error['msg']}")
+    return InvalidInput(
+        f"{source}, line {_line(tree, path)}: {'.'.join(map(str, path))}: {said}",
+        field=str(path[0]),
+        value=error.get("input"),
+        cause=f"names that can be used: {', '.join(PopulationFile.model_fields)}",
+        remedy="correct the file; its schema: dicomfab population schema",
+    )
+
+
+def _line(node: yaml.Node | None, path: Sequence[int | str]) -> int:
+    """The line that the last part of a path that exists stands in."""
+    line = 0
+    for part in path:
+        if not isinstance(node, yaml.MappingNode):
+            break
+        found = next(((key, value) for key, value in node.value if key.value == part), None)
+        if found is None:
+            break
+        line, node = found[0].start_mark.line, found[1]
+    return line + 1
+
+
+def _refused(source: str, problem: str, cause: str) -> InvalidInput:
+    return InvalidInput(f"file: {source} {problem}", field="file", value=source, cause=cause, remedy="correct the file")
