@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
 from dicomfab.fabricate.iods.common import base, coded
-from dicomfab.fabricate.iods.image_pixel import numbered
 from dicomfab.fabricate.iods.nuclear import moment
+from dicomfab.fabricate.iods.references import without_pixels
 from dicomfab.fabricate.kinds import Code
 from dicomfab.fabricate.plan import Planned, SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
@@ -53,14 +53,7 @@ def plan_object(
     ds.AcquisitionContextSequence = Items(_context())
     ds.WaveformSequence = Items([_group(study, rhythm)])
     ds.WaveformAnnotationSequence = Items(_annotations(rhythm))
-    return SeriesPlan(
-        dataset=ds,
-        count=1,
-        pixel_bytes=0,
-        varying=numbered(study, series_number),
-        pixels=lambda: iter(()),
-        frames=0,
-    )
+    return without_pixels(study, series_number, ds)
 
 
 def truth_of(

@@ -10,9 +10,9 @@ from pydicom.sequence import Sequence as Items
 
 from dicomfab.fabricate.iods import cda, findings
 from dicomfab.fabricate.iods.common import base, coded
-from dicomfab.fabricate.iods.image_pixel import even, numbered
+from dicomfab.fabricate.iods.image_pixel import even
 from dicomfab.fabricate.iods.nuclear import moment
-from dicomfab.fabricate.iods.references import reference
+from dicomfab.fabricate.iods.references import reference, without_pixels
 from dicomfab.fabricate.iods.report import sentence
 from dicomfab.fabricate.iods.sightings import KeyImage, images, key_images
 from dicomfab.fabricate.kinds import OBJECTS, Code
@@ -59,14 +59,7 @@ def plan_object(
         "application/pdf" if is_pdf else "text/XML",
         _pdf(study, before, sources, said, made) if is_pdf else _cda(study, root, before, said, made),
     )
-    return SeriesPlan(
-        dataset=ds,
-        count=1,
-        pixel_bytes=0,
-        varying=numbered(study, series_number),
-        pixels=lambda: iter(()),
-        frames=0,
-    )
+    return without_pixels(study, series_number, ds)
 
 
 def truth_of(

@@ -11,8 +11,8 @@ from pydicom.sequence import Sequence as Items
 from dicomfab.fabricate.encode.items import Item, sequence
 from dicomfab.fabricate.iods import sr_content as sr
 from dicomfab.fabricate.iods.common import base
-from dicomfab.fabricate.iods.image_pixel import numbered
 from dicomfab.fabricate.iods.nuclear import moment
+from dicomfab.fabricate.iods.references import without_pixels
 from dicomfab.fabricate.iods.sightings import KeyImage, images, key_images
 from dicomfab.fabricate.iods.sr_document import header
 from dicomfab.fabricate.kinds import OBJECTS, Code
@@ -51,14 +51,7 @@ def plan_object(
     _list_evidence(ds, study, chosen)
     ds.SeriesDescription = OBJECTS[series.kind].description
     _content(ds, study, series, chosen)
-    return SeriesPlan(
-        dataset=ds,
-        count=1,
-        pixel_bytes=0,
-        varying=numbered(study, series_number),
-        pixels=lambda: iter(()),
-        frames=0,
-    )
+    return without_pixels(study, series_number, ds)
 
 
 def truth_of(

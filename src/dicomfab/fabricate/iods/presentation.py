@@ -10,9 +10,8 @@ from pydicom.sequence import Sequence as Items
 
 from dicomfab.fabricate.encode.items import Item, sequence
 from dicomfab.fabricate.iods.common import base
-from dicomfab.fabricate.iods.image_pixel import numbered
 from dicomfab.fabricate.iods.nuclear import moment
-from dicomfab.fabricate.iods.references import of_kinds, reference, references
+from dicomfab.fabricate.iods.references import of_kinds, reference, references, without_pixels
 from dicomfab.fabricate.iods.sightings import Sighting, sightings
 from dicomfab.fabricate.kinds import OBJECTS
 from dicomfab.fabricate.plan import Planned, SeriesPlan
@@ -46,14 +45,7 @@ def plan_object(
     _displayed(ds, shown[-1].dataset)
     _transformed(ds, shown)
     _annotated(ds, [one for planned in shown for one in sightings(study, planned)])
-    return SeriesPlan(
-        dataset=ds,
-        count=1,
-        pixel_bytes=0,
-        varying=numbered(study, series_number),
-        pixels=lambda: iter(()),
-        frames=0,
-    )
+    return without_pixels(study, series_number, ds)
 
 
 def truth_of(

@@ -1,4 +1,4 @@
-"""How objects refer to the images and objects that come before them in their study."""
+"""How objects are planned, and refer to the images and objects that come before them in their study."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
-from dicomfab.fabricate.plan import Planned
+from dicomfab.fabricate.iods.image_pixel import numbered
+from dicomfab.fabricate.plan import Planned, SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedStudy
+
+
+def without_pixels(study: ResolvedStudy, series_number: int, ds: Dataset) -> SeriesPlan:
+    """A series of one instance that is all in its data set."""
+    return SeriesPlan(ds, 1, 0, numbered(study, series_number), lambda: iter(()), frames=0)
 
 
 def of_kinds(before: Iterable[Planned], kinds: Collection[str]) -> list[Planned]:

@@ -9,7 +9,6 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
 from dicomfab.fabricate.iods import rt_dose, rt_structures
-from dicomfab.fabricate.iods.image_pixel import numbered
 from dicomfab.fabricate.iods.radiotherapy import (
     FRACTIONS,
     GANTRY_DEG,
@@ -18,7 +17,7 @@ from dicomfab.fabricate.iods.radiotherapy import (
     rt_base,
     treatment,
 )
-from dicomfab.fabricate.iods.references import references
+from dicomfab.fabricate.iods.references import references, without_pixels
 from dicomfab.fabricate.plan import Planned, SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
 
@@ -33,14 +32,7 @@ def plan_object(
     study: ResolvedStudy, series: ResolvedSeries, series_number: int, before: Sequence[Planned]
 ) -> SeriesPlan:
     """One plan on the last CT, or on that of the last structure set."""
-    return SeriesPlan(
-        dataset=_dataset(study, series_number, treatment(study, before, series.kind)),
-        count=1,
-        pixel_bytes=0,
-        varying=numbered(study, series_number),
-        pixels=lambda: iter(()),
-        frames=0,
-    )
+    return without_pixels(study, series_number, _dataset(study, series_number, treatment(study, before, series.kind)))
 
 
 def truth_of(

@@ -16,9 +16,8 @@ from dicomfab.fabricate.anatomy.tissue import Tissue
 from dicomfab.fabricate.encode.items import Item, sequence
 from dicomfab.fabricate.iods import imaged, regions, structures
 from dicomfab.fabricate.iods.common import base, clock
-from dicomfab.fabricate.iods.image_pixel import numbered
 from dicomfab.fabricate.iods.imaged import Bits, Imaged, Labels, Mask
-from dicomfab.fabricate.iods.references import reference, references
+from dicomfab.fabricate.iods.references import reference, references, without_pixels
 from dicomfab.fabricate.iods.tracking import tracking_id, tracking_uid
 from dicomfab.fabricate.kinds import OBJECTS
 from dicomfab.fabricate.plan import Planned, SeriesPlan
@@ -77,14 +76,7 @@ def plan_object(
 ) -> SeriesPlan:
     """One structure set of the last CT."""
     source = imaged.last_series(before, OBJECTS[series.kind].needs)
-    return SeriesPlan(
-        dataset=_dataset(study, series_number, source),
-        count=1,
-        pixel_bytes=0,
-        varying=numbered(study, series_number),
-        pixels=lambda: iter(()),
-        frames=0,
-    )
+    return without_pixels(study, series_number, _dataset(study, series_number, source))
 
 
 def truth_of(

@@ -12,7 +12,7 @@ from pydicom.sequence import Sequence as Items
 from dicomfab.fabricate.encode.items import Item, sequence
 from dicomfab.fabricate.iods import sr_content as sr
 from dicomfab.fabricate.iods.common import base, clock, coded
-from dicomfab.fabricate.iods.image_pixel import numbered
+from dicomfab.fabricate.iods.references import without_pixels
 from dicomfab.fabricate.kinds import KINDS, Code
 from dicomfab.fabricate.plan import Planned, SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
@@ -109,14 +109,7 @@ def finished(
     """
     ds[_EVIDENCE] = sequence(_EVIDENCE, [_evidence(study, planned)])
     ds.update(root)
-    return SeriesPlan(
-        dataset=ds,
-        count=1,
-        pixel_bytes=0,
-        varying=numbered(study, series_number),
-        pixels=lambda: iter(()),
-        frames=0,
-    )
+    return without_pixels(study, series_number, ds)
 
 
 def _evidence(study: ResolvedStudy, planned: Iterable[Planned]) -> Item:
