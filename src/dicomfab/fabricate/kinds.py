@@ -281,12 +281,12 @@ OBJECTS: Final[dict[str, Kind]] = {
     "sr-comprehensive": _object(
         "Radiology report with measurements, Comprehensive SR", "REPORT", "SR", "report", _SECTIONS
     ),
-    "sr-measurements": _object("Measurements of lesions, TID 1500", "MEASUREMENTS", "SR", "measurements", _SECTIONS),
     "sr-dose": _object("X-ray radiation dose report", "DOSE REPORT", "SR", "dose_report", _DOSED),
     "seg": _object("Segmentation of lesions, binary", "SEGMENTATION", "SEG", "segmentation", _SECTIONS),
     "seg-labelmap": _object(
         "Segmentation of lesions and organs, labelmap", "SEGMENTATION", "SEG", "segmentation", _SECTIONS
     ),
+    "sr-measurements": _object("Measurements of lesions, TID 1500", "MEASUREMENTS", "SR", "measurements", _SECTIONS),
     "rt-struct": _object("RT structure set", "STRUCTURE SET", "RTSTRUCT", "rt_structures", _CT),
     "rt-plan": _object("RT plan", "PLAN", "RTPLAN", "rt_plan", _CT),
     "rt-dose": _object("RT dose", "DOSE", "RTDOSE", "rt_dose", _CT),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dicomfab.fabricate.kinds import ALL_KINDS
 from dicomfab.fabricate.recipe import ResolvedStudy
 from dicomfab.fabricate.study import plans
+from dicomfab.model.errors import NotFound
 from dicomfab.pixels.picture import native_frame, seen
 
 if TYPE_CHECKING:
@@ -41,7 +42,17 @@ class Preview:
     plan: SeriesPlan
 
     def picture(self) -> NDArray[np.uint8]:
-        """The middle frame of those few as it is displayed at first, (rows, columns) or (rows, columns, 3)."""
+        """The middle frame of those few as it is displayed at first, (rows, columns) or (rows, columns, 3).
+
+        Raises:
+            NotFound: it has no pixels.
+        """
+        if not self.plan.frames:
+            raise NotFound(
+                "There is no picture of it: it has no pixels.",
+                cause="reports, plans, states and waveforms are read, not looked at",
+                remedy="make the study, and open its page Look",
+            )
         middle = self.plan.count * self.plan.frames // 2
         frames: Iterator[Any] = self.plan.pixels()
         frame = next(itertools.islice(frames, middle, None))

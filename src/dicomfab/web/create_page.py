@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from dicomfab.access.policy import Action, Scope, decide
 from dicomfab.app.build import Application
-from dicomfab.fabricate.kinds import ALL_KINDS, OBJECTS
+from dicomfab.fabricate.kinds import KINDS, OBJECTS
 from dicomfab.fabricate.recipe_file import RecipeRefused, read
 from dicomfab.fabricate.scripts import SCRIPTS
 from dicomfab.model.actor import Actor
@@ -82,7 +82,8 @@ def show_form(
     context = {
         "form": form,
         "tabs": [(tab, TABS[tab], title) for tab, title in _TITLES.items()],
-        "kinds": sorted(ALL_KINDS.items(), key=lambda row: (row[0] in OBJECTS, row[1].modality)),
+        "kinds": sorted(KINDS.items(), key=lambda row: row[1].modality),
+        "objects": list(OBJECTS.items()),
         "recipes": [("", "none"), *recipes],
         "syntaxes": [("", "as usual"), *((one.name, one.title) for one in WRITABLE.values())],
         "scripts": [("", "Latin"), *((one.name, one.title) for one in SCRIPTS.values())],

@@ -60,13 +60,20 @@ def facts(shown: Preview) -> SeriesFacts:
         number=str(dataset.SeriesNumber),
         modality=str(dataset.Modality),
         description=str(dataset.get("SeriesDescription", "")),
-        sop_class=str(dataset.SOPClassUID.name),
+        sop_class=_sop_class(str(dataset.SOPClassUID)),
         instances=shown.instances,
         frames=shown.frames,
-        rows=int(dataset.Rows),
-        columns=int(dataset.Columns),
+        rows=int(dataset.get("Rows", 0)),
+        columns=int(dataset.get("Columns", 0)),
         transfer_syntax=WRITABLE[shown.plan.transfer_syntax_uid].title,
     )
+
+
+def _sop_class(uid: str) -> str:
+    from pydicom.uid import UID
+
+    # pydicom's dictionary does not have this one yet.
+    return "Label Map Segmentation Storage" if uid == "1.2.840.10008.5.1.4.1.1.66.7" else UID(uid).name
 
 
 #: A value that is longer is cut where attributes are listed.

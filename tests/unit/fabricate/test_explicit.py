@@ -44,7 +44,7 @@ def test_every_kind(kind: str, script: str) -> None:
             assert encode_explicit(plan.dataset) == by_pydicom(plan.dataset)
             assert encode_explicit(plan.dataset) == by_pydicom(plan.dataset)
             compared += 1
-    assert compared or kind in ("ct-enhanced", "mr-enhanced", "pt-enhanced")
+    assert compared or kind in ("ct-enhanced", "mr-enhanced", "pt-enhanced", "dbt-screening")
 
 
 TEXT = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"], exclude_characters="\\"), max_size=20)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dicomfab.fabricate.kinds import KINDS
+from dicomfab.fabricate.kinds import KINDS, OBJECTS
 from dicomfab.fabricate.preview import previews
 from dicomfab.fabricate.study import fabricate
+from dicomfab.model.errors import NotFound
 from tests.unit.fabricate.studies import read, study
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -49,3 +50,14 @@ def test_a_picture_costs_a_few_instances_and_not_the_study() -> None:
     object.__setattr__(shown.plan, "pixels", lambda: (taken.append(1) or frame for frame in pixels()))
     shown.picture()
     assert 0 < len(taken) <= 3
+
+
+def test_objects_are_previewed_by_their_attributes() -> None:
+    shown = list(previews(study("ct-chest:40", *OBJECTS)))
+    assert [one.dataset.Modality for one in shown[1:]] == [kind.modality for kind in OBJECTS.values()]
+    for one in shown:
+        if one.plan.frames:
+            assert min(one.picture().shape) > 0
+        else:
+            with pytest.raises(NotFound, match="no pixels"):
+                one.picture()

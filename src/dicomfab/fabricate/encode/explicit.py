@@ -1,4 +1,4 @@
-"""A data set in Explicit VR Little Endian (PS3.5 7.1.2), with defined lengths.
+"""A data set in Explicit VR Little Endian (PS3.5 7.1.2), with defined lengths unless a sequence says otherwise.
 
 pydicom takes five times as long, since it can write every encoding. Plain text and numbers are written here; what is
 rare or intricate, such as text beyond ASCII, is left to it.
@@ -71,6 +71,8 @@ def _element(tag: int, vr: str, value: bytes) -> bytes:
 def _value(element: DataElement, character_set: str) -> bytes | None:
     """What stands in the element; ``None`` if pydicom is to write it."""
     vr, value = element.VR, element.value
+    if vr == "SQ" and element.is_undefined_length:
+        return None
     if vr == "SQ":
         items = [encode_explicit(item, character_set) for item in value]
         return b"".join(_ITEM.pack(0xFFFE, 0xE000, len(one)) + one for one in items)

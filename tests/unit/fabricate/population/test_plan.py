@@ -223,6 +223,7 @@ def test_the_same_recipe_gives_the_same_plan_from_any_patient_on() -> None:
     assert PopulationRecipe.from_dict(recipe.as_dict()) == recipe
 
 
+@pytest.mark.full
 def test_a_plan_needs_no_more_memory_for_more_patients() -> None:
     recipe = population(patients=2000)
 
