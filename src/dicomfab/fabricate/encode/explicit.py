@@ -47,7 +47,7 @@ def encode_explicit(dataset: Dataset, character_set: str = "") -> bytes:
         stated = dataset.SpecificCharacterSet or ""
         character_set = stated if isinstance(stated, str) else "\\".join(stated)
     pieces: list[bytes] = []
-    for tag in sorted(dataset.keys()):
+    for tag in sorted(dataset.keys(), key=int):
         found: DataElement | RawDataElement = dataset.get_item(tag)
         if isinstance(found, RawDataElement):
             pieces.append(_element(int(tag), str(found.VR), found.value or b""))

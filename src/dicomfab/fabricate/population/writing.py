@@ -125,8 +125,12 @@ _stop: Event | None = None
 
 def _start(stop: Event) -> None:
     """What a child does first. Ctrl-C goes to all processes of a terminal; only the parent decides what it means."""
+    from pydicom import config
+
     global _stop
     _stop = stop
+    # Resolving has checked every value already, and pydicom would check each again as it is set.
+    config.settings.writing_validation_mode = config.IGNORE
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
