@@ -72,7 +72,7 @@ def test_a_peer_that_sends_more_than_it_was_offered_breaks_the_protocol() -> Non
         context_id, request, _ = wire.message()
         answer: dict[str, Any] = raw.response(request, ErrorComment="x" * 4096)
         wire.send(raw.pdata(context_id, 3, dimse_command.encode(answer)))
-        wire.rest()
+        wire.released()
 
     with raw.peer(too_long) as peer:
         echo(peer)

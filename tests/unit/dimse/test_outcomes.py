@@ -167,7 +167,7 @@ def test_refused_transfer_syntaxes_are_told_from_a_refused_service() -> None:
         results = tuple(ContextResult(c.context_id, 4, c.transfer_syntaxes[0]) for c in asked.contexts)
         user = UserInformation(16384, "1.2.3")
         wire.send(pdus.encode_pdu(AssociateAC(asked.called_ae_title, asked.calling_ae_title, results, user)))
-        wire.rest()
+        wire.released()
 
     with raw.peer(behave, raw.PATIENT) as peer, pytest.raises(ContextRejected, match="none of the transfer syntaxes"):
         echo(peer)
