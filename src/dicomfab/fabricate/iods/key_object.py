@@ -14,7 +14,7 @@ from dicomfab.fabricate.iods.common import base
 from dicomfab.fabricate.iods.nuclear import moment
 from dicomfab.fabricate.iods.references import without_pixels
 from dicomfab.fabricate.iods.sightings import KeyImage, images, key_images
-from dicomfab.fabricate.iods.sr_document import header
+from dicomfab.fabricate.iods.sr_document import header, requested
 from dicomfab.fabricate.kinds import OBJECTS, Code
 from dicomfab.fabricate.plan import Planned, SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
@@ -46,7 +46,7 @@ def plan_object(
     ds.SeriesDate = ds.ContentDate = date
     ds.SeriesTime = ds.ContentTime = time
     ds.ReferencedPerformedProcedureStepSequence = Items()
-    _requested(ds, study)
+    requested(ds, study)
     chosen = _chosen(study, series, before)
     _list_evidence(ds, study, chosen)
     ds.SeriesDescription = OBJECTS[series.kind].description
@@ -71,23 +71,6 @@ def truth_of(
             for one in _chosen(study, series, before)
         ],
     }
-
-
-def _requested(ds: Dataset, study: ResolvedStudy) -> None:
-    """ReferencedRequestSequence (0040,A370), in which documents say what series of images say in RequestAttributes."""
-    if "RequestAttributesSequence" not in ds:
-        return
-    said = ds.RequestAttributesSequence[0]
-    del ds.RequestAttributesSequence
-    item = Dataset()
-    item.StudyInstanceUID = study.study_instance_uid
-    item.ReferencedStudySequence = Items()
-    item.AccessionNumber = study.accession_number
-    item.PlacerOrderNumberImagingServiceRequest = item.FillerOrderNumberImagingServiceRequest = ""
-    item.RequestedProcedureID = said.get("RequestedProcedureID", "")
-    item.RequestedProcedureDescription = said.get("RequestedProcedureDescription", "")
-    item.RequestedProcedureCodeSequence = said.get("RequestedProcedureCodeSequence", Items())
-    ds.ReferencedRequestSequence = Items([item])
 
 
 def _chosen(study: ResolvedStudy, series: ResolvedSeries, before: Sequence[Planned]) -> list[KeyImage]:

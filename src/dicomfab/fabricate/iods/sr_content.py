@@ -122,13 +122,6 @@ def image(
     return made
 
 
-def composite(relationship: Relationship, concept: Code | None, planned: Planned) -> Dataset:
-    """COMPOSITE: an instance that is neither an image nor a waveform."""
-    made = _item(relationship, "COMPOSITE", concept)
-    made.ReferencedSOPSequence = Items([reference(planned.sop_class_uid, planned.sop_instance_uid())])
-    return made
-
-
 def coordinates(
     relationship: Relationship,
     concept: Code | None,

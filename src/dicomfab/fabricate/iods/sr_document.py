@@ -80,7 +80,7 @@ def started(study: ResolvedStudy, sop_class_uid: str, series_number: int, descri
     ds.PreliminaryFlag = "FINAL"
     ds.ReferencedPerformedProcedureStepSequence = Items()
     ds.PerformedProcedureCodeSequence = _copied(ds.get("ProcedureCodeSequence", ()))
-    _requested(ds, study)
+    requested(ds, study)
     return ds
 
 
@@ -126,7 +126,7 @@ def _evidence(study: ResolvedStudy, planned: Iterable[Planned]) -> Item:
     return {"ReferencedSeriesSequence": listed, "StudyInstanceUID": study.study_instance_uid}
 
 
-def _requested(ds: Dataset, study: ResolvedStudy) -> None:
+def requested(ds: Dataset, study: ResolvedStudy) -> None:
     """ReferencedRequestSequence (0040,A370), of a study that was ordered; a document has no other place for it."""
     if "RequestAttributesSequence" in ds:
         del ds.RequestAttributesSequence
