@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Processes that run tests; those of a file stay in one, which shares its servers.
 WORKERS ?= 3
-PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 FUZZ_SECONDS ?= 60
 
 .PHONY: help setup setup-dev run test test-full check format bench docs screenshots lock fuzz clean

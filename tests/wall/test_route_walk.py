@@ -29,6 +29,8 @@ WHO = {
     Role.PROD_WRITE: "prod_write",
     Role.ADMIN: "boss",
 }
+#: Those whom the short run walks as: the least and the most that is short of everything.
+USUAL = (Role.TEST_READ, Role.PROD_WRITE)
 #: From a job to the study that it fetched, and on to the viewer.
 _REDIRECTS = 4
 #: Ids of nothing, for objects that belong to no environment.
@@ -126,7 +128,7 @@ def test_strangers_get_nowhere(walk: Walk) -> None:
             assert is_turned_away(answer), (route, answer)
 
 
-@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("role", [pytest.param(one, marks=() if one in USUAL else pytest.mark.full) for one in Role])
 def test_each_route_decides_as_the_page_says(walk: Walk, role: Role) -> None:
     """By session and token in turn; what lets in everybody of the role for no environment is left to the full run."""
     seen = walked(walk, role, is_full=False)
