@@ -182,9 +182,10 @@ def _measurements(made: Dataset, case: Case) -> Callable[[], bytes]:
 
     def make() -> bytes:
         content = hd.sr.MeasurementReport(
-            hd.sr.ObservationContext(observer_device_context=device), hd.sr.CodedConcept("169069000", "SCT", "CT of chest"),
+            hd.sr.ObservationContext(observer_device_context=device),
+            hd.sr.CodedConcept("169069000", "SCT", "CT of chest"),
             [group(number) for number in range(lesions)],
-        )  # fmt: skip
+        )
         return _saved(
             hd.sr.Comprehensive3DSR(
                 case.images, content[0], manufacturer="M", is_complete=True, record_evidence=True, **_identified()
