@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from dicomfab.fabricate.render.slide import Level
 
 Lesions = list[dict[str, Any]]
+Sections = Mapping[tuple[str, int], list[dict[str, str]]]
 
 
 def truth(study: ResolvedStudy, checksums: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -61,7 +62,8 @@ def truth(study: ResolvedStudy, checksums: Mapping[str, str] | None = None) -> d
         UIDs, identifiers, patient and order of the study; ``kinds``; ``regions``, each with the
         ``frame_of_reference_uid`` that the instances have whose coordinates these are (empty for projections and
         compressed breasts), and its ``lesions``: see :func:`dicomfab.fabricate.anatomy.body.truth`, with ``hu``, the CT
-        number after contrast, ``suv`` of FDG, and the names that every object of the patient has for it; ``series``:
+        number after contrast, ``suv`` of FDG, the names that every object of the patient has for it, and ``sections``:
+        the instance that shows it best of each series of sections, none if it lies beyond or between them; ``series``:
         see this module; ``objects`` with the instances that each refers to, and what it says; ``defects`` that were
         declared; and ``files``.
     """
@@ -72,6 +74,7 @@ def truth(study: ResolvedStudy, checksums: Mapping[str, str] | None = None) -> d
 
     # A small picture shows no body, and to build one takes longer than to make the study.
     shown = dict.fromkeys(ALL_KINDS[series.kind].region for series in study.series if series.style != "small")
+    cut = _sections(study) if any(shown) else {}
     return {
         "schema": SCHEMA_ID,
         "study_instance_uid": study.study_instance_uid,
@@ -85,7 +88,7 @@ def truth(study: ResolvedStudy, checksums: Mapping[str, str] | None = None) -> d
         "patient": _filled(study.patient),
         "order": _filled(study.order) if study.order else None,
         "kinds": list(study.kinds),
-        "regions": [_region(study, cast("Region", region)) for region in shown if region],
+        "regions": [_region(study, cast("Region", region), cut) for region in shown if region],
         "series": list(_pictures(study)),
         "objects": list(objects(study)),
         "defects": defects.declared(study),
@@ -110,7 +113,28 @@ def _filled(value: Patient | RequestAttributes) -> dict[str, Any]:
     return {name: one for name, one in dataclasses.asdict(value).items() if one not in ("", None)}
 
 
-def _region(study: ResolvedStudy, region: Region) -> dict[str, Any]:
+def _sections(study: ResolvedStudy) -> Sections:
+    """By region and place of a lesion in its body: of each series of sections that cut it, that next to its middle."""
+    from dicomfab.fabricate.iods.findings import found
+    from dicomfab.fabricate.kinds import KINDS
+    from dicomfab.fabricate.plan import Planned
+    from dicomfab.fabricate.study import numbered
+
+    of_bodies = (one for one in numbered(study, 1) if one[1].kind in KINDS and one[1].style == "image")
+    images = [Planned(series.kind, plan) for _, series, plan in of_bodies]
+    return {
+        (finding.region, finding.index): [
+            {
+                "series_instance_uid": place.planned.series_instance_uid,
+                "sop_instance_uid": place.planned.sop_instance_uid(place.index),
+            }
+            for place in finding.places
+        ]
+        for finding in found(study, images)
+    }
+
+
+def _region(study: ResolvedStudy, region: Region, cut: Sections) -> dict[str, Any]:
     from dicomfab.fabricate.anatomy import breast, coronaries, knee, regions
 
     sex = study.patient.sex
@@ -125,7 +149,11 @@ def _region(study: ResolvedStudy, region: Region) -> dict[str, Any]:
         "side": side(study.body_seed) if side else "",
         "frame_of_reference_uid": "" if region == "breast" else study.uid("frame-of-reference", region),
         "lesions": [
-            {**lesion, **(_names(study, region, index) if index < own and region != "breast" else {})}
+            {
+                **lesion,
+                **(_names(study, region, index) if index < own and region != "breast" else {}),
+                "sections": cut.get((region, index), []),
+            }
             for index, lesion in enumerate(_lesions(body))
         ],
     }

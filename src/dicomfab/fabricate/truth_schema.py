@@ -12,6 +12,15 @@ _STRICT: Final = ConfigDict(extra="forbid", frozen=True)
 _MM: Final = "x, y, z in mm"
 
 
+class Section(BaseModel):
+    """The image of a series that shows a lesion best."""
+
+    model_config = _STRICT
+
+    series_instance_uid: str
+    sop_instance_uid: str
+
+
 class Lesion(BaseModel):
     """A finding of the body, in the coordinates of the region's frame of reference."""
 
@@ -26,6 +35,9 @@ class Lesion(BaseModel):
     suv: float | None = Field(description="SUV of FDG by body weight; null where nothing is taken up.")
     tracking_id: str = Field(default="", description="What every object of the patient calls it.")
     tracking_uid: str = Field(default="", description="The same as a UID, over all studies of the patient.")
+    sections: list[Section] = Field(
+        description="One of each series of sections that cut it; empty if it lies beyond or between them."
+    )
 
 
 class Region(BaseModel):

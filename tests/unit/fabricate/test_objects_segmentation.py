@@ -21,6 +21,7 @@ from dicomfab.fabricate.plan import Planned
 from dicomfab.fabricate.recipe import ResolvedStudy
 from dicomfab.fabricate.render.outlines import area, outlines
 from dicomfab.fabricate.study import fabricate, numbered
+from dicomfab.fabricate.truth import truth
 from dicomfab.model.study import Patient
 from dicomfab.services.readable import segments
 from tests.unit.fabricate.studies import read, study
@@ -207,17 +208,32 @@ def test_a_lesion_has_the_same_tracking_uid_in_all_studies_of_its_patient() -> N
     first, later = tracked(_study("ct-abdomen")), tracked(_study("ct-abdomen", seed=99, study_date="20260301"))
     pet, other = tracked(_study("pt-body")), tracked(_study("ct-abdomen", patient=Patient("A^B", "SYN-8")))
     assert first == later
-    assert first.items() <= pet.items()
+    both = first.keys() & pet.keys()
+    assert {name: first[name] for name in both} == {name: pet[name] for name in both} != {}
     assert not set(first.values()) & set(other.values())
     assert len(set(pet.values())) == len(pet)
 
 
-def test_what_lies_between_slices_has_a_segment_and_there_is_one_frame() -> None:
-    one, images, (seg, labelmap) = _made("ct-chest", "seg", "seg-labelmap", slices=2)
-    assert len(seg.SegmentSequence) == len(_truths(one)[0]["segments"]) > 0
-    assert int(seg.NumberOfFrames) == 1
-    assert not seg.pixel_array.any()
+def test_what_lies_between_slices_has_no_segment() -> None:
+    one, images, (seg, labelmap, drawn) = _made("ct-chest", "seg", "seg-labelmap", "rt-struct", slices=2)
+    segmented, _, outlined = _truths(one)
+    assert [segment["lesion"] for segment in segmented["segments"]] == [None] * len(seg.SegmentSequence)  # organs
+    assert seg.pixel_array.any(axis=(1, 2)).all()
     assert int(labelmap.NumberOfFrames) == len(images)
+    assert {roi["lesion"] for roi in outlined["rois"]} == {None}
+    assert all("ContourSequence" in roi for roi in drawn.ROIContourSequence)
+
+
+@pytest.mark.parametrize("slices", [4, 12, 40])
+def test_segments_outlines_measurements_and_truth_have_the_same_lesions(slices: int) -> None:
+    one = _study("ct-abdomen", "seg", "sr-measurements", "rt-struct", slices=slices, course_months=14)
+    found = truth(one)
+    seg, report, drawn = (one["says"] for one in found["objects"])
+    (region,) = found["regions"]
+    shown = {index for index, lesion in enumerate(region["lesions"]) if lesion["sections"]}
+    assert {one["lesion"] for one in seg["segments"]} - {None} == shown
+    assert {one["lesion"] for one in report["measurements"]} == shown
+    assert {one["lesion"] for one in drawn["rois"]} - {None} == shown
 
 
 def test_when_all_lesions_are_gone_organs_are_segmented() -> None:

@@ -16,6 +16,8 @@ from dicomfab.model.order import RequestAttributes
 PRIVATE_GROUP: Final = 0x0099
 PRIVATE_CREATOR: Final = "DICOM FABRICATOR"
 
+_TURN_S: Final = 60.0
+
 CHEST: Final[Code] = ("816094009", "SCT", "Chest")
 
 
@@ -62,6 +64,15 @@ def base(study: ResolvedStudy, sop_class_uid: str, modality: str, series_number:
 def instance_uid(study: ResolvedStudy, series_number: int, instance_number: int) -> str:
     """SOPInstanceUID of an instance."""
     return study.uid("instance", series_number, instance_number)
+
+
+def begun_s(series_number: int) -> float:
+    """When a device begins a series, in seconds after the study: it acquires one after the other.
+
+    Args:
+        series_number: of the first series of its entry; of several in one turn, it is the same.
+    """
+    return _TURN_S * (series_number - 1)
 
 
 def clock(study_time: str, after_s: float) -> str:

@@ -14,7 +14,7 @@ from dicomfab.fabricate.anatomy.knee import Side, affected
 from dicomfab.fabricate.anatomy.regions import build_knee
 from dicomfab.fabricate.anatomy.thorax import build_thorax
 from dicomfab.fabricate.iods import xray
-from dicomfab.fabricate.iods.common import CHEST, base, clock, coded
+from dicomfab.fabricate.iods.common import CHEST, base, begun_s, clock, coded
 from dicomfab.fabricate.kinds import Code
 from dicomfab.fabricate.plan import SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
@@ -73,7 +73,7 @@ def plan(study: ResolvedStudy, series: ResolvedSeries, series_number: int, worke
     plates = (_CHEST_PA,) if series.kind == "cr-chest" else _knee(affected(study.body_seed))
     for number, plate in enumerate(plates, start=series_number):
         yield SeriesPlan(
-            dataset=_dataset(study, number, plate),
+            dataset=_dataset(study, number, plate, begun_s(series_number)),
             count=1,
             pixel_bytes=plate.view.rows * plate.view.columns * 2,
             varying=xray.identified(study, number),
@@ -107,9 +107,9 @@ def _pixels(study: ResolvedStudy, plate: _Plate, workers: int) -> Iterator[memor
     yield pixels.data.cast("B")
 
 
-def _dataset(study: ResolvedStudy, series_number: int, plate: _Plate) -> Dataset:
+def _dataset(study: ResolvedStudy, series_number: int, plate: _Plate, after_s: float) -> Dataset:
     ds = base(study, SOP_CLASS_UID, "CR", series_number)
-    xray.timed(ds, study.study_date, clock(study.study_time, plate.delay_s))
+    xray.timed(ds, study.study_date, clock(study.study_time, after_s + plate.delay_s))
     ds.SeriesDescription = ds.ProtocolName = plate.description
     ds.BodyPartExamined = plate.body_part
     if plate.laterality:

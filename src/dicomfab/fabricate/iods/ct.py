@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from dicomfab.fabricate.anatomy.body import Region
 from dicomfab.fabricate.iods import regions
-from dicomfab.fabricate.iods.common import base, burned_in, clock, coded, instance_uid
+from dicomfab.fabricate.iods.common import base, begun_s, burned_in, clock, coded, instance_uid
 from dicomfab.fabricate.kinds import Code
 from dicomfab.fabricate.plan import SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
@@ -124,9 +124,10 @@ def plan(study: ResolvedStudy, series: ResolvedSeries, series_number: int, worke
     """One series from the head downwards."""
     protocol = PROTOCOLS[series.kind]
     slices = stack(study, protocol, series.count)
+    start_s = begun_s(series_number) + 30
 
     def varying(index: int) -> dict[str, str]:
-        time = clock(study.study_time, 30 + index * -slices.step_mm / protocol.table_speed_mm_s)
+        time = clock(study.study_time, start_s + index * -slices.step_mm / protocol.table_speed_mm_s)
         return {
             "SOPInstanceUID": instance_uid(study, series_number, index + 1),
             "InstanceNumber": str(index + 1),
@@ -155,6 +156,7 @@ def pixels(study: ResolvedStudy, protocol: Protocol, slices: Stack, workers: int
 
 def _dataset(study: ResolvedStudy, series_number: int, protocol: Protocol, slices: Stack) -> Dataset:
     ds = base(study, SOP_CLASS_UID, "CT", series_number)
+    ds.SeriesTime = clock(study.study_time, begun_s(series_number))
     ds.SeriesDescription = f"{protocol.title} {-slices.step_mm:g} MM"
     ds.ProtocolName = protocol.name
     ds.PatientPosition = "HFS"
@@ -194,7 +196,7 @@ def _contrast(ds: Dataset, protocol: Protocol) -> None:
 def _acquisition(ds: Dataset, study: ResolvedStudy, protocol: Protocol) -> None:
     """CT Image: how it was scanned."""
     ds.AcquisitionDate = ds.ContentDate = study.study_date
-    ds.AcquisitionTime = ds.ContentTime = study.study_time
+    ds.AcquisitionTime = ds.ContentTime = ds.SeriesTime
     ds.ScanOptions = "HELICAL MODE"
     ds.KVP = str(protocol.kvp)
     ds.DataCollectionDiameter = f"{max(protocol.field_of_view_mm, 500.0):g}"

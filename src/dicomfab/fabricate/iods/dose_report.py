@@ -239,6 +239,8 @@ def _accumulated(found: Sequence[Event]) -> Dataset:
 def _acquisition(event: Event) -> Dataset:
     """CT Irradiation Event Data (TID 10013)."""
     spiral: Code = ("116152004", "SCT", "Spiral Acquisition")
+    said = event.modulation
+    modulation = [sr.text(sr.CONTAINS, _dcm("113842", "X-Ray Modulation Type"), said)] if said else []
     return sr.container(
         sr.CONTAINS,
         _dcm("113819", "CT Acquisition"),
@@ -249,6 +251,7 @@ def _acquisition(event: Event) -> Dataset:
             sr.uid_reference(sr.CONTAINS, _dcm("113769", "Irradiation Event UID"), event.uid),
             _parameters(event),
             _dose(event),
+            *modulation,
         ],
         template="10013",
     )
@@ -280,6 +283,4 @@ def _dose(event: Event) -> Dataset:
         sr.code(sr.CONTAINS, _dcm("113835", "CTDIw Phantom Type"), event.phantom),
         sr.number(sr.CONTAINS, _dcm("113838", "DLP"), event.dlp_mgy_cm, _MGY_CM),
     ]
-    if event.modulation:
-        said.append(sr.text(sr.CONTAINS, _dcm("113842", "X-Ray Modulation Type"), event.modulation))
     return sr.container(sr.CONTAINS, _dcm("113829", "CT Dose"), said)

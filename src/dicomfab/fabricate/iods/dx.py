@@ -12,7 +12,7 @@ from pydicom.sequence import Sequence
 
 from dicomfab.fabricate.anatomy.thorax import Arms, build_thorax
 from dicomfab.fabricate.iods import xray
-from dicomfab.fabricate.iods.common import CHEST, base, clock, coded
+from dicomfab.fabricate.iods.common import CHEST, base, begun_s, clock, coded
 from dicomfab.fabricate.kinds import Code
 from dicomfab.fabricate.plan import SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
@@ -58,7 +58,7 @@ def plan(study: ResolvedStudy, series: ResolvedSeries, series_number: int, worke
     processing = series.kind == "dx-processing"
     for number, projection in enumerate((_PA,) if processing else (_PA, _LATERAL), start=series_number):
         yield SeriesPlan(
-            dataset=_dataset(study, number, projection, processing),
+            dataset=_dataset(study, number, projection, processing, begun_s(series_number)),
             count=1,
             pixel_bytes=projection.view.rows * projection.view.columns * 2,
             varying=xray.identified(study, number),
@@ -72,9 +72,11 @@ def _pixels(study: ResolvedStudy, projection: _Projection, processing: bool, wor
     yield render(thorax.scene, projection.view, study.seed, workers).data.cast("B")
 
 
-def _dataset(study: ResolvedStudy, series_number: int, projection: _Projection, processing: bool) -> Dataset:
+def _dataset(
+    study: ResolvedStudy, series_number: int, projection: _Projection, processing: bool, after_s: float
+) -> Dataset:
     ds = base(study, FOR_PROCESSING_UID if processing else FOR_PRESENTATION_UID, "DX", series_number)
-    xray.timed(ds, study.study_date, clock(study.study_time, projection.delay_s))
+    xray.timed(ds, study.study_date, clock(study.study_time, after_s + projection.delay_s))
     ds.SeriesDescription = f"{projection.description} RAW" if processing else projection.description
     ds.ProtocolName = projection.description
     ds.PresentationIntentType = "FOR PROCESSING" if processing else "FOR PRESENTATION"

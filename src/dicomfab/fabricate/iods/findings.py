@@ -224,7 +224,6 @@ class _Stack:
         self._first = _position(planned, 0)
         self._step = (_position(planned, count - 1) - self._first) / max(count - 1, 1)
         self._spacing_mm = float(ds.SpacingBetweenSlices)
-        self._thickness_mm = float(ds.SliceThickness)
         self._row_mm, self._column_mm = (float(value) for value in ds.PixelSpacing)
         self._rows, self._columns = int(ds.Rows), int(ds.Columns)
 
@@ -239,7 +238,7 @@ class _Stack:
         reach_mm = float(np.linalg.norm(self._normal * lesion.radii_mm))
         column = float(offset @ self._along_row) / self._column_mm + 0.5
         row = float(offset @ self._down_column) / self._row_mm + 0.5
-        if apart_mm > reach_mm + self._thickness_mm / 2:
+        if apart_mm > reach_mm:
             return None
         if not (0 <= column <= self._columns and 0 <= row <= self._rows):
             return None

@@ -79,7 +79,7 @@ class Imaged:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mask:
-    """The voxels of a lesion in the box around it; there may be none.
+    """The voxels of a lesion in the box around it.
 
     Args:
         index: of the lesion in its body.
@@ -210,24 +210,25 @@ def voxel(stack: Stack, point: Point) -> tuple[float, float, float]:
 
 
 def lesions(stack: Stack, body: Body) -> list[tuple[int, Lesion]]:
-    """Lesions whose centres lie inside the imaged volume, each with its index in the body."""
-    sizes = (stack.count, stack.rows, stack.columns)
+    """Lesions whose centres lie on or beside the slices, not beyond their edges, each with its index in the body."""
+    sizes = (stack.rows, stack.columns)
     return [
         (index, lesion)
         for index, lesion in enumerate(body.lesions)
-        if all(-0.5 <= at < size - 0.5 for at, size in zip(voxel(stack, lesion.centre_mm), sizes, strict=True))
+        if all(-0.5 <= at < size - 0.5 for at, size in zip(voxel(stack, lesion.centre_mm)[1:], sizes, strict=True))
     ]
 
 
 def masks(study: ResolvedStudy, imaged: Imaged) -> tuple[Mask, ...]:
-    """The voxels of each lesion in the imaged volume: those of its tissue inside its ellipsoid."""
+    """The voxels of each lesion that any slice shows: those of its tissue inside its ellipsoid."""
     return _masks(study, imaged.region, imaged.stack)
 
 
 @lru_cache(maxsize=4)
 def _masks(study: ResolvedStudy, region: Region, stack: Stack) -> tuple[Mask, ...]:
     body = regions.body(study, region)
-    return tuple(_mask(body.scene, stack, index, lesion) for index, lesion in lesions(stack, body))
+    found = (_mask(body.scene, stack, index, lesion) for index, lesion in lesions(stack, body))
+    return tuple(one for one in found if one.voxels.any())
 
 
 def counts(study: ResolvedStudy, imaged: Imaged) -> NDArray[np.int64]:
@@ -249,7 +250,8 @@ def _mask(scene: Scene, stack: Stack, index: int, lesion: Lesion) -> Mask:
     reach = (radii[across] / abs(stack.step_mm), radii[column] / stack.pixel_mm, radii[row] / stack.pixel_mm)
     sizes = (stack.count, stack.rows, stack.columns)
     low = [max(0, int(np.floor(a - r))) for a, r in zip(at, reach, strict=True)]
-    high = [min(size, int(np.ceil(a + r)) + 1) for a, r, size in zip(at, reach, sizes, strict=True)]
+    ends = [min(size, int(np.ceil(a + r)) + 1) for a, r, size in zip(at, reach, sizes, strict=True)]
+    high = [max(one) for one in zip(low, ends, strict=True)]
     start = stack.position_mm(0)
     rows, columns = np.arange(low[1], high[1]), np.arange(low[2], high[2])
     down = (start[column] + column_sign * stack.pixel_mm * rows - centre[column]) / radii[column]

@@ -10,7 +10,7 @@ from pydicom.sequence import Sequence as Items
 
 from dicomfab.fabricate.encode.items import Item, sequence
 from dicomfab.fabricate.iods import sr_content as sr
-from dicomfab.fabricate.iods.common import base
+from dicomfab.fabricate.iods.common import base, begun_s
 from dicomfab.fabricate.iods.nuclear import moment
 from dicomfab.fabricate.iods.references import without_pixels
 from dicomfab.fabricate.iods.sightings import KeyImage, images, key_images
@@ -42,7 +42,9 @@ def plan_object(
     """One document: a few images that show lesions, or the last image series."""
     ds = base(study, SOP_CLASS_UID, "KO", series_number)
     ds.InstanceNumber = "1"
-    date, time = moment(study, _MADE_AFTER_S + series_number)
+    # What is rejected is repeated soon, so that is said at once; what is of interest, when somebody reads the study.
+    after_s = begun_s(series_number) if series.kind == "ko-rejected" else _MADE_AFTER_S + series_number
+    date, time = moment(study, after_s)
     ds.SeriesDate = ds.ContentDate = date
     ds.SeriesTime = ds.ContentTime = time
     ds.ReferencedPerformedProcedureStepSequence = Items()

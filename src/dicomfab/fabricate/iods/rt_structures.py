@@ -64,7 +64,8 @@ def rois(study: ResolvedStudy, source: Imaged) -> list[Roi]:
     seen = imaged.counts(study, source).sum(axis=0)
     for organ in structures.ORGANS:
         if organ.contoured and seen[list(organ.tissues)].any():
-            found.append(Roi(len(found) + 1, organ.label.upper(), "ORGAN", organ.colour, organ.tissues))
+            name = (organ.enclosed or organ.label).upper()
+            found.append(Roi(len(found) + 1, name, "ORGAN", organ.colour, organ.tissues))
     for number, mask in enumerate(imaged.masks(study, source), start=1):
         name = f"GTV {number} {mask.lesion.kind.upper()}"
         found.append(Roi(len(found) + 1, name, "GTV", structures.lesion_colour(number), mask=mask))

@@ -130,8 +130,8 @@ def _content(study: ResolvedStudy, series: ResolvedSeries, before: Sequence[Plan
         frames = [(place, None) for place in sorted(set().union(*places.values()))]
     else:
         frames = [(place, segment) for segment in segments for place in places[segment.number]]
-    if not frames:  # what lies between slices is on none of them; there is a frame nevertheless
-        frames = [(_nearest(source, segments[0]), None if is_labelmap else segments[0])]
+    if not frames:  # there is a frame nevertheless
+        frames = [(0, None if is_labelmap else segments[0])]
     return _Content(source, segments, frames, is_labelmap)
 
 
@@ -154,13 +154,6 @@ def _slices(study: ResolvedStudy, source: Imaged, segment: Segment) -> list[int]
         return segment.mask.slices()
     on_slice = imaged.counts(study, source)[:, list(segment.tissues)].any(axis=1)
     return [int(n) for n in np.flatnonzero(on_slice)]
-
-
-def _nearest(source: Imaged, segment: Segment) -> int:
-    if segment.mask is None:
-        return 0
-    place = imaged.voxel(source.stack, segment.mask.lesion.centre_mm)[0]
-    return min(max(round(place), 0), source.stack.count - 1)
 
 
 def _organ_voxels(study: ResolvedStudy, source: Imaged, segment: Segment) -> int:

@@ -36,6 +36,7 @@ class Organ:
         tissues: all that is in it.
         colour: red, green, blue.
         contoured: whether radiotherapy draws it.
+        enclosed: what an outline around it holds, where that is more: outlines have no holes.
     """
 
     label: str
@@ -43,11 +44,12 @@ class Organ:
     tissues: tuple[Tissue, ...]
     colour: Colour
     contoured: bool = True
+    enclosed: str = ""
 
 
 ORGANS: Final = (
     Organ("Lungs", _LUNG, (Tissue.LUNG, Tissue.LUNG_VESSEL), (128, 174, 214)),
-    Organ("Myocardium", ("74281007", "SCT", "Myocardium"), (Tissue.MYOCARDIUM,), (200, 60, 70)),
+    Organ("Myocardium", ("74281007", "SCT", "Myocardium"), (Tissue.MYOCARDIUM,), (200, 60, 70), enclosed="Heart"),
     Organ("Liver", _LIVER, (Tissue.LIVER, Tissue.HEPATIC_VESSEL), (150, 90, 60)),
     Organ("Spleen", ("78961009", "SCT", "Spleen"), (Tissue.SPLEEN,), (140, 80, 140)),
     Organ("Kidneys", _KIDNEY, (Tissue.KIDNEY, Tissue.RENAL_MEDULLA), (185, 102, 83)),
