@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Picture
@@ -21,6 +22,7 @@ HAS_OUTLINE = """element => {
 }"""
 
 
+@pytest.mark.full
 def test_the_whole_story_by_keyboard_alone(page: Page, web: str, picture: Picture) -> None:
     page.goto(web)
     _create(page, picture)

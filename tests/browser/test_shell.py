@@ -110,6 +110,7 @@ def test_the_dashboard_and_the_guide_are_accessible(
         picture(page, name if scheme == "light" else f"{name}-dark", full_page=False)
 
 
+@pytest.mark.full
 def test_a_server_that_goes_away_is_said_and_what_was_typed_is_kept(page: Page, tmp_path: Path) -> None:
     home = tmp_path / "home"
     with serving(home) as url:

@@ -68,7 +68,9 @@ def lose_what_was_not_synced(root: Path, chance: random.Random) -> None:
 
 
 @pytest.mark.parametrize("machine", ["lives", "dies"])
-@pytest.mark.parametrize("what", ["single", "large", "batch", "replace"])
+@pytest.mark.parametrize(
+    "what", ["single", *(pytest.param(one, marks=pytest.mark.full) for one in ("large", "batch", "replace"))]
+)
 def test_a_process_killed_at_any_moment_loses_nothing_it_has_acknowledged(
     tmp_path: Path, what: str, machine: str
 ) -> None:

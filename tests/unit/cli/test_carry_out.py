@@ -39,6 +39,7 @@ def work(lab: Laboratory) -> None:
     assert run(lab, "worker", "--idle-exit", "0.1")[0] == 0
 
 
+@pytest.mark.full
 def test_a_worker_ends_when_its_database_is_removed(lab: Laboratory) -> None:
     database = lab.application.database.place
     assert isinstance(database, Path)

@@ -150,7 +150,7 @@ def test_the_port_and_the_address_are_settings(home: Path) -> None:
         assert caught.value.field == name
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGTERM, marks=pytest.mark.full), signal.SIGKILL])
 def test_serve_receives_in_a_child_that_ends_with_it(
     home: Path, port: int, how: signal.Signals, tmp_path: Path
 ) -> None:

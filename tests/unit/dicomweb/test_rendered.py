@@ -299,7 +299,7 @@ def test_nothing_is_burned_in_and_that_is_told(store: MemoryStore) -> None:
     assert (plain.content, "Warning" in plain.headers) == (asked.content, False)
 
 
-@pytest.mark.parametrize("kind", ["image/jpeg", "image/png"])
+@pytest.mark.parametrize("kind", [pytest.param("image/jpeg", marks=pytest.mark.full), "image/png"])
 def test_an_icc_profile_goes_with_the_picture_if_it_is_wanted(fabricated: Fabricate, tmp_path: Path, kind: str) -> None:
     for name in ("vl-photo", "wsi"):
         store = MemoryStore(tmp_path, fabricated(name))

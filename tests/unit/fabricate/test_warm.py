@@ -60,6 +60,7 @@ def run(code: str, argument: Any, cache: Path | None = None) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.full
 def test_kernels_are_compiled_once_and_then_loaded_in_every_process(tmp_path: Path) -> None:
     assert run(WARM, ["vl-photo"], tmp_path) is True
     assert run(WARM, ["vl-photo"], tmp_path) is False
