@@ -274,6 +274,7 @@ def _servers(application: Application, port: int) -> None:
             "host": "127.0.0.1",
             "port": port,
             "aec": title,
+            "dimse_timeout_s": 60,
             "environment": "test",
             "allow_real": True,
         }

@@ -28,7 +28,7 @@ HOST = "127.0.0.1"
 #: After this a raw side gives up, so that no test hangs.
 PATIENCE_S = 20.0
 #: What a loaded machine may add to a deadline.
-MARGIN_S = 3.0
+MARGIN_S = 15.0
 PATIENT = Timeouts(connect_s=10.0, association_s=10.0, dimse_s=10.0, retrieve_s=10.0)
 
 IMPLICIT = "1.2.840.10008.1.2"
