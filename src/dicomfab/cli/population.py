@@ -160,7 +160,7 @@ def _wanted(options: _Options) -> PopulationRecipe:
         "studies_per_patient": text.studies(options.studies_per_patient) if options.studies_per_patient else None,
         "mix": text.mix(options.mix) if options.mix else None,
         "years": options.years,
-        "end_date": options.end_date.replace("-", "") or None,
+        "end_date": options.end_date or None,
         "seed": options.seed,
         "scripts": text.weights(options.script, "scripts") if options.script else None,
         "defects": text.weights(options.defect, "defects") if options.defect else None,
@@ -174,7 +174,7 @@ def _wanted(options: _Options) -> PopulationRecipe:
 def _refuse_with_resume(options: _Options) -> None:
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
-        if value not in (None, "", False):
+        if value is not None and value is not False and value != "":
             raise InvalidInput(
                 f"{field.name}: not together with --resume",
                 field=field.name,

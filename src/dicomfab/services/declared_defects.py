@@ -1,4 +1,7 @@
-"""Studies that were fabricated to be wrong: never into the local store, and known where nothing of them is here."""
+"""Studies that were fabricated to be wrong: none is made or imported into the local store; the ledger knows of each.
+
+Only what is sent from a folder is held there on its way, see :class:`~dicomfab.services.importing.ImportService`.
+"""
 
 from __future__ import annotations
 

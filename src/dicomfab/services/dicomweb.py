@@ -28,6 +28,7 @@ from dicomfab.services.recording import Record, nobody, of_study, recorded, refu
 _ONE_VISIT_S: Final = 600.0
 _VISITS: Final = 2000
 _NOT_AUTHORIZED: Final = 0x0124  # PS3.7 C.5.23
+_BROKEN_ON_PURPOSE: Final = 0xC000  # cannot understand, PS3.18 table I.2-2
 
 
 @dataclass(slots=True)
@@ -180,12 +181,15 @@ class _LocalSink:
         """Keep the instance.
 
         Raises:
-            NotStored: 0124 where the actor may not bring anything of its environment.
+            NotStored: 0124 where the actor may not bring anything of its environment; C000 of a study with declared
+                defects, which no local store takes.
             LocalFailure: it cannot be recorded; the instance was not kept.
         """
         marks = marks_in(self._head.getvalue(), self._size_bytes, self._identity.transfer_syntax_uid)
         environment = self._environment(marks)
         self._check(environment, marks)
+        if marks.has_defect:
+            raise NotStored(_BROKEN_ON_PURPOSE)
         self._service.record()
         kept = WebSink(self._incoming, environment).commit()
         self._service.local.keep(self._identity.sop_instance_uid)

@@ -29,6 +29,11 @@ _BATCH: Final = 100  # instances in one transaction of the archive
 _CHUNK: Final = 1 << 20
 _SHOWN_REFUSED: Final = 3
 _OTHER_CONTENT: Final = "the local store holds this SOP instance with other content, which was kept"
+#: Why a file of a study with declared defects is refused.
+DECLARED: Final = (
+    "its study was fabricated with declared defects, and the local store keeps only what can be read back; "
+    "send it from its folder to a test server: dicomfab send FOLDER --to SERVER"
+)
 
 
 @dataclass(slots=True)
@@ -54,6 +59,7 @@ class Imported:
         studies: by Study Instance UID, in the order in which they were found.
         refused: DICOM files that were not taken, and why; their names may tell of a patient.
         denied: why, for those of them that the actor may not take.
+        defective: by Study Instance UID, how many of them are of a study that was fabricated with declared defects.
         skipped: how many files were no DICOM instances.
         size_bytes: of the data sets that are new.
         seconds: time taken.
@@ -63,6 +69,7 @@ class Imported:
     studies: dict[str, ImportedStudy] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
     denied: list[str] = field(default_factory=list)
+    defective: dict[str, int] = field(default_factory=dict)
     skipped: int = 0
     size_bytes: int = 0
     seconds: float = 0.0
@@ -108,6 +115,7 @@ class ImportService:
         actor: Actor,
         paths: Sequence[Path],
         *,
+        with_defects: bool = False,
         on_progress: OnProgress = ignore,
         cancelled: Cancelled = never,
     ) -> Imported:
@@ -119,6 +127,7 @@ class ImportService:
         Args:
             actor: needs RETRIEVE in the environments of what is found.
             paths: files, folders with everything below them, zips.
+            with_defects: also studies that were fabricated with declared defects, on their way to a server.
             on_progress: told how many instances were dealt with.
             cancelled: asked before each file.
 
@@ -133,7 +142,10 @@ class ImportService:
         with self._recorded(actor, paths, made), temporary_folder() as folder:
             walk = Walk(paths, Path(folder))
             found, is_fabricated = iter(walk), cache(self.is_fabricated)
-            while not made.stopped and self._some(actor, found, _Held(self.local, is_fabricated), made, cancelled):
+            while not made.stopped:
+                held = _Held(self.local, is_fabricated, with_defects=with_defects)
+                if not self._some(actor, found, held, made, cancelled):
+                    break
                 on_progress(Progress("importing", made.taken + len(made.refused), None))
         made.refused += walk.refused
         made.skipped = walk.skipped
@@ -194,6 +206,10 @@ class ImportService:
         """Hand one instance to the batch, unless it is there already or may not be taken."""
         file = found.file
         marks = marks_of(file)
+        if marks.has_defect and not held.with_defects:
+            made.refused.append(Refused(found.name, DECLARED))
+            made.defective[marks.study_instance_uid] = made.defective.get(marks.study_instance_uid, 0) + 1
+            return False
         if held.same(marks.study_instance_uid, file):
             held.keep(file)
             _study(made, marks.study_instance_uid).already += 1
@@ -217,8 +233,9 @@ class ImportService:
 class _Held:
     """What is known of the study that files come from one after the other."""
 
-    def __init__(self, local: Archive, is_fabricated: Callable[[str], bool]) -> None:
+    def __init__(self, local: Archive, is_fabricated: Callable[[str], bool], *, with_defects: bool) -> None:
         self.is_fabricated = is_fabricated
+        self.with_defects = with_defects
         self._local = local
         self._study = ""
         self._instances: dict[str, StoredInstance] = {}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import fcntl
 import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +17,7 @@ from dicomfab.access.policy import Action, Scope, require
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind
 from dicomfab.model.disk import disk_full, is_disk_full
-from dicomfab.model.errors import Conflict, Interrupted, InvalidInput, NotFound
+from dicomfab.model.errors import Conflict, DicomFabError, Interrupted, InvalidInput, NotFound
 from dicomfab.model.values import Environment
 from dicomfab.services.declared_defects import defect_note
 from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, never
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from dicomfab.fabricate.population.writing import Written
 
 MANIFEST: Final = "population.json"
+LOCK: Final = f".{MANIFEST}.lock"
 # Patients that are handed to a process at once, and recorded in one entry of the audit log.
 CHUNK: Final = 20
 
@@ -104,7 +107,7 @@ class PopulationService:
         Raises:
             InvalidInput: a value that cannot be used, by the name of its field.
         """
-        from dicomfab.fabricate.population.recipe import resolve
+        from dicomfab.fabricate.population.resolve import resolve
 
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         return resolve(recipe, today=self.now().date(), draw_seed=self.draw_seed)
@@ -142,13 +145,15 @@ class PopulationService:
             workers: processes; by default one per processor. The bytes do not depend on it.
 
         Raises:
-            Conflict: the folder is not empty.
+            InvalidInput: the folder cannot be written.
+            Conflict: the folder is not empty, or another process writes a population into it.
             DiskFull: no space is left; what is there are complete studies.
             Interrupted: it was cancelled, likewise; see :meth:`resume`.
         """
         require(actor, Action.FABRICATE, Scope.SYSTEM)
-        _begin(directory, recipe)
-        return self._made(actor, recipe, directory, on_progress, cancelled, workers)
+        with _locked(directory):
+            _begin(directory, recipe)
+            return self._made(actor, recipe, directory, on_progress, cancelled, workers)
 
     def resume(
         self,
@@ -162,12 +167,15 @@ class PopulationService:
         """Go on with a folder whose population is not complete; studies that are there are kept.
 
         Raises:
+            InvalidInput: the folder cannot be written.
             NotFound: the folder holds no population.
-            Conflict: another version of the software began it.
+            Conflict: another version of the software began it, or another process goes on with it.
             Interrupted: it was cancelled again.
         """
         require(actor, Action.FABRICATE, Scope.SYSTEM)
-        return self._made(actor, _begun(directory), directory, on_progress, cancelled, workers)
+        recipe = _begun(directory)
+        with _locked(directory):
+            return self._made(actor, recipe, directory, on_progress, cancelled, workers)
 
     def _made(
         self,
@@ -228,33 +236,70 @@ def _event(actor: Actor, directory: Path, made: Sequence[Written] = ()) -> Audit
     )
 
 
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Have a folder for this process alone, made if it does not exist; the lock ends with the process."""
+    path = directory / LOCK
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise _unusable(directory, error) from error
+    with file:
+        _lock(file.fileno(), path)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # one that stays is in nobody's way
+                path.unlink()
+
+
+def _lock(handle: int, path: Path) -> None:
+    taken = Conflict(
+        f"another process writes the population in {path.parent}",
+        cause="it was started before and has not ended",
+        remedy="wait for it, or stop it and go on with the folder: --resume",
+    )
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_there = os.path.samestat(os.fstat(handle), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        raise taken from None
+    except OSError as error:
+        raise _unusable(path.parent, error) from error
+    if not is_there:  # who had it removed it, and somebody else has a new one
+        raise taken
+
+
+def _unusable(directory: Path, error: OSError) -> DicomFabError:
+    if is_disk_full(error):
+        return disk_full(directory)
+    return InvalidInput(
+        f"out: {directory} cannot be written",
+        field="out",
+        value=str(directory),
+        cause="it is a file, not a folder" if isinstance(error, FileExistsError) else str(error.strerror or error),
+        remedy="name a folder that can be written, or one that can be made",
+    )
+
+
 def _begin(directory: Path, recipe: PopulationRecipe) -> None:
     """Take a folder for a population, which its manifest describes."""
     from dicomfab.fabricate.recipe import RENDERER_VERSION
 
-    if directory.exists() and not directory.is_dir():
-        raise InvalidInput(
-            f"out: {directory} is a file, not a folder",
-            field="out",
-            value=str(directory),
-            remedy="name a folder, or one that does not exist yet",
-        )
-    if directory.is_dir() and any(directory.iterdir()):
-        raise Conflict(
-            f"{directory} is not empty",
-            cause="a population never mixes with or replaces other files",
-            remedy="name another folder; or, if it holds a population that is not complete, go on with it: --resume",
-        )
     part = directory / f".{MANIFEST}.{os.getpid()}.part"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        if any(one.name != LOCK for one in directory.iterdir()):
+            raise Conflict(
+                f"{directory} is not empty",
+                cause="a population never mixes with or replaces other files",
+                remedy="name another folder; or, if it holds an incomplete population, go on with it: --resume",
+            )
         text = json.dumps({"renderer": RENDERER_VERSION, "population": recipe.as_dict()}, ensure_ascii=False, indent=1)
         part.write_text(text + "\n", "utf-8")
         part.replace(directory / MANIFEST)
     except OSError as error:
-        if is_disk_full(error):
-            raise disk_full(directory) from error
-        raise
+        raise _unusable(directory, error) from error
 
 
 def _begun(directory: Path) -> PopulationRecipe:
@@ -275,6 +320,8 @@ def _begun(directory: Path) -> PopulationRecipe:
             cause=f"there is no {MANIFEST} in it",
             remedy="make one: dicomfab population create --out FOLDER",
         ) from None
+    except OSError as error:
+        raise _unusable(directory, error) from error
     except (ValueError, KeyError, TypeError):
         raise another from None
     if renderer != RENDERER_VERSION:

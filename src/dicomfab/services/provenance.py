@@ -20,13 +20,14 @@ from dicomfab.model.errors import AccessDenied, Conflict, NotFound, PeerError, T
 from dicomfab.model.query import Level, QueryModel
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
-from dicomfab.services.marks import CREATOR, RECIPE_HASH, SYNTHETIC_DATA, Marks, marks_at_start, proven
+from dicomfab.services.marks import CREATOR, DEFECTS, RECIPE_HASH, SYNTHETIC_DATA, Marks, marks_at_start, proven
 from dicomfab.services.peers import peer_for
 from dicomfab.services.query import Find, series_of
 
 log = logging.getLogger(__name__)
 
 _MADE_HERE: Final = Marks(is_marked=True, is_proven=True, says_synthetic=True)
+_ASKED: Final = {SYNTHETIC_DATA: "CS", CREATOR: "LO", RECIPE_HASH: "LO", DEFECTS: "LO"}
 
 
 class Origin(enum.StrEnum):
@@ -106,20 +107,42 @@ class Provenance:
         Raises:
             AccessDenied: with the setting that would allow it.
         """
-        self._check_defect(study_instance_uid, destination)
-        if not (destination.allow_synthetic and destination.allow_real):
+        if self._keeps_defects_out(destination) and self._is_defective(study_instance_uid):
+            raise _defective(study_instance_uid, destination)
+        if not _takes_all(destination):
             refuse(self.of_local(study_instance_uid, instances), study_instance_uid, destination)
 
     def check_move(self, study_instance_uid: str, source: PacsServer, destination: PacsServer) -> None:
         """Refuse to have a study moved where it may not go.
 
+        Whether it has a declared defect, the source is asked as well; one that cannot be asked, or tells nothing,
+        does not stop a study whose origin is of no matter.
+
         Raises:
             AccessDenied: with the setting that would allow it.
             Conflict, NotFound, PeerError: as :meth:`at`; what it is cannot be told.
         """
-        self._check_defect(study_instance_uid, destination)
-        if not (destination.allow_synthetic and destination.allow_real):
-            refuse(self.at(source, study_instance_uid), study_instance_uid, destination)
+        keeps_out, takes_all = self._keeps_defects_out(destination), _takes_all(destination)
+        if keeps_out and self._is_defective(study_instance_uid):
+            raise _defective(study_instance_uid, destination)
+        if takes_all and not keeps_out:
+            return
+        here = Origin.REAL if takes_all else self.of_local(study_instance_uid)
+        if here.holds_synthetic:
+            refuse(here, study_instance_uid, destination)
+        is_unknown = not (takes_all or here.holds_synthetic)
+        if not (is_unknown or keeps_out):
+            return
+        try:
+            told = self._told(source, study_instance_uid)
+        except (Conflict, NotFound):
+            if is_unknown:
+                raise
+            return
+        if keeps_out and any(one.has_defect for one in told):
+            raise _defective(study_instance_uid, destination)
+        if is_unknown:
+            refuse(origin_of(told, is_known=False), study_instance_uid, destination)
 
     def check_move_beforehand(self, study_instance_uid: str, source: PacsServer, destination: PacsServer) -> None:
         """The same at submission: a source that cannot be asked now is asked when the job's turn has come.
@@ -132,14 +155,9 @@ class Provenance:
         except (PeerError, Conflict, NotFound) as error:
             log.info("where %s comes from is asked again when its turn comes: %s", study_instance_uid, error.heading)
 
-    def _check_defect(self, study_instance_uid: str, destination: PacsServer) -> None:
-        if destination.is_production and not self.is_in_lab(destination) and self._is_defective(study_instance_uid):
-            raise AccessDenied(
-                f"{destination.name} is a production server, and study {study_instance_uid} has a declared defect: "
-                "nothing was sent.",
-                cause="what was fabricated to be wrong never goes to production outside the lab; no setting allows it",
-                remedy="send it to a test server, or to one of the lab's",
-            )
+    def _keeps_defects_out(self, destination: PacsServer) -> bool:
+        """The lab's own production servers take what was fabricated to be wrong."""
+        return destination.is_production and not self.is_in_lab(destination)
 
     def _is_defective(self, study_instance_uid: str) -> bool:
         """Whether the ledger or the mark of an instance that is here tells of a declared defect."""
@@ -159,11 +177,10 @@ class Provenance:
             identifier.StudyInstanceUID = study_instance_uid
             identifier.SeriesInstanceUID = series
             identifier.SOPInstanceUID = ""
-            identifier.add_new(SYNTHETIC_DATA, "CS", "")
-            identifier.add_new(CREATOR, "LO", "")
-            identifier.add_new(RECIPE_HASH, "LO", "")
+            for tag, vr in _ASKED.items():
+                identifier.add_new(tag, vr, "")
             for match in self.find(peer, QueryModel.STUDY_ROOT, identifier):
-                said = {tag: _text(match[tag].value) for tag in (SYNTHETIC_DATA, CREATOR, RECIPE_HASH) if tag in match}
+                said = {tag: _text(match[tag].value) for tag in _ASKED if tag in match}
                 found.append(proven(said, study_instance_uid))
         return found
 
@@ -206,9 +223,22 @@ def refuse(origin: Origin, study_instance_uid: str, destination: PacsServer) -> 
     )
 
 
+def _takes_all(destination: PacsServer) -> bool:
+    return bool(destination.allow_synthetic and destination.allow_real)
+
+
+def _defective(study_instance_uid: str, destination: PacsServer) -> AccessDenied:
+    return AccessDenied(
+        f"{destination.name} is a production server, and study {study_instance_uid} has a declared defect: "
+        "nothing was sent.",
+        cause="what was fabricated to be wrong never goes to production outside the lab; no setting allows it",
+        remedy="send it to a test server, or to one of the lab's",
+    )
+
+
 def _text(value: object) -> str:
-    """A private element that came without its VR is bytes."""
-    return value.decode("latin-1").strip("\0 ") if isinstance(value, bytes) else str(value)
+    """A private element that came without its VR is bytes; several values have more than a blank as well."""
+    return value.decode("latin-1").strip("\0 ") if isinstance(value, bytes) else str(value or "")
 
 
 def marks_held(instance: StoredInstance) -> Marks:

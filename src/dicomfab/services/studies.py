@@ -167,11 +167,14 @@ class StudyService:
         return tuple(previews(resolved))
 
     def _know(self, resolved: ResolvedStudy) -> None:
-        """Have the ledger know a study by its UID; not by an order's, which a real study may have as well."""
+        """Have the ledger know a study by its UID; not by an order's, which a real study may have as well.
+
+        A declared defect is noted in either case: better that a real study is held up than that this one goes on.
+        """
         if resolved.study_instance_uid == resolved.uid("study"):
             self.note_study(resolved.study_instance_uid)
-            if resolved.defects:
-                self.note_study(defect_note(resolved.study_instance_uid))
+        if resolved.defects:
+            self.note_study(defect_note(resolved.study_instance_uid))
 
     def create(
         self,

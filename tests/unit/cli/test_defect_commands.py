@@ -48,3 +48,18 @@ def test_a_recipe_names_defects(dicomfab, tmp_path: Path):
     assert dicomfab("study", "create", "--recipe", str(recipe), "--out", str(tmp_path / "out")).code == 0
     (file,) = (tmp_path / "out").iterdir()
     assert len(file.read_bytes()) % 2 == 1
+
+
+def test_an_import_refuses_and_names_the_study(dicomfab, tmp_path: Path):
+    out = str(tmp_path / "out")
+    made = dicomfab("study", "create", "--kind", "text-card:3", "--seed", "7", "--defect", "bad-time", "--out", out)
+    assert made.code == 0
+    refused = dicomfab("study", "import", out)
+    assert refused.code == 6
+    assert refused.out.count("declared defects") == 1
+    assert "3 files" in refused.out
+    assert "dicomfab send FOLDER" in refused.out
+    (told,) = json.loads(dicomfab("study", "import", out, "--json").out)["defective"]
+    assert told["files"] == 3
+    assert told["study_instance_uid"] in refused.out
+    assert json.loads(dicomfab("study", "list", "--json").out)["studies"] == []

@@ -105,7 +105,14 @@ def test_another_version_s_population_is_not_gone_on_with(dicomfab, tmp_path):
         (("--years", "0"), "years"),
         (("--end-date", "2026-02-30"), "end_date"),
         (("--patients", "0"), "patients"),
+        (("--end-date", "2-0-260101"), "end_date"),
+        (("--mix", "CT=1e308,DX=1e308"), "mix"),
+        (("--small", "--mix", "DX=1", "--defect", "duplicate-sop-uid=1"), "defects"),
         (("--resume", "--seed", "4"), "seed"),
+        (("--resume", "--seed", "0"), "seed"),
+        (("--resume", "--patients", "0"), "patients"),
+        (("--resume", "--mix", "CT=1"), "mix"),
+        (("--resume", "--small"), "small"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name_before_anything_is_made(dicomfab, tmp_path, words, field):
@@ -126,6 +133,29 @@ def test_a_file_and_options_that_go_before_it(dicomfab, tmp_path):
     )
     assert (made["patients"], made["seed"]) == (4, 8)
     assert dicomfab("population", "show", str(tmp_path / "none.yaml")).code == 3
+
+
+def test_what_show_and_a_folder_say_can_be_a_file(dicomfab, tmp_path):
+    shown = json.loads(dicomfab("population", "show", *SMALL, "--json").out)
+    (tmp_path / "again.json").write_text(json.dumps(shown["population"]))
+    assert json.loads(dicomfab("population", "show", str(tmp_path / "again.json"), "--json").out) == shown
+
+
+@pytest.mark.full
+def test_a_killed_process_leaves_no_lock_and_nobody_who_writes_on(dicomfab, tmp_path):
+    out = tmp_path / "out"
+    words = [sys.executable, "-m", "dicomfab", "population", "create", *SMALL, "--patients", "400", "--workers", "2"]
+    with subprocess.Popen([*words, "--out", str(out)], stderr=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        while running.poll() is None and not any(out.glob("*/*/truth.json")):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.wait(0.05)
+        refused = dicomfab("population", "create", "--resume", "--json", "--out", str(out))
+        running.kill()
+        running.communicate(timeout=60)  # its children have its pipes: these end with the last of them
+    assert json.loads(refused.out)["error"]["error"] == "Conflict"
+    done = json.loads(dicomfab("population", "create", "--resume", "--json", "--out", str(out)).out)
+    assert 0 < done["kept"] < done["studies"]
+    assert not list(out.rglob(".*"))
 
 
 def test_the_schema_is_printed(dicomfab):

@@ -315,6 +315,8 @@ def test_unknown_and_impossible_defects_are_refused_by_name() -> None:
         ("uid-in-two-series", ("text-card",)),
         ("overlay-in-pixel-data", ("sc-rgb",)),
         ("lut-missing", ("sc-rgb",)),
+        ("duplicate-sop-uid", ("dx-chest",)),
+        ("patient-mismatch", ("mg-screening",)),
     ],
 )
 def test_a_study_that_cannot_carry_a_defect_is_refused_before_anything_is_made(
@@ -341,15 +343,6 @@ def test_places_follow_from_the_seed_and_differ(seed: int, names: set[str]) -> N
 def test_seeds_choose_other_instances() -> None:
     chosen = {places(two_series("odd-length", seed=seed))[0].instance.instance_number for seed in range(12)}
     assert chosen == {1, 2, 3}
-
-
-def test_all_at_once_in_one_instance() -> None:
-    names = tuple(name for name, one in DEFECTS.items() if one.needs not in (Needs.TWO_INSTANCES, Needs.TWO_SERIES))
-    made = resolved(StudyRecipe((SeriesRecipe("ct-head", 1),), seed=1, defects=names))
-    (one,) = fabricate(made, workers=1)
-    assert one.file_header is not None
-    assert {told["name"] for told in declared(made)} == set(names)
-    assert len(encoded(one)) > 70_000
 
 
 def test_untouched_instances_are_handed_on_as_they_come() -> None:

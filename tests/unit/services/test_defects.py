@@ -10,6 +10,7 @@ import pytest
 from dicomfab.fabricate.defects import DEFECTS
 from dicomfab.fabricate.recipe import ResolvedStudy, SeriesRecipe, StudyRecipe
 from dicomfab.model.errors import AccessDenied, InvalidInput
+from dicomfab.model.order import RequestAttributes
 from dicomfab.services.declared_defects import defect_note
 from dicomfab.services.importing import ImportService
 from dicomfab.services.marks import marks_at_start, marks_of
@@ -28,7 +29,7 @@ def resolved(site: Hospital, *names: str, syntax: str | None = None) -> Resolved
 
 def imported(site: Hospital, study: ResolvedStudy, folder: Path) -> str:
     site.studies.write_files(ADMIN, study, folder)
-    made = ImportService(site.local, lambda _study: False).take(ADMIN, [folder])
+    made = ImportService(site.local, lambda _study: False).take(ADMIN, [folder], with_defects=True)
     assert made.refused == []
     return study.study_instance_uid
 
@@ -86,27 +87,39 @@ def test_the_ledger_knows_of_defects_where_no_instance_is_here(site: Hospital, t
     guard.check_move(plain, site.pacs("OTHER"), prod)
 
 
+def test_the_ledger_knows_of_defects_under_the_uid_of_an_order(site: Hospital, tmp_path: Path) -> None:
+    order = RequestAttributes(study_instance_uid="1.2.3.4")
+    recipe = dataclasses.replace(CARDS, order=order, defects=("odd-length",))
+    site.studies.write_files(ADMIN, site.studies.resolve_recipe(ADMIN, recipe), tmp_path / "out")
+    assert site.known == {defect_note("1.2.3.4")}
+    known = site.known.__contains__
+    guard = Provenance(site.local, site.transfers.find, known, lambda one: known(defect_note(one)))
+    with pytest.raises(AccessDenied, match="declared defect"):
+        guard.check_send("1.2.3.4", site.pacs("PROD", "prod", allow_real=True))
+
+
 @pytest.mark.parametrize("syntax", [None, JPEG_LS, "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"])
 def test_marks_are_found_with_and_without_defects(site: Hospital, tmp_path: Path, syntax: str | None) -> None:
     for names, is_marked in (((), False), (("bad-time",), True)):
         study = resolved(site, *names, syntax=syntax)
         site.studies.write_files(ADMIN, study, tmp_path / str(is_marked))
         folder = site.archive(f"imported-{is_marked}")
-        ImportService(folder, lambda _study: False).take(ADMIN, [tmp_path / str(is_marked)])
+        ImportService(folder, lambda _study: False).take(ADMIN, [tmp_path / str(is_marked)], with_defects=True)
         for one in folder.instances(study.study_instance_uid):
             for marks in (marks_at_start(one.file), marks_of(one.file)):
                 assert (marks.is_proven, marks.has_defect) == (True, is_marked)
 
 
 def test_all_names_together_are_still_read(site: Hospital, tmp_path: Path) -> None:
-    every = tuple(DEFECTS)
+    of_one_name = {"name-with-control-characters", "patient-mismatch"}  # beside name-with-html
+    every = tuple(name for name in DEFECTS if name not in of_one_name)
     recipe = StudyRecipe(
         (SeriesRecipe("ct-head", 60, style="small"), SeriesRecipe("ct-head", 2, style="small")), seed=2
     )
     study = site.studies.resolve_recipe(ADMIN, dataclasses.replace(recipe, defects=every))
     site.studies.write_files(ADMIN, study, tmp_path / "out")
     local = site.archive("imported")
-    made = ImportService(local, lambda _study: False).take(ADMIN, [tmp_path / "out"])
+    made = ImportService(local, lambda _study: False).take(ADMIN, [tmp_path / "out"], with_defects=True)
     held = local.instances(study.study_instance_uid)
     assert len(held) > 40
     assert made.refused

@@ -11,8 +11,8 @@ import pytest
 
 from dicomfab.model.actor import Role
 from dicomfab.model.errors import Conflict, InvalidInput, NotFound
-from dicomfab.services.importing import _CHUNK, ImportService
-from tests.unit.services.hospital import ADMIN, Hospital, actor
+from dicomfab.services.importing import _CHUNK, DECLARED, ImportService
+from tests.unit.services.hospital import ADMIN, CARDS, Hospital, actor
 
 
 def service(site: Hospital, fabricated: frozenset[str] = frozenset()) -> ImportService:
@@ -90,7 +90,6 @@ def test_a_file_cut_short_is_refused(site: Hospital, tmp_path: Path, syntax: str
     from dataclasses import replace
 
     from dicomfab.fabricate.recipe import SeriesRecipe
-    from tests.unit.services.hospital import CARDS
 
     study = site.make(replace(CARDS, series=(SeriesRecipe("text-card", 1, transfer_syntax=syntax),)))
     path = files_of(site, study, tmp_path / "in")[0]
@@ -189,3 +188,20 @@ def test_pieces_are_smaller_than_what_is_read(site: Hospital, tmp_path: Path) ->
     service(site).take(ADMIN, [path])
     (stored,) = site.archives["imported"].instances(study)
     assert pydicom.dcmread(stored.path)[0x7FE11001].value == ds[0x7FE11001].value
+
+
+def test_what_was_fabricated_to_be_wrong_is_refused_and_named(site: Hospital, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    broken = site.studies.resolve_recipe(ADMIN, replace(CARDS, seed=6, defects=("bad-time",)))
+    site.studies.write_files(ADMIN, broken, tmp_path / "in" / "broken")
+    study = site.make()
+    files_of(site, study, tmp_path / "in" / "good")
+    made = service(site).take(ADMIN, [tmp_path / "in"])
+    assert (list(made.studies), made.taken) == ([study], 3)
+    assert made.defective == {broken.study_instance_uid: 3}
+    assert [one.reason for one in made.refused] == [DECLARED] * 3
+    assert site.held("imported", broken.study_instance_uid) == set()
+    sent = service(site).take(ADMIN, [tmp_path / "in"], with_defects=True)
+    assert (sent.taken, sent.refused, sent.defective) == (6, [], {})
+    assert service(site).take(ADMIN, [tmp_path / "in" / "broken"]).taken == 0  # though it is there

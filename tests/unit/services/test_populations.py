@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dicomfab.fabricate.population.plan import studies
 from dicomfab.fabricate.population.recipe import PopulationRecipe
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind
-from dicomfab.model.errors import AccessDenied, Interrupted
-from dicomfab.services.populations import CHUNK, PopulationService
+from dicomfab.model.errors import AccessDenied, Conflict, Interrupted, InvalidInput, LocalFailure
+from dicomfab.services.populations import CHUNK, LOCK, PopulationService
 from dicomfab.services.progress import Progress
 from tests.unit.services.hospital import ADMIN
 
@@ -71,6 +73,62 @@ def test_who_may_not_fabricate_makes_nothing(tmp_path: Path) -> None:
         with pytest.raises(AccessDenied):
             attempt()
     assert not (tmp_path / "out").exists()
+
+
+def test_two_never_write_into_one_folder(tmp_path: Path) -> None:
+    office, out = Office(), tmp_path / "out"
+    recipe = office.service.resolve(ADMIN, RECIPE)
+
+    def also_asks(_progress: Progress) -> None:
+        for attempt in (
+            lambda: office.service.resume(ADMIN, out, workers=1),
+            lambda: office.service.create(ADMIN, recipe, out, workers=1),
+        ):
+            with pytest.raises(Conflict, match="another process"):
+                attempt()
+
+    made = office.service.create(ADMIN, recipe, out, on_progress=also_asks, workers=1)
+    assert made.kept == 0
+    assert not list(out.glob(".*"))
+
+
+def test_the_lock_file_of_a_killed_process_locks_nothing(tmp_path: Path) -> None:
+    office, out = Office(), tmp_path / "out"
+    out.mkdir()
+    (out / LOCK).touch()
+    recipe = office.service.resolve(ADMIN, RECIPE)
+    assert office.service.create(ADMIN, recipe, out, workers=1).studies
+    (out / LOCK).touch()
+    assert office.service.resume(ADMIN, out, workers=1).kept
+    assert not list(out.glob(".*"))
+
+
+@pytest.mark.parametrize("place", ["file", "file/sub", "no-such/../file/sub/deeper"])
+def test_a_folder_that_cannot_be_is_refused_by_its_field(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    office = Office()
+    recipe = office.service.resolve(ADMIN, RECIPE)
+    with pytest.raises(InvalidInput) as refused:
+        office.service.create(ADMIN, recipe, tmp_path / place, workers=1)
+    assert (refused.value.field, bool(refused.value.cause), bool(refused.value.remedy)) == ("out", True, True)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.full)])
+def test_a_folder_that_cannot_be_written_is_said_by_its_name(tmp_path: Path, workers: int) -> None:
+    office, out = Office(), tmp_path / "out"
+    recipe = office.service.resolve(ADMIN, RECIPE)
+    patient = next(studies(recipe)).study.patient.patient_id
+
+    def in_the_way(studies: Iterable[str]) -> None:
+        del studies
+        (out / patient).touch()  # a file where the folder of a patient is to be
+
+    service = replace(office.service, note_studies=in_the_way)
+    with pytest.raises(LocalFailure, match=patient) as failed:
+        service.create(ADMIN, recipe, out, workers=workers)
+    assert failed.value.cause
+    assert not (out / LOCK).exists()
 
 
 def test_cancelled_at_any_instance_only_complete_studies_are_there(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pydicom
@@ -22,13 +23,14 @@ from dicomfab.registry.registry import Registry
 from dicomfab.registry.server import PacsServer, changed
 from dicomfab.services.change_request import requested
 from dicomfab.services.changes import ChangeService
+from dicomfab.services.importing import ImportService
 from dicomfab.services.jobs.retrieve import move_job
 from dicomfab.services.marks import marks_at_start, marks_of
 from dicomfab.services.provenance import Origin, Provenance
 from dicomfab.testpacs.pacs import PacsHandlers
 from tests.peers import programs
 from tests.unit.pixels.instances import data_set, picture
-from tests.unit.services.hospital import ADMIN, Hospital, actor, hospital
+from tests.unit.services.hospital import ADMIN, CARDS, Hospital, actor, hospital
 from tests.unit.services.job_office import Office, cards, picky
 from tests.unit.services.test_derivation import add
 
@@ -149,8 +151,9 @@ class _Telling(PacsHandlers):
         for match in super().find(requestor, model, identifier):
             if identifier.QueryRetrieveLevel == "IMAGE":
                 ds = pydicom.dcmread(held[match.SOPInstanceUID].path, stop_before_pixels=True)
-                for tag in (0x0008001C, 0x00990010, 0x00991002):
-                    match[tag] = ds[tag]
+                for tag in (0x0008001C, 0x00990010, 0x00991002, 0x00991004):
+                    if tag in ds and tag in identifier:
+                        match[tag] = ds[tag]
             yield match
 
 
@@ -162,6 +165,46 @@ def test_a_server_may_tell_the_mark(site: Hospital) -> None:
     site.local.delete_study(study)
     site.known.clear()
     assert site.provenance.at(server, study) is Origin.SYNTHETIC
+
+
+@pytest.mark.parametrize("defects", [("odd-length",), ("odd-length", "bad-time"), ()])
+def test_a_move_to_production_asks_the_source_for_declared_defects(
+    site: Hospital, tmp_path: Path, defects: tuple[str, ...]
+) -> None:
+    handlers = _Telling(site.archive("TELLS"), "TELLS", Environment.TEST, {})
+    handlers._destinations = site.destinations
+    source = site.server("TELLS", handlers)
+    recipe = dataclasses.replace(CARDS, defects=defects)
+    study = site.studies.resolve_recipe(ADMIN, recipe)
+    site.studies.write_files(ADMIN, study, tmp_path / "out")
+    uid = study.study_instance_uid
+    ImportService(site.archives["TELLS"], lambda _study: False).take(ADMIN, [tmp_path / "out"], with_defects=True)
+    site.known.clear()  # another installation made it
+    for number, (synthetic, is_real) in enumerate([(True, True), (True, False)]):
+        prod = site.pacs(f"PROD{number}", "prod", allow_synthetic=synthetic, allow_real=is_real)
+        if not defects:
+            moved = site.transfers.move(ADMIN, uid, source, prod, prod.aec, confirm_production=True)
+            assert moved.accepted == 3
+            continue
+        with pytest.raises(AccessDenied, match="declared defect"):
+            site.transfers.move(ADMIN, uid, source, prod, prod.aec, confirm_production=True)
+        assert not site.held(prod.aec, uid)
+        site.provenance.is_in_lab = lambda server, prod=prod: server is prod
+        assert site.transfers.move(ADMIN, uid, source, prod, prod.aec, confirm_production=True).accepted == 3
+    test = site.pacs("TEST")
+    assert site.transfers.move(ADMIN, uid, source, test, "TEST").accepted == 3
+
+
+def test_a_source_that_cannot_tell_of_defects_stops_nothing_else(site: Hospital) -> None:
+    source, study = site.pacs("SOURCE"), site.make()
+    prod = site.pacs("PROD", "prod", allow_real=True)
+    put(site, "SOURCE", study)
+    site.local.delete_study(study)
+    site.known.clear()
+    mute = dataclasses.replace(source, capabilities=frozenset({Capability.MOVE}))
+    site.provenance.check_move(study, mute, prod)
+    site.provenance.check_move("1.2.3.999", source, prod)
+    assert site.transfers.move(ADMIN, study, source, prod, "PROD", confirm_production=True).accepted == 3
 
 
 def test_it_is_looked_at_when_submitted_and_when_the_job_starts(office: Office) -> None:

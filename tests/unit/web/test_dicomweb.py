@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -18,6 +19,8 @@ from dicomfab.app.settings import Settings
 from dicomfab.app.web_settings import WebSettings
 from dicomfab.dicomweb.handler import MAX_BODY_BYTES
 from dicomfab.dicomweb.multipart import written
+from dicomfab.fabricate.recipe import StudyRecipe
+from dicomfab.fabricate.sinks import write_files
 from dicomfab.model.actor import Actor, Role
 from dicomfab.model.audit import EventKind
 from dicomfab.model.part10 import file_header
@@ -111,6 +114,17 @@ def test_test_people_neither_see_nor_bring_nor_delete_what_is_of_production(
     assert failed["00081197"]["Value"] == [0x0124]
     assert len(application.local_archive.instances(real)) == 1
     assert len(entries(application, EventKind.REFUSAL)) == 1
+
+
+def test_what_is_broken_on_purpose_is_not_taken(browser: Browser, application: Application, tmp_path: Path) -> None:
+    recipe = StudyRecipe(("text-card",), seed=3, defects=("missing-type-1",))
+    broken = application.studies.resolve_recipe(ACTOR, recipe)
+    (file,) = write_files(broken, tmp_path / "broken")
+    answer = stowed(browser, file.path.read_bytes())
+    assert answer.status_code == 409
+    (failed,) = answer.json()["00081198"]["Value"]
+    assert failed["00081197"]["Value"] == [0xC000]
+    assert not application.local_archive.has_study(broken.study_instance_uid)
 
 
 def test_readers_delete_nothing(browser: Browser, application: Application, study: str) -> None:

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dicomfab.fabricate.defects.apart import check_study
 from dicomfab.fabricate.defects.table import DEFECTS, REUSED_ACCESSION, Defect, noticed
 from dicomfab.model.errors import InvalidInput
 
@@ -24,7 +25,7 @@ _DIRECTORY = "dicomdir-lies"
 
 
 def checked(names: Sequence[str], kinds: Sequence[str]) -> tuple[str, ...]:
-    """The names of defects, each once and in the order of the table, that the kinds of a study can carry.
+    """The names of defects, each once and in the order of the table, that the kinds of a study can carry together.
 
     Raises:
         InvalidInput: naming the field.
@@ -42,14 +43,16 @@ def checked(names: Sequence[str], kinds: Sequence[str]) -> tuple[str, ...]:
             from dicomfab.fabricate.defects.places import cannot_carry
 
             raise cannot_carry(DEFECTS[name])
-    return tuple(name for name in DEFECTS if name in names)
+    found = tuple(name for name in DEFECTS if name in names)
+    check_study(found)
+    return found
 
 
 def settled(study: ResolvedStudy) -> ResolvedStudy:
     """The study with what its defects decide of the recipe itself; a study without defects as it is.
 
     Raises:
-        InvalidInput: no series of it can carry one of its defects.
+        InvalidInput: no series of it can carry one of its defects, or two of them have no instance apart.
     """
     if not study.defects:
         return study
@@ -140,12 +143,10 @@ def _told(place: Place, found: Sequence[Place]) -> dict[str, Any]:
 
 
 def _received(instance: Instance, found: Sequence[Place]) -> dict[str, str]:
-    from dicomfab.fabricate.defects.places import received_uid
+    from dicomfab.fabricate.defects.places import received_uids
 
     own = [place for place in found if place.instance == instance]
-    uid = instance.sop_instance_uid
-    for place in own:
-        uid = received_uid(place.defect, uid, place.other.sop_instance_uid if place.other else "")
+    uid = received_uids(own).get(instance.sop_instance_uid, instance.sop_instance_uid)
     has_series = all(place.defect != "empty-type-1" for place in own)
     return _uids(uid, instance.series_instance_uid if has_series else "")
 

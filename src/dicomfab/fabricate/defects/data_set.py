@@ -46,7 +46,7 @@ class DataSet:
     def __init__(self, encoded: bytes, transfer_syntax_uid: str) -> None:
         self.encoding = NATIVE.get(transfer_syntax_uid, NATIVE[EXPLICIT_LITTLE])
         self.is_encapsulated = transfer_syntax_uid not in NATIVE
-        #: Bytes that are left away at the end.
+        #: Bytes that are left away at the end, before it is deflated.
         self.cut = 0
         if self.encoding.deflated:
             encoded = zlib.decompressobj(-zlib.MAX_WBITS).decompress(encoded)
@@ -72,8 +72,10 @@ class DataSet:
     def put(self, tag: int, vr: bytes, value: bytes) -> Element:
         """Set an element, in its place; its length is that of the value."""
         own = Element(tag, vr, header(self.encoding, tag, vr, len(value)), value)
-        place = next((n for n, one in enumerate(self.elements) if one.tag >= tag), len(self.elements))
-        self.elements[place : place + (tag in self)] = [own]
+        has = tag in self  # perhaps out of order
+        found = (n for n, one in enumerate(self.elements) if (one.tag == tag if has else one.tag > tag))
+        place = next(found, len(self.elements))
+        self.elements[place : place + has] = [own]
         return own
 
     def put_text(self, tag: int, vr: bytes, text: str) -> None:
@@ -106,7 +108,10 @@ class DataSet:
     def encoded(self) -> bytes:
         """The data set."""
         joined = b"".join(part for one in self.elements for part in (one.head, one.value))
+        joined = joined[: len(joined) - self.cut]
         if self.encoding.deflated:
-            joined = deflated(joined) + DEFLATE_END
-            joined += b"\0" * (len(joined) % 2)
-        return joined[: len(joined) - self.cut]
+            joined = deflated(joined)
+            if not self.cut:  # else the stream ends where it was cut
+                joined += DEFLATE_END
+                joined += b"\0" * (len(joined) % 2)
+        return joined

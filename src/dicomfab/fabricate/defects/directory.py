@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,7 @@ from dicomfab.model.part10 import file_header
 from dicomfab.pixels.syntaxes import EXPLICIT_LITTLE
 
 if TYPE_CHECKING:
+    from dicomfab.fabricate.defects.places import Place
     from dicomfab.fabricate.plan import SeriesPlan
 
 NAME: Final = "DICOMDIR"
@@ -99,13 +100,18 @@ def _link(records: list[tuple[int, bytearray]], places: list[int]) -> None:
 
 
 def _records(study: ResolvedStudy, *, lying: bool) -> Iterator[tuple[int, bytearray]]:
+    """As somebody writes them who reads the files: what is wrong in these stands here as well, and is no lie."""
+    from dicomfab.fabricate.defects.making import said_syntax
+    from dicomfab.fabricate.defects.places import places, received_uids
     from dicomfab.fabricate.planning import plans
 
-    made = list(plans(study, 1))
+    made, wrong = list(plans(study, 1)), places(study)
     no_file, no_uid = lies(study, sum(plan.count for plan in made)) if lying else (None, None)
+    uids, mislabelled = received_uids(wrong), _uids_with("syntax-mismatch", wrong)
     number, series = 0, ""
     for plan in made:
         header = _header(plan)
+        _name_as_received(study, header)
         if not number:
             yield 0, _record("PATIENT", header, {})
             yield 1, _record("STUDY", header, {})
@@ -115,11 +121,22 @@ def _records(study: ResolvedStudy, *, lying: bool) -> Iterator[tuple[int, bytear
         for index in range(plan.count):
             values = plan.varying(index)
             header.InstanceNumber = values["InstanceNumber"]
-            uid = values["SOPInstanceUID"]
+            own, syntax = values["SOPInstanceUID"], plan.transfer_syntax_uid
             file = NOT_THERE if number == no_file else _file(number)
-            uid = _other_uid(study, uid) if number == no_uid else uid
-            yield 3, _instance(header, plan.transfer_syntax_uid, file, uid)
+            uid = _other_uid(study, own) if number == no_uid else uids.get(own, own)
+            yield 3, _instance(header, said_syntax(syntax) if own in mislabelled else syntax, file, uid)
             number += 1
+
+
+def _uids_with(name: str, found: Sequence[Place]) -> set[str]:
+    return {place.instance.sop_instance_uid for place in found if place.defect == name}
+
+
+def _name_as_received(study: ResolvedStudy, header: Dataset) -> None:
+    from dicomfab.fabricate.defects.making import NAMES
+
+    for name in NAMES.keys() & set(study.defects):
+        header.PatientName = NAMES[name]
 
 
 def _header(plan: SeriesPlan) -> Dataset:

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import datetime as dt
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from dicomfab.fabricate.checks import holds
 from dicomfab.fabricate.defects.data_set import DataSet
 from dicomfab.fabricate.defects.places import received_uid
 from dicomfab.fabricate.defects.table import DEFECTS
 from dicomfab.fabricate.iods.common import PRIVATE_CREATOR
 from dicomfab.fabricate.people import age_string, invent
 from dicomfab.fabricate.recipe import ResolvedStudy
+from dicomfab.fabricate.scripts import SCRIPTS
 from dicomfab.fabricate.seeds import derive
 from dicomfab.model.part10 import file_header
 from dicomfab.model.study import InstanceIdentity
 from dicomfab.pixels.elements import ITEM, PIXEL_DATA, SEQUENCE_END, UNDEFINED, delimiter, header
-from dicomfab.pixels.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from dicomfab.pixels.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE, NATIVE
 
 PRIVATE_64K_BYTES: Final = 70_000
 NESTED_LEVELS: Final = 300
 PADDING_BYTES: Final = 256 << 10
 MORE_ROWS: Final = 16
-HTML_NAME: Final = "<script>alert(1)</script>^<b>SYN</b>"
-CONTROL_NAME: Final = "SYN\aBELL\b^TAB\tLINE\nFEED"
+#: The names that all instances have with a defect.
+NAMES: Final = {
+    "name-with-html": "<script>alert(1)</script>^<b>SYN</b>",
+    "name-with-control-characters": "SYN\aBELL\b^TAB\tLINE\nFEED",
+}
 
 _JPEG_BASELINE: Final = "1.2.840.10008.1.2.4.50"
 _JPEG_2000: Final = "1.2.840.10008.1.2.4.90"
@@ -34,7 +39,8 @@ _MANUFACTURER, _PHYSICIAN, _MODALITY, _UID = 0x00080070, 0x00080090, 0x00080060,
 _ROWS, _PHOTOMETRIC = 0x00280010, 0x00280004
 _DATES: Final = (0x00080022, 0x00080023, 0x00080012, 0x00080021)
 _TIMES: Final = (0x00080032, 0x00080033, 0x00080013, 0x00080031)
-_CODECS: Final = {"ISO_IR 100": "latin-1", "ISO_IR 192": "utf-8", "GB18030": "gb18030"}
+_ASCII_END: Final = 0x80
+_ESCAPE: Final = 0x1B  # begins another character set (PS3.5 6.1.2.5)
 _PREFIX_BYTES: Final = 132
 _LAST_META_BYTES: Final = 18  # of (0002,0013), the last element of our file meta information
 
@@ -141,11 +147,21 @@ def _other_patient(one: Damaged) -> None:
 
 
 def _text_beyond_ascii(one: Damaged) -> None:
-    """Without it, no character set would be missing; the name has some if it is not in Latin letters."""
-    codec = _CODECS.get(one.study.character_set)
-    if one.study.patient.name.isascii() and codec:
-        value = "Röntgen".encode(codec)
+    """Without it, no character set would be missing; the name as it stands there may have some."""
+    if all(byte < _ASCII_END and byte != _ESCAPE for byte in one.data[_NAME].value):
+        from pydicom.charset import convert_encodings, encode_string
+
+        stated = one.study.character_set
+        text = next(text for text in _words() if holds(stated, text))
+        value = encode_string(text, convert_encodings(stated.split("\\")))
         one.data.put(_DEPARTMENT, b"LO", value + b" " * (len(value) % 2))
+
+
+def _words() -> Iterator[str]:
+    """A text beyond ASCII for each character set that studies are written in."""
+    yield "Röntgen"
+    for script in SCRIPTS.values():
+        yield script.family[0][-1]
 
 
 def _no_character_set(one: Damaged) -> None:
@@ -217,12 +233,16 @@ def _cut_short(one: Damaged) -> None:
     one.data.cut = len(last) // 2 or 4
 
 
+def said_syntax(transfer_syntax_uid: str) -> str:
+    """The transfer syntax that the file meta information names, where it is to be wrong."""
+    if transfer_syntax_uid not in NATIVE:
+        return _JPEG_2000 if transfer_syntax_uid == _JPEG_BASELINE else _JPEG_BASELINE
+    return IMPLICIT_LITTLE if transfer_syntax_uid == EXPLICIT_LITTLE else EXPLICIT_LITTLE
+
+
 def _other_syntax(one: Damaged) -> None:
     identity = one.identity
-    if one.data.is_encapsulated:
-        said = _JPEG_2000 if identity.transfer_syntax_uid == _JPEG_BASELINE else _JPEG_BASELINE
-    else:
-        said = IMPLICIT_LITTLE if identity.transfer_syntax_uid == EXPLICIT_LITTLE else EXPLICIT_LITTLE
+    said = said_syntax(identity.transfer_syntax_uid)
     one.identity = InstanceIdentity(identity.sop_class_uid, identity.sop_instance_uid, said)
 
 
@@ -274,8 +294,8 @@ _MAKERS: Final[dict[str, Callable[[Damaged], None]]] = {
     "trailing-padding": _padding,
     "patient-mismatch": _other_patient,
     "accession-reused": _nothing,
-    "name-with-html": lambda one: one.data.put_text(_NAME, b"PN", HTML_NAME),
-    "name-with-control-characters": lambda one: one.data.put_text(_NAME, b"PN", CONTROL_NAME),
+    "name-with-html": lambda one: one.data.put_text(_NAME, b"PN", NAMES["name-with-html"]),
+    "name-with-control-characters": lambda one: one.data.put_text(_NAME, b"PN", NAMES["name-with-control-characters"]),
     "duplicate-sop-uid": _rename("duplicate-sop-uid"),
     "uid-in-two-series": _rename("uid-in-two-series"),
     "uid-too-long": _rename("uid-too-long"),

@@ -61,20 +61,28 @@ class Defect:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds that can carry it; a series of that kind may still be too short, or in another transfer syntax."""
-        if self.needs in (Needs.PIXELS, Needs.MONOCHROME, Needs.SPARE_BITS):
-            grey = self.needs is Needs.SPARE_BITS
-            return (*(name for name in KINDS if not (grey and name in _COLOUR)), *(() if grey else _WITH_PIXELS))
-        if self.needs is Needs.TWO_INSTANCES:
-            return tuple(
-                name for name, kind in KINDS.items() if kind.instances(kind.counted.most if kind.counted else 1) > 1
-            )
+        if self.needs in _EXCEPT:
+            with_pixels = () if self.needs in (Needs.SPARE_BITS, Needs.TWO_INSTANCES) else _WITH_PIXELS
+            return (*(name for name in KINDS if name not in _EXCEPT[self.needs]), *with_pixels)
         return tuple(ALL_KINDS)
 
 
-_COLOUR: Final = frozenset(
-    ("us-colour", "es-endoscopy", "vl-photo", "sc-rgb", "sc-multiframe-bit", "sc-multiframe-byte")
-    + ("sc-multiframe-colour", "wsi")
+_COLOUR: Final = frozenset(("us-colour", "es-endoscopy", "vl-photo", "sc-rgb", "sc-multiframe-colour", "wsi"))
+#: Grey, and all bits that are allocated are stored.
+_NOTHING_SPARE: Final = frozenset(
+    ("us-abdomen", "us-cine", "xa-cine", "pt-body", "pt-enhanced", "nm-bone", "nm-static", "nm-tomo", "nm-gated")
+    + ("text-card", "sc-multiframe-bit", "sc-multiframe-byte")
 )
+#: Each view is a series of its own.
+_ONE_BY_ONE: Final = frozenset(("dx-chest", "cr-knee", "mg-screening", "dbt-screening", "wsi"))
+#: Kinds with pixels that cannot carry it.
+_EXCEPT: Final[dict[Needs, frozenset[str]]] = {
+    Needs.PIXELS: frozenset(),
+    Needs.MONOCHROME: _COLOUR,
+    Needs.SPARE_BITS: _COLOUR | _NOTHING_SPARE,
+    Needs.TWO_INSTANCES: _ONE_BY_ONE
+    | {name for name, kind in KINDS.items() if kind.instances(kind.counted.most if kind.counted else 1) < 2},
+}
 
 _ROWS: Final = (
     # Values

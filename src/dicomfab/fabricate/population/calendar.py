@@ -47,5 +47,10 @@ def moment(exam: Exam, day: dt.date, draw: Draw, *, at_night: bool, after: dt.da
     return at
 
 
+def is_planned(at: dt.datetime) -> bool:
+    """Whether examinations that were planned take place at such a time; emergencies do too."""
+    return _is_open(at.date(), saturday=True) and _PLANNED[at.hour] > 0
+
+
 def _is_open(day: dt.date, saturday: bool) -> bool:
     return (day.month, day.day) not in _FREE_DAYS and day.weekday() <= _FRIDAY + saturday

@@ -7,8 +7,6 @@ from typing import Final
 
 from dicomfab.fabricate.kinds import ALL_KINDS, KINDS
 
-#: What comes with the images of any examination, see :mod:`dicomfab.fabricate.population.series`.
-COMPANIONS: Final = ("sr-report", "pdf")
 DAY: Final = 1.0
 WEEK: Final = 7.0
 MONTH: Final = 30.44

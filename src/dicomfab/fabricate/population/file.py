@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
+from dicomfab.fabricate.population import text as typed
 from dicomfab.fabricate.population.exams import MODALITIES
 from dicomfab.fabricate.population.recipe import (
     DEFAULT_MIX,
@@ -19,14 +21,62 @@ from dicomfab.fabricate.population.recipe import (
     PopulationRecipe,
 )
 from dicomfab.fabricate.scripts import LATIN, SCRIPTS
+from dicomfab.fabricate.seeds import SEED_LIMIT
 from dicomfab.model.errors import InvalidInput
 
 SCHEMA_ID: Final = "https://dicom-fabricator.example/population.schema.json"
 MAX_CHARS: Final = 1 << 20
 
-Share = Annotated[float, Field(ge=0)]
-Rate = Annotated[float, Field(ge=0, le=1)]
-Studies = Annotated[int, Field(ge=1, le=MAX_STUDIES_EACH)]
+_NULL: Final = ("", "~", "null", "Null", "NULL")  # as YAML 1.2 writes it
+
+
+def _digits(value: object) -> object:
+    """Digits alone: YAML of old takes ``1_0`` for 10."""
+    if isinstance(value, str) and not re.fullmatch("-?[0-9]+", value):
+        raise ValueError("a whole number is written in digits")
+    return value
+
+
+def _number(value: object) -> object:
+    if isinstance(value, str) and "_" in value:
+        raise ValueError("a number is written in digits")
+    return value
+
+
+def _left_out(value: object) -> object:
+    return None if value in _NULL else value
+
+
+def _range(value: object) -> object:
+    """``1-5`` or ``3`` as a list of two."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return typed.studies(value)
+    except InvalidInput as error:
+        raise ValueError(error.remedy) from None
+
+
+Share = Annotated[float, Field(ge=0), BeforeValidator(_number)]
+Rate = Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)]
+Whole = Annotated[int, BeforeValidator(_digits)]
+Studies = Annotated[int, Field(ge=1, le=MAX_STUDIES_EACH), BeforeValidator(_digits)]
+Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT), BeforeValidator(_digits)]
+Slices = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_digits)]
+_EACH: Final = {"type": "integer", "minimum": 1, "maximum": MAX_STUDIES_EACH}
+Range = Annotated[
+    tuple[Studies, Studies],
+    BeforeValidator(_range),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": "^ *[0-9]+ *(- *[0-9]+ *)?$"},
+                _EACH,
+                {"type": "array", "prefixItems": [_EACH, _EACH], "minItems": 2, "maxItems": 2},
+            ]
+        }
+    ),
+]
 
 
 class PopulationFile(BaseModel):
@@ -38,15 +88,21 @@ class PopulationFile(BaseModel):
 
     title: str = Field(default="", max_length=100, description="What people call it.")
     about: str = Field(default="", max_length=1000, description="What it is good for.")
-    patients: int = Field(default=100, ge=1, le=MAX_PATIENTS, description="How many.")
-    studies_per_patient: tuple[Studies, Studies] = Field(default=(1, 5), description="Fewest and most.")
+    patients: Whole = Field(default=100, ge=1, le=MAX_PATIENTS, description="How many.")
+    studies_per_patient: Range = Field(default=(1, 5), description="Fewest and most, such as 1-5.")
     mix: dict[str, Share] = Field(
         default=dict(DEFAULT_MIX),
         description=f"Modality ({', '.join(MODALITIES)}) or kind of images, and its share of the studies.",
     )
-    years: int = Field(default=10, ge=1, le=MAX_YEARS, description="That the studies lie in, up to the last day.")
-    end_date: str | None = Field(default=None, description="The last day, YYYYMMDD or YYYY-MM-DD; today if left out.")
-    seed: int | None = Field(default=None, ge=0, lt=2**63, description="Same file, seed and last day: same bytes.")
+    years: Whole = Field(default=10, ge=1, le=MAX_YEARS, description="That the studies lie in, up to the last day.")
+    end_date: Annotated[str | None, BeforeValidator(_left_out)] = Field(
+        default=None,
+        pattern="^([0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2})$",
+        description="The last day, YYYYMMDD or YYYY-MM-DD; today if left out.",
+    )
+    seed: Annotated[Seed | None, BeforeValidator(_left_out)] = Field(
+        default=None, description="Same file, seed and last day: same bytes."
+    )
     scripts: dict[str, Share] = Field(
         default={LATIN: 1.0},
         description=f"That names are written in ({', '.join((LATIN, *SCRIPTS))}), and their shares.",
@@ -59,15 +115,17 @@ class PopulationFile(BaseModel):
         description="Bodies, or small pictures without anatomy, of which many are made in little time.",
         json_schema_extra={"enum": [*IMAGES]},
     )
-    slices: int | None = Field(default=None, ge=1, le=1000, description="Of each series of slices.")
-    sites: int = Field(default=3, ge=1, le=MAX_SITES, description="Institutions.")
+    slices: Annotated[Slices | None, BeforeValidator(_left_out)] = Field(
+        default=None, description="Of each series of slices."
+    )
+    sites: Whole = Field(default=3, ge=1, le=MAX_SITES, description="Institutions.")
 
     def recipe(self) -> PopulationRecipe:
         """The recipe, still to be resolved, which checks the values themselves."""
         return PopulationRecipe(
             patients=self.patients,
             studies_per_patient=self.studies_per_patient,
-            mix=tuple(self.mix.items()),
+            mix=tuple((typed.mixed(name), share) for name, share in self.mix.items()),
             years=self.years,
             seed=self.seed,
             end_date=self.end_date and self.end_date.replace("-", ""),
@@ -110,17 +168,9 @@ def read(text: str, *, source: str) -> PopulationRecipe:
         raise _refused(source, "is no population", "a population is a list of names and values")
     _no_name_twice(source, tree)
     try:
-        return PopulationFile.model_validate(_ranged(values)).recipe()
+        return PopulationFile.model_validate(values).recipe()
     except ValidationError as error:
         raise _problem(source, tree, error.errors()[0]) from None
-
-
-def _ranged(values: Mapping[str, Any]) -> dict[str, Any]:
-    """With ``1-5`` or ``3`` for the studies of a patient as a list of two."""
-    given = values.get("studies_per_patient")
-    if not isinstance(given, str):
-        return dict(values)
-    return {**values, "studies_per_patient": given.split("-") if "-" in given else [given, given]}
 
 
 def _no_name_twice(source: str, node: yaml.Node | None) -> None:

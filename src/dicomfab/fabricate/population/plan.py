@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from dicomfab.fabricate.population import patients
-from dicomfab.fabricate.population.calendar import moment
+from dicomfab.fabricate.population.calendar import is_planned, moment
+from dicomfab.fabricate.population.carriers import can_carry
 from dicomfab.fabricate.population.patients import Life, Visit
-from dicomfab.fabricate.population.recipe import PopulationRecipe, can_carry
+from dicomfab.fabricate.population.recipe import PopulationRecipe
 from dicomfab.fabricate.population.series import entries
 from dicomfab.fabricate.population.sites import Site, sites
 from dicomfab.fabricate.recipe import ResolvedStudy, StudyRecipe
@@ -21,8 +22,10 @@ from dicomfab.fabricate.scripts import LATIN
 from dicomfab.fabricate.seeds import SEED_LIMIT, Draw, derive
 from dicomfab.fabricate.study import count
 from dicomfab.model.errors import InvalidInput
+from dicomfab.model.order import RequestAttributes
 
 _AT_HOME_PERCENT: Final = 85
+_ORDERED_PERCENT: Final = 94
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def studies(recipe: PopulationRecipe, first: int = 0, end: int | None = None) ->
     """The studies of the patients from ``first`` to before ``end``, those of each in order of time.
 
     Args:
-        recipe: a resolved one, see :func:`dicomfab.fabricate.population.recipe.resolve`.
+        recipe: a resolved one, see :func:`dicomfab.fabricate.population.resolve.resolve`.
         first: number of the first patient.
         end: number after the last; all if ``None``.
     """
@@ -107,20 +110,34 @@ def _study(
         slices=recipe.slices,
     )
     kinds = tuple(dict.fromkeys(one.kind for one in series))
+    serial, title = patients.serial(*numbers), site.title(visit.exam, draw)
     wanted = StudyRecipe(
         series=series,
         patient=life.patient,
         seed=derive(_seed(recipe), "study seed", *numbers) % SEED_LIMIT,
-        accession_number=site.accession(at.year, patients.serial(*numbers)),
+        accession_number=site.accession(at.year, serial),
         study_date=at.strftime("%Y%m%d"),
         study_time=at.strftime("%H%M%S"),
-        study_description=site.title(visit.exam, draw),
+        study_description=title,
         referring_physician=site.physician("referring", life.script, draw, pool=40) if draw.below(100) < 94 else "",
         script=None if life.script == LATIN else life.script,
         course_months=max(0, (at.year - begun.year) * 12 + at.month - begun.month - (at.day < begun.day)),
+        order=_order(serial, title, site.protocol(visit.exam, draw), draw) if is_planned(at) else None,
         defects=_defects(recipe, kinds, numbers),
     )
     return _resolved(wanted, at)
+
+
+def _order(serial: int, title: str, protocol: str, draw: Draw) -> RequestAttributes | None:
+    """What was asked for; of some studies, their device was not told."""
+    if draw.below(100) >= _ORDERED_PERCENT:
+        return None
+    return RequestAttributes(
+        requested_procedure_id=f"RP{serial:08d}",
+        requested_procedure_description=title,
+        scheduled_step_id=f"SPS{serial:08d}",
+        scheduled_step_description=protocol,
+    )
 
 
 def _resolved(wanted: StudyRecipe, at: dt.datetime) -> ResolvedStudy:
@@ -130,8 +147,10 @@ def _resolved(wanted: StudyRecipe, at: dt.datetime) -> ResolvedStudy:
     except InvalidInput as error:
         if not wanted.defects or error.field != "defects":
             raise
-    each = (dataclasses.replace(wanted, defects=(name,)) for name in wanted.defects)
-    fitting = tuple(one.defects[0] for one in each if _fits(one, at))
+    fitting: tuple[str, ...] = ()
+    for name in wanted.defects:
+        if _fits(dataclasses.replace(wanted, defects=(*fitting, name)), at):
+            fitting = (*fitting, name)
     return resolve(dataclasses.replace(wanted, defects=fitting), now=at, draw_seed=lambda: 0)
 
 

@@ -44,7 +44,7 @@ def entries(
     Args:
         exam: what is done.
         site: where.
-        draw: decides.
+        draw: decides; with :class:`Everything`, the most that such a study can have.
         script: that its people's names are written in.
         on: the day.
         visit: how many examinations like this the patient had before.
@@ -60,6 +60,15 @@ def entries(
         shot = (*shot, SeriesRecipe("ko-rejected", device=at), *shot)
     made = (SeriesRecipe(kind, device=_scanner(device) if kind == "sr-dose" else at) for kind in objects)
     return (*shot, *made)
+
+
+class Everything(Draw):
+    """A draw that takes every chance."""
+
+    def below(self, limit: int) -> int:
+        """The lowest, which is below any chance."""
+        del limit
+        return 0
 
 
 def _image(kind: str, device: Device, draw: Draw, *, small: bool, slices: int | None) -> SeriesRecipe:

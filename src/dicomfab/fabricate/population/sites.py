@@ -21,6 +21,7 @@ _PLACES: Final = (
 )  # fmt: skip
 _FORMS: Final = ("University Hospital", "General Hospital", "Imaging Practice", "District Hospital")
 _IN_PRACTICES: Final = ("CT", "MR", "DX", "CR", "US", "MG", "NM", "OT")
+_NOT_IN_PRACTICES: Final = ("Emergency Radiology", "Intensive Care", "Ward imaging")
 _FIRST_IN_USE: Final = dt.date(1990, 1, 1)
 
 
@@ -86,7 +87,8 @@ class Site:
 
     def ward(self, exam: Exam) -> str:
         """InstitutionalDepartmentName (0008,1040); some sites have none in their headers."""
-        return self._draw("ward", exam.modality).choice((*exam.wards, ""))
+        here = [ward for ward in exam.wards if self.is_open_at_night or ward not in _NOT_IN_PRACTICES]
+        return self._draw("ward", exam.modality).choice((*here, ""))
 
     def title(self, exam: Exam, draw: Draw) -> str:
         """StudyDescription: mostly as usual here, else as somebody else would write it."""
@@ -111,7 +113,7 @@ class Site:
         named = draw.below(100)
         return Device(
             manufacturer=device.manufacturer,
-            model=device.model,
+            model=f"{device.model} {exam.modality}",
             station=device.station,
             serial_number=device.serial_number,
             software=device.software,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from typing import Final
 
 from dicomfab.fabricate.population.exams import MODALITIES
 from dicomfab.fabricate.population.recipe import Weights
 from dicomfab.model.errors import InvalidInput
+
+_NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def studies(text: str) -> tuple[int, int]:
@@ -37,10 +41,7 @@ def weights(texts: Sequence[str], field: str) -> Weights:
     found = []
     for part in (part.strip() for text in texts for part in text.split(",") if part.strip()):
         name, _, number = part.partition("=")
-        try:
-            value = float(number)
-        except ValueError:
-            value = math.nan
+        value = float(number) if _NUMBER.fullmatch(number.strip()) else math.nan
         if not math.isfinite(value):
             raise InvalidInput(
                 f"{field}: {part!r} is not NAME=NUMBER",
@@ -54,5 +55,10 @@ def weights(texts: Sequence[str], field: str) -> Weights:
 
 
 def mix(texts: Sequence[str]) -> Weights:
-    """As :func:`weights`, with modalities in small letters taken for what they are."""
-    return tuple((name.upper() if name.upper() in MODALITIES else name, value) for name, value in weights(texts, "mix"))
+    """As :func:`weights`, each name as :func:`mixed` has it."""
+    return tuple((mixed(name), value) for name, value in weights(texts, "mix"))
+
+
+def mixed(name: str) -> str:
+    """A name of a mix, with a modality in small letters taken for what it is."""
+    return name.upper() if name.upper() in MODALITIES else name

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -18,6 +19,7 @@ from dicomfab.fabricate.population.plan import PlannedStudy
 from dicomfab.fabricate.recipe import ResolvedStudy
 from dicomfab.fabricate.study import count
 from dicomfab.model.disk import disk_full, is_disk_full
+from dicomfab.model.errors import LocalFailure
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
@@ -84,6 +86,7 @@ def written(
 
     Raises:
         DiskFull: no space is left.
+        LocalFailure: a folder cannot be written for another reason.
     """
     if workers == 1:
         for portion in portions:
@@ -129,9 +132,18 @@ def _start(stop: Event) -> None:
 
     global _stop
     _stop = stop
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # Resolving has checked every value already, and pydicom would check each again as it is set.
     config.settings.writing_validation_mode = config.IGNORE
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed has let go of its lock: nothing may be written after it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _portion(tasks: Sequence[Task]) -> tuple[Written, ...]:
@@ -150,10 +162,22 @@ def _studies(tasks: Iterable[Task], cancelled: Callable[[], bool]) -> Iterator[W
 
 
 def _study(task: Task, cancelled: Callable[[], bool]) -> Written:
+    try:
+        return _complete(task.study, Path(task.folder), cancelled)
+    except OSError as error:
+        if is_disk_full(error):
+            raise disk_full(Path(task.folder).parent) from error
+        raise LocalFailure(
+            f"{task.folder} cannot be written ({error.strerror or error})",
+            cause="the disk or its permissions do not allow it, or somebody else changes the folder",
+            remedy="put that right, and go on with the population: --resume",
+        ) from error
+
+
+def _complete(study: ResolvedStudy, folder: Path, cancelled: Callable[[], bool]) -> Written:
     from dicomfab.fabricate.sinks import write_files
     from dicomfab.fabricate.truth import checksums_of, truth
 
-    study, folder = task.study, Path(task.folder)
     if folder.is_dir():
         return _there(study, folder, was_there=True)
     part = folder.with_name(f".{folder.name}.part")
@@ -168,10 +192,6 @@ def _study(task: Task, cancelled: Callable[[], bool]) -> Written:
         found = truth(study, checksums_of(file.path for file in files))
         (part / TRUTH).write_text(json.dumps(found, indent=1) + "\n", "utf-8")
         os.rename(part, folder)
-    except OSError as error:
-        if is_disk_full(error):
-            raise disk_full(folder.parent) from error
-        raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return _there(study, folder, was_there=False)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from dicomfab.fabricate.population.recipe import PopulationRecipe, resolve
+from dicomfab.fabricate.population.recipe import PopulationRecipe
+from dicomfab.fabricate.population.resolve import resolve
 
 TODAY = dt.date(2026, 6, 30)
 

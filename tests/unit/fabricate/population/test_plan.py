@@ -7,12 +7,15 @@ import itertools
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicomfab.fabricate.people import age_years
+from dicomfab.fabricate.planning import plans
+from dicomfab.fabricate.population.exams import EXAMS
 from dicomfab.fabricate.population.plan import PlannedStudy, studies, summary
 from dicomfab.fabricate.population.recipe import PopulationRecipe
 from dicomfab.fabricate.scripts import SCRIPTS
@@ -68,6 +71,36 @@ def test_nobody_is_examined_before_birth_or_at_an_age_nobody_reaches(planned: li
     assert all(0 < age(one) < 110 for one in planned)
     assert min(age(one) for one in planned) < 15
     assert max(age(one) for one in planned) > 85
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"patients": 300},
+        {"patients": 40, "years": 40, "studies_per_patient": (10, 40)},
+        {"patients": 40, "years": 40, "studies_per_patient": (10, 30), "mix": (("MG", 1.0), ("mr-knee", 1.0))},
+    ],
+    ids=["usual", "lifelong", "narrow"],
+)
+def test_age_and_sex_fit_every_examination(values: dict[str, Any]) -> None:
+    for one in studies(population(**values)):
+        exam = EXAMS[one.exam]
+        assert exam.ages.low <= age(one) <= exam.ages.high, one.exam
+        assert exam.female < 1 or one.study.patient.sex == "F"
+
+
+def test_any_two_examinations_have_ages_in_common() -> None:
+    assert max(exam.ages.low for exam in EXAMS.values()) < min(exam.ages.high for exam in EXAMS.values())
+
+
+def test_the_same_is_never_done_again_before_it_is_due(planned: list[PlannedStudy]) -> None:
+    for life in lives(planned):
+        last: dict[str, dt.datetime] = {}
+        for one in life:
+            if one.exam in last:
+                shortest = EXAMS[one.exam].follow_up_days[0]
+                assert (moment(one) - last[one.exam]).days > shortest - 12  # both may be moved to days that are open
+            last[one.exam] = moment(one)
 
 
 def test_the_days_are_working_days_mostly(planned: list[PlannedStudy]) -> None:
@@ -152,6 +185,34 @@ def test_software_and_devices_change_over_the_years(planned: list[PlannedStudy])
     assert any(len({text.split()[0] for text in set.union(*years.values())}) > 1 for years in busy)
 
 
+def test_departments_fit_the_site_and_models_the_modality() -> None:
+    models: dict[str, set[str]] = {}
+    wards: dict[bool, set[str]] = {True: set(), False: set()}
+    for seed in range(4):
+        for one in studies(population(patients=150, mix=MIX, seed=seed)):
+            device = one.study.series[0].device
+            assert device is not None
+            models.setdefault(device.model, set()).add(one.modality)
+            wards["Practice" in device.institution].add(device.department)
+    assert all(len(of) == 1 for of in models.values())
+    assert "Emergency Radiology" in wards[False]
+    assert not wards[True] & {"Emergency Radiology", "Intensive Care", "Ward imaging"}
+
+
+def test_most_studies_were_ordered_but_emergencies_of_the_night_were_not(planned: list[PlannedStudy]) -> None:
+    orders = [one.study.order for one in planned if one.study.order]
+    assert 0.8 < len(orders) / len(planned) < 0.95
+    for name in ("requested_procedure_id", "scheduled_step_id"):
+        ids = [getattr(order, name) for order in orders]
+        assert len(set(ids)) == len(ids)
+        assert all(0 < len(one) <= 16 for one in ids)
+    for one in planned:
+        if one.study.order:
+            assert one.study.order.requested_procedure_description == one.study.study_description
+            assert one.study.order.scheduled_step_description in EXAMS[one.exam].protocols
+        assert one.study.order is None or 6 <= moment(one).hour < 20
+
+
 def test_a_rejected_image_is_marked_and_taken_again() -> None:
     shots = [
         [series.kind for series in one.study.series]
@@ -160,6 +221,16 @@ def test_a_rejected_image_is_marked_and_taken_again() -> None:
     repeated = [kinds for kinds in shots if "ko-rejected" in kinds]
     assert 0.02 < len(repeated) / len(shots) < 0.09
     assert all(kinds[:3] == [kinds[0], "ko-rejected", kinds[0]] for kinds in repeated)
+
+
+def test_what_is_repeated_is_later_than_what_was_rejected() -> None:
+    found = (
+        one.study for one in studies(population(mix=(("DX", 1.0), ("CR", 1.0)))) if "ko-rejected" in one.study.kinds
+    )
+    made = [(str(plan.dataset.Modality), str(plan.dataset.SeriesTime)) for plan in plans(next(found), 1)]
+    at = [modality for modality, _ in made].index("KO")
+    assert [time for _, time in made] == sorted(time for _, time in made)
+    assert made[at - 1][1] < made[at][1] < made[at + 1][1]
 
 
 def test_full_populations_have_reports_dose_reports_and_what_oncology_measures() -> None:
