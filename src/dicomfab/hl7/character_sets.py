@@ -65,6 +65,11 @@ def decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
     return data.decode("iso-8859-1"), (f"{said}: read as Latin-1, names may be wrong",)
 
 
+def codec_of(named: str) -> str:
+    """Python's codec for an MSH-18; empty if none of its repetitions is known."""
+    return _codec(named)
+
+
 def _names(named: str) -> list[str]:
     return [one.strip().upper() for one in named.split("~") if one.strip()]
 
