@@ -67,6 +67,7 @@ docs: setup-dev  ## Regenerate the command line reference and the screenshots, c
 	$(BIN)/python tools/cli_reference.py docs/reference/command-line.md
 	$(BIN)/dicomfab recipe schema > docs/reference/recipe.schema.json
 	$(BIN)/dicomfab population schema > docs/reference/population.schema.json
+	$(BIN)/dicomfab order profile-schema > docs/reference/hl7-profile.schema.json
 	$(BIN)/python tools/population_plots.py docs/images/population.png
 	$(BIN)/python tools/contact_sheet.py docs/images/modalities.png 5
 	DICOMFAB_SCREENSHOTS=1 $(PYTEST) tests/browser

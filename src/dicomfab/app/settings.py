@@ -119,6 +119,11 @@ class Settings:
         return self.home / "receiver.lock"
 
     @property
+    def hl7_profiles(self) -> Path:
+        """How messages of certain senders are read, a file for each."""
+        return self.home / "hl7-profiles"
+
+    @property
     def logs(self) -> Path:
         """Logs of the web interface and of workers."""
         return self.home / "logs"

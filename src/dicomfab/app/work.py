@@ -7,7 +7,7 @@ import datetime
 import functools
 import secrets
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dicomfab.app.settings import Settings
@@ -146,10 +146,12 @@ class Work:
     @cached_property
     def orders(self) -> OrderService:
         """Use cases on orders."""
+        from dicomfab.services.order_profiles import profiles_in
         from dicomfab.services.orders import OrderService
         from dicomfab.storage.orders import OrderRepository
 
-        return OrderService(OrderRepository(self.database), self.audit.record)
+        folder = self.settings.hl7_profiles
+        return OrderService(OrderRepository(self.database), self.audit.record, partial(profiles_in, folder))
 
     @cached_property
     def patients(self) -> PatientService:

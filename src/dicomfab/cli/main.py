@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "study": ("dicomfab.cli.study", "Studies: create, import, list, show, send, export, delete."),
     "recipe": ("dicomfab.cli.recipe", "Recipes: list, show, save, remove, preview, kinds of series."),
     "population": ("dicomfab.cli.population", "Populations: many patients with studies over years, as plain files."),
-    "order": ("dicomfab.cli.order", "HL7 orders: add, list, show."),
+    "order": ("dicomfab.cli.order", "HL7 orders: add, list, show, profiles."),
     "patient": ("dicomfab.cli.patient", "Patients to fabricate studies of: list, add, invent, edit, import, export."),
     "validate": ("dicomfab.cli.validate", "Whether DICOM files are valid: dciodvfy, dcentvfy and rules of our own."),
     "query": ("dicomfab.cli.query", "Search studies on many PACS servers at once (C-FIND)."),

@@ -16,7 +16,7 @@ from dicomfab.model.errors import NotFound
 if TYPE_CHECKING:
     from dicomfab.storage.orders import StoredOrder
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="HL7 orders: add, list, show.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="HL7 orders: add, list, show, profiles.")
 
 IsTest = Annotated[
     bool,
@@ -92,6 +92,32 @@ def show(
         output.print_text(f"note   {note}")
     for one in found.studies:
         output.print_text(f"study  {one.study_instance_uid}" + (f" (job {one.job})" if one.job else ""))
+
+
+@app.command()
+def profiles(as_json: output.Json = False) -> None:
+    """List the mapping profiles: files in HOME/hl7-profiles that say how messages of a sender are read."""
+    found = application().orders.known_profiles(actor())
+    if as_json:
+        listed = [{"name": one.name, "senders": one.senders, "attributes": sorted(one.sources)} for one in found]
+        output.print_json({"folder": str(_folder()), "profiles": listed})
+    elif not found:
+        output.print_text(f"No profiles: all messages are read as IHE has it. They go to {_folder()} as NAME.yaml.")
+    else:
+        rows = [(one.name, ", ".join(one.senders), ", ".join(sorted(one.sources))) for one in found]
+        output.print_table(("profile", "senders", "attributes from elsewhere"), rows)
+
+
+@app.command("profile-schema")
+def profile_schema() -> None:
+    """Print the JSON Schema of a mapping profile."""
+    from dicomfab.hl7.profile_file import json_schema
+
+    output.print_json(json_schema())
+
+
+def _folder() -> Path:
+    return application().settings.hl7_profiles
 
 
 def message_of(file: str) -> bytes:

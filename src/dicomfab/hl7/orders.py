@@ -2,12 +2,12 @@
 
 The mapping is that of IHE RAD TF-2 4.4 and 4.13: for each DICOM attribute the elements that hold it, the first that is
 valued counts. Where messages of many sites differ from IHE, their element comes last, and the note says that it is a
-guess.
+guess. A :class:`~dicomfab.hl7.profile.Profile` says otherwise for one sending system.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from dicomfab.hl7 import values
 from dicomfab.hl7.character_sets import decoded, term
 from dicomfab.hl7.er7 import NULL, Message, Segment, parse, path
 from dicomfab.hl7.groups import Group, Grouped, grouped
+from dicomfab.hl7.profile import Profile, profile_for
 from dicomfab.hl7.values import Noted
 from dicomfab.model.order import Order, OrderField
 from dicomfab.model.values import is_uid
@@ -144,11 +145,16 @@ _CODES: Final = (
 )
 
 
-def read(message: str | bytes) -> tuple[Order, ...]:
+#: What a profile can say something about.
+MAPPED: Final = {row.keyword: row for row in (*PATIENT_ROWS, *ORDER_ROWS)}
+
+
+def read(message: str | bytes, profiles: Iterable[Profile] = ()) -> tuple[Order, ...]:
     """The orders of a message, at least one; for a message about a patient one that asks for nothing.
 
     Args:
         message: text; or bytes, read in the character set that MSH-18 names.
+        profiles: that there are; the one for who sent the message is used.
 
     Raises:
         Hl7Error: it is no HL7 v2 message.
@@ -157,8 +163,11 @@ def read(message: str | bytes) -> tuple[Order, ...]:
     parsed = parse(text)
     found = grouped(parsed.segments)
     header = parsed.segments[0]
+    profile = profile_for(header, profiles)
     shared = (*notes, *parsed.notes, *_remarks(parsed, found))
-    return tuple(_order(header, group, found, shared) for group in found.orders)
+    if profile.name:
+        shared = (*shared, f"read by the profile {profile.name}")
+    return tuple(_order(header, group, found, shared, profile) for group in found.orders)
 
 
 def _remarks(parsed: Message, found: Grouped) -> list[str]:
@@ -169,15 +178,15 @@ def _remarks(parsed: Message, found: Grouped) -> list[str]:
     return remarks
 
 
-def _order(header: Segment, group: Group, found: Grouped, notes: tuple[str, ...]) -> Order:
+def _order(header: Segment, group: Group, found: Grouped, notes: tuple[str, ...], profile: Profile) -> Order:
     control = _plain(group, "ORC-1")
     asks = bool(group.get("ORC") or group.get("OBR"))
     if asks and not control:
         control, notes = "NW", (*notes, "ORC-1 is empty or absent: taken as a new order (NW)")
-    fields = [*_patient(group, found)]
+    fields = [*_patient(group, found, profile)]
     if asks:
-        fields += [field for row in ORDER_ROWS if (field := _field(row, group))]
-        fields += [*_codes(group), *_comments(group)]
+        fields += [*_rows(ORDER_ROWS, group, profile), *_codes(group), *_comments(group)]
+        fields = _with_modality(fields, profile)
     fields += _people(group)
     if header.raw(18):
         value, note = term(header.raw(18))
@@ -200,10 +209,38 @@ def _plain(group: Group, source: str) -> str:
     return "" if found == NULL else found
 
 
-def _field(row: Row, group: Group) -> OrderField | None:
+def _rows(rows: Sequence[Row], group: Group, profile: Profile) -> list[OrderField]:
+    """What the message says, or else the profile."""
+    fields = []
+    for row in rows:
+        found = _field(row, group, profile)
+        if found is None and row.keyword in profile.defaults:
+            found = OrderField(row.keyword, profile.defaults[row.keyword], "", profile.note)
+        fields += [found] if found else []
+    return fields
+
+
+def _with_modality(fields: list[OrderField], profile: Profile) -> list[OrderField]:
+    """The fields with the modality that the profile's rules give, if they give one."""
+    by_keyword = {one.keyword: one for one in reversed(fields)}
+
+    def value(keyword: str) -> str:
+        return by_keyword[keyword].value if keyword in by_keyword else ""
+
+    codes = (value(keyword).split("^") for keyword, _ in _CODES)
+    texts = (value("RequestedProcedureDescription"), value("ScheduledProcedureStepDescription"))
+    named = [(code[0], code[1]) for code in codes if len(code) > 1]
+    modality, why = profile.modality(named, " ".join(texts), said=bool(value("Modality")))
+    if not modality:
+        return fields
+    said = f"{why}; the message says {value('Modality')}" if value("Modality") not in ("", modality) else why
+    return [*(one for one in fields if one.keyword != "Modality"), OrderField("Modality", modality, "", said)]
+
+
+def _field(row: Row, group: Group, profile: Profile) -> OrderField | None:
     """The first source that is valued, even if its value cannot be used: that is to be seen, not passed over."""
-    guesses = dict(row.guesses)
-    for source in row.sources:
+    guesses = {} if row.keyword in profile.sources else dict(row.guesses)
+    for source in profile.sources.get(row.keyword, row.sources):
         name, number, component, subcomponent = path(source)
         segment = group.get(name)
         raw = segment.get(number, component or 1, subcomponent or 1) if segment else ""
@@ -216,14 +253,14 @@ def _field(row: Row, group: Group) -> OrderField | None:
     return None
 
 
-def _patient(group: Group, found: Grouped) -> list[OrderField]:
+def _patient(group: Group, found: Grouped, profile: Profile) -> list[OrderField]:
     fields = []
     pid = group.get("PID")
     if pid:
         name, note = values.person(pid.repetitions(5))
         if name or note:
             fields.append(OrderField("PatientName", name, "PID-5", note))
-    fields += [field for row in PATIENT_ROWS if (field := _field(row, group))]
+    fields += _rows(PATIENT_ROWS, group, profile)
     if pid:
         fields += _other_ids(pid)
     fields += _measures(found.observations)

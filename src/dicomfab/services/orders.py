@@ -18,6 +18,9 @@ from dicomfab.services.recording import Record, nobody
 from dicomfab.storage.orders import MadeStudy, OrderFilter, OrderPage, OrderRepository, StoredOrder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dicomfab.hl7.profile import Profile
     from dicomfab.model.actor import Actor
 
 
@@ -28,21 +31,32 @@ class OrderService:
     Args:
         repository: where they are kept.
         record: the audit log.
+        profiles: how messages of certain senders are read; asked for each message.
     """
 
     repository: OrderRepository
     record: Record = nobody
+    profiles: Callable[[], Sequence[Profile]] = tuple
 
     def read(self, actor: Actor, message: str | bytes) -> tuple[Order, ...]:
         """What a message says; nothing is kept.
 
         Raises:
-            InvalidInput: it is no HL7 v2 message.
+            InvalidInput: it is no HL7 v2 message, or a mapping profile cannot be used.
         """
         from dicomfab.hl7.orders import read
 
         require(actor, Action.FABRICATE, Scope.SYSTEM)
-        return read(message)
+        return read(message, self.profiles())
+
+    def known_profiles(self, actor: Actor) -> Sequence[Profile]:
+        """The mapping profiles that there are.
+
+        Raises:
+            InvalidInput: one cannot be used, by its file and field.
+        """
+        require(actor, Action.FABRICATE, Scope.SYSTEM)
+        return self.profiles()
 
     def add(
         self, actor: Actor, message: str | bytes, environment: Environment = Environment.PROD

@@ -1,0 +1,127 @@
+"""Mapping profiles as files: YAML, checked as a whole before any message is read by them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dicomfab.hl7.er7 import path
+from dicomfab.hl7.orders import MAPPED
+from dicomfab.hl7.profile import Profile
+from dicomfab.model.errors import InvalidInput
+
+SCHEMA_ID: Final = "https://dicom-fabricator.example/hl7-profile.schema.json"
+MAX_CHARS: Final = 1 << 20
+_STRICT: Final = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModalityRules(BaseModel):
+    """How the modality follows from the procedure."""
+
+    model_config = _STRICT
+
+    by_code: dict[str, str] = Field(
+        default={}, description="CODE or CODE^SCHEME of the procedure: modality. Counts more than OBR-24 and IPC-5."
+    )
+    by_text: dict[str, str] = Field(
+        default={},
+        description="Regular expression, in any case of letters: modality. Counts where neither a code nor the message "
+        "says it; the first that fits.",
+    )
+
+
+class ProfileFile(BaseModel):
+    """What one sending system does otherwise than IHE, and what its messages leave out."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"$id": SCHEMA_ID, "title": "DICOM Fabricator HL7 profile"}
+    )
+
+    name: str = Field(min_length=1, max_length=64, description="What people call it.")
+    senders: list[str] = Field(min_length=1, description="APPLICATION (MSH-3), or APPLICATION|FACILITY (MSH-3, MSH-4).")
+    sources: dict[str, list[str]] = Field(
+        default={},
+        description=f"Attribute: elements that hold it, the best first. Attributes: {', '.join(MAPPED)}.",
+    )
+    defaults: dict[str, str] = Field(default={}, description="Attribute: value where the message says none.")
+    modality: ModalityRules = ModalityRules()
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a profile."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ProfileFile.model_json_schema()}
+
+
+def read(text: str, *, source: str) -> Profile:
+    """Read a profile.
+
+    Args:
+        text: YAML, or JSON, which is YAML too.
+        source: what to call it in messages, such as the name of its file.
+
+    Raises:
+        InvalidInput: it is none; names the field.
+    """
+    if len(text) > MAX_CHARS:
+        raise _refused(source, "file", f"has {len(text)} characters; {MAX_CHARS} are the most that is read")
+    try:
+        # The base loader keeps every value as it is written: 0012 stays four digits.
+        values = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 (it makes nothing but texts, lists and mappings)
+        found = ProfileFile.model_validate(values)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise _refused(source, "file", f"is not YAML: {getattr(error, 'problem', None) or 'nests too deep'}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _refused(source, ".".join(map(str, first["loc"])) or "file", first["msg"]) from None
+    return Profile(
+        found.name,
+        tuple(found.senders),
+        {keyword: _elements(source, keyword, elements) for keyword, elements in found.sources.items()},
+        {keyword: _default(source, keyword, value) for keyword, value in found.defaults.items()},
+        found.modality.by_code,
+        [(_pattern(source, text), modality) for text, modality in found.modality.by_text.items()],
+    )
+
+
+def _elements(source: str, keyword: str, elements: list[str]) -> tuple[str, ...]:
+    _known(source, f"sources.{keyword}", keyword)
+    for element in elements:
+        try:
+            path(element)
+        except ValueError as error:
+            raise _refused(source, f"sources.{keyword}", f"{error}; write SEGMENT-FIELD.COMPONENT, OBR-18.1") from None
+    return tuple(elements)
+
+
+def _default(source: str, keyword: str, value: str) -> str:
+    """As a message's value would be taken: one that would be changed or left out is refused."""
+    _known(source, f"defaults.{keyword}", keyword)
+    taken, note = MAPPED[keyword].convert(value)
+    if taken != value or note:
+        raise _refused(source, f"defaults.{keyword}", f"{value!r} cannot be used{f': {note}' if note else ''}")
+    return value
+
+
+def _known(source: str, field: str, keyword: str) -> None:
+    if keyword not in MAPPED:
+        raise _refused(source, field, f"is no attribute that can be mapped; those that can: {', '.join(MAPPED)}")
+
+
+def _pattern(source: str, text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except re.error as error:
+        raise _refused(source, "modality.by_text", f"{text!r} is no regular expression: {error}") from None
+
+
+def _refused(source: str, field: str, problem: str) -> InvalidInput:
+    return InvalidInput(
+        f"{field}: {source}: {problem}",
+        field=field,
+        value=source,
+        cause="the mapping profile cannot be used, and no message is read by half of one",
+        remedy="correct the file; its schema: dicomfab order profile-schema",
+    )

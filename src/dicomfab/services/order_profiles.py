@@ -1,0 +1,42 @@
+"""The mapping profiles of an installation: one file for each, in a folder of its home."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dicomfab.model.errors import Conflict, LocalFailure
+
+if TYPE_CHECKING:
+    from dicomfab.hl7.profile import Profile
+
+
+def profiles_in(folder: Path) -> tuple[Profile, ...]:
+    """The profiles of a folder, by the names of their files; none if there is no such folder.
+
+    Raises:
+        InvalidInput: one that cannot be used, by its file and field.
+        Conflict: two are for the same sender.
+        LocalFailure: a file cannot be read.
+    """
+    from dicomfab.hl7.profile_file import read
+
+    found = []
+    for file in sorted(folder.glob("*.yaml")):
+        try:
+            text = file.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise LocalFailure(
+                f"the mapping profile {file.name} cannot be read", cause=str(error), remedy="save it as UTF-8, readable"
+            ) from error
+        found.append(read(text, source=file.name))
+    senders = Counter(sender for profile in found for sender in profile.senders)
+    twice = [sender for sender, times in senders.items() if times > 1]
+    if twice:
+        raise Conflict(
+            f"several mapping profiles are for {twice[0]}",
+            cause="it would depend on their names which one is used",
+            remedy="leave it in one of them",
+        )
+    return tuple(found)
