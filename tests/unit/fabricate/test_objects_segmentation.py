@@ -224,6 +224,14 @@ def test_what_lies_between_slices_has_no_segment() -> None:
     assert all("ContourSequence" in roi for roi in drawn.ROIContourSequence)
 
 
+def test_a_lesion_that_is_smaller_than_a_voxel_has_the_one_that_it_lies_in() -> None:
+    kinds = ("pt-body", "seg", "sr-measurements")
+    seg, report = _truths(study(*kinds, slices=60, patient=Patient("A^B", "SYN-4"), course_months=36))
+    voxels = {one["lesion"]: one["voxels"] for one in seg["segments"]}
+    assert voxels[5] == 1
+    assert voxels.keys() == {one["lesion"] for one in report["measurements"]}
+
+
 @pytest.mark.parametrize("slices", [4, 12, 40])
 def test_segments_outlines_measurements_and_truth_have_the_same_lesions(slices: int) -> None:
     one = _study("ct-abdomen", "seg", "sr-measurements", "rt-struct", slices=slices, course_months=14)

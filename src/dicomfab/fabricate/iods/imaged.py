@@ -220,7 +220,7 @@ def lesions(stack: Stack, body: Body) -> list[tuple[int, Lesion]]:
 
 
 def masks(study: ResolvedStudy, imaged: Imaged) -> tuple[Mask, ...]:
-    """The voxels of each lesion that any slice shows: those of its tissue inside its ellipsoid."""
+    """The voxels of each lesion that any slice cuts: those of its tissue inside its ellipsoid, one at least."""
     return _masks(study, imaged.region, imaged.stack)
 
 
@@ -228,7 +228,19 @@ def masks(study: ResolvedStudy, imaged: Imaged) -> tuple[Mask, ...]:
 def _masks(study: ResolvedStudy, region: Region, stack: Stack) -> tuple[Mask, ...]:
     body = regions.body(study, region)
     found = (_mask(body.scene, stack, index, lesion) for index, lesion in lesions(stack, body))
-    return tuple(one for one in found if one.voxels.any())
+    seen = (one if one.voxels.any() else _single(stack, one) for one in found)
+    return tuple(one for one in seen if one is not None)
+
+
+def _single(stack: Stack, mask: Mask) -> Mask | None:
+    """The one voxel in which the middle of a lesion lies that is smaller; nothing if no slice cuts it."""
+    across, lesion = _ACROSS[stack.plane], mask.lesion
+    sizes = (stack.count, stack.rows, stack.columns)
+    at = voxel(stack, lesion.centre_mm)
+    place, row, column = (min(max(round(one), 0), size - 1) for one, size in zip(at, sizes, strict=True))
+    if abs(stack.location_mm(place) - lesion.centre_mm[across]) > lesion.radii_mm[across]:
+        return None
+    return Mask(mask.index, lesion, (place, row, column), np.ones((1, 1, 1), np.bool_))
 
 
 def counts(study: ResolvedStudy, imaged: Imaged) -> NDArray[np.int64]:
