@@ -63,7 +63,7 @@ EXCEPTIONS = {
     " .checks_since .events .recent PacsService.servers .overview .default .get .resolve .routes .route"
     " .favourites ScheduleService.need_a_worker ExpiringCopies.need_a_worker .said .expires_at"
     " SetUpService.is_needed MonitorService.job_counts Metrics.text DashboardService.holdings .activity"
-    " OrderService.page RouteService.all .get",
+    " OrderService.page .known_profiles RouteService.all .get",
     "finds what somebody means; what is done with it is recorded by itself": "StudyService.resolve_reference .brief"
     " OrderService.brief PatientService.resolve_reference .get .studies_of AccountService.named DoctorService.subject",
     "makes nothing yet: a recipe is filled in, a picture of what it would be": "PopulationService.load .resolve .plan"
