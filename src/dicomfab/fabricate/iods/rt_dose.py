@@ -55,7 +55,8 @@ class _Places:
         ends = sorted((stack.location_mm(0), stack.location_mm(stack.count - 1)))
         half = stack.columns * stack.pixel_mm / 2, stack.rows * stack.pixel_mm / 2
         low = (stack.first_mm[0] - half[0], stack.first_mm[1] - half[1], ends[0])
-        high = (stack.first_mm[0] + half[0], stack.first_mm[1] + half[1], ends[1])
+        top = max(ends[1], ends[0] + 2 * GRID_MM)  # GridFrameOffsetVector (3004,000C) has two values at least
+        high = (stack.first_mm[0] + half[0], stack.first_mm[1] + half[1], top)
         first, sizes, places = [], [], []
         for at, least, most in zip(given.isocentre_mm, low, high, strict=True):
             before = max(0, math.floor((at - least) / GRID_MM))
