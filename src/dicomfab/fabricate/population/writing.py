@@ -134,7 +134,7 @@ def _start(stop: Event) -> None:
     _stop = stop
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Resolving has checked every value already, and pydicom would check each again as it is set.
-    config.settings.writing_validation_mode = config.IGNORE
+    config.settings.writing_validation_mode = config.settings.reading_validation_mode = config.IGNORE
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
