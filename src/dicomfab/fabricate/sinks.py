@@ -69,6 +69,7 @@ def write_files(
     *,
     workers: int | None = None,
     resume: bool = False,
+    mark: bool = True,
 ) -> list[InstanceFile]:
     """Fabricate a study into a folder, which is made if it does not exist.
 
@@ -78,6 +79,8 @@ def write_files(
         progress: told how many instances are written, and of how many.
         workers: threads that render.
         resume: instances that are there already are left as they are.
+        mark: whether the folder says that it is incomplete until it is not; needless where the whole folder is
+            thrown away unless it becomes complete.
 
     Returns:
         The files in instance order. If writing stops half-way, the files that are there are complete ones, and the
@@ -88,23 +91,11 @@ def write_files(
         InvalidInput: the folder is a file.
         DiskFull: no space is left.
     """
-    if directory.exists() and not directory.is_dir():
-        raise InvalidInput(
-            f"{directory} is a file, not a folder",
-            field="directory",
-            value=str(directory),
-            remedy="name a folder, or one that does not exist yet",
-        )
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if resume:
-            _forget_parts(directory)
-        else:
-            unfinished.begin(directory, study)
-    except OSError as error:
-        if is_disk_full(error):
-            raise disk_full(directory) from error
-        raise
+    _make(directory)
+    if resume:
+        _forget_parts(directory)
+    elif mark:
+        unfinished.begin(directory, study)
     total = count(study)
     written: list[InstanceFile] = []
     try:
@@ -122,6 +113,22 @@ def write_files(
         raise
     unfinished.finish(directory)
     return written
+
+
+def _make(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise InvalidInput(
+            f"{directory} is a file, not a folder",
+            field="directory",
+            value=str(directory),
+            remedy="name a folder, or one that does not exist yet",
+        )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if is_disk_full(error):
+            raise disk_full(directory) from error
+        raise
 
 
 def _write_directory(study: ResolvedStudy, directory: Path) -> None:

@@ -7,7 +7,7 @@ rare or intricate, such as text beyond ASCII, is left to it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
 from pydicom.charset import convert_encodings
@@ -43,24 +43,27 @@ def encode_explicit(dataset: Dataset, character_set: str = "") -> bytes:
         InvalidInput: a text that the character set cannot hold, by the keyword of its attribute; pydicom would put
             question marks.
     """
+    return b"".join(element for _, element in explicit_elements(dataset, character_set))
+
+
+def explicit_elements(dataset: Dataset, character_set: str = "") -> Iterator[tuple[int, bytes]]:
+    """The same, element by element of the top level, each with its tag."""
     if _CHARACTER_SET in dataset:
         stated = dataset.SpecificCharacterSet or ""
         character_set = stated if isinstance(stated, str) else "\\".join(stated)
-    pieces: list[bytes] = []
     for tag in sorted(dataset.keys(), key=int):
         found: DataElement | RawDataElement = dataset.get_item(tag)
         if isinstance(found, RawDataElement):
-            pieces.append(_element(int(tag), str(found.VR), found.value or b""))
+            yield int(tag), _element(int(tag), str(found.VR), found.value or b"")
             continue
         element = found
         if " or " in element.VR:
             element = cast(DataElement, correct_ambiguous_vr_element(element, dataset, True))
         value = _value(element, character_set)
         if value is None or (len(value) > _MOST_SHORT and element.VR not in _LONG):
-            pieces.append(_by_pydicom(element, character_set))
+            yield int(tag), _by_pydicom(element, character_set)
         else:
-            pieces.append(_element(int(tag), str(element.VR), value))
-    return b"".join(pieces)
+            yield int(tag), _element(int(tag), str(element.VR), value)
 
 
 def _element(tag: int, vr: str, value: bytes) -> bytes:

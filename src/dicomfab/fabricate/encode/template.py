@@ -10,7 +10,7 @@ from typing import BinaryIO, Final, Literal, cast
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 
-from dicomfab.fabricate.encode.explicit import encode_explicit
+from dicomfab.fabricate.encode.explicit import encode_explicit, explicit_elements
 from dicomfab.pixels.elements import PIXEL_DATA, header, read_header
 from dicomfab.pixels.rewrite import Rewriter
 from dicomfab.pixels.streams import Output, Source
@@ -71,10 +71,7 @@ class HeaderTemplate:
         self._pads = [_PADS.get(dictionary_VR(tags[n]), b" ") for n in order]
         self._length_bytes = 2 if encoding.explicit else 4
         self._byte_order: Literal["little", "big"] = "little" if encoding.little else "big"
-        encoded = encode_dataset(dataset, encoding)
-        cuts = _locate(encoded, [tags[n] for n in order], encoding)
-        edges = [0, *(edge for cut in cuts for edge in cut), len(encoded)]
-        self._fixed = [encoded[edges[n] : edges[n + 1]] for n in range(0, len(edges), 2)]
+        self._fixed = _between(dataset, [tags[n] for n in order], encoding)
         if pixel_bytes is not None:
             self._fixed[-1] += header(encoding, PIXEL_DATA, pixel_vr.encode("ascii"), pixel_bytes)
 
@@ -105,17 +102,31 @@ def _element_head(tag: int, keyword: str, encoding: Encoding) -> bytes:
     return header(encoding, tag, vr.encode("ascii"), 0)[: 6 if encoding.explicit else 4]
 
 
-def _locate(encoded: bytes, tags: Sequence[int], encoding: Encoding) -> list[tuple[int, int]]:
-    """Where the elements with these tags begin and end."""
-    found = {tag: (start, end) for tag, start, end in _elements(encoded, encoding)}
-    return [found[tag] for tag in tags]
+def _between(dataset: Dataset, tags: Sequence[int], encoding: Encoding) -> list[bytes]:
+    """What stands before, between and behind the elements with these tags, which are in order."""
+    if encoding == _EXPLICIT:
+        elements = explicit_elements(dataset)
+    else:
+        elements = _elements(encode_dataset(dataset, encoding), encoding)
+    left = iter((*tags, None))
+    cut = next(left)
+    between: list[list[bytes]] = [[]]
+    for tag, element in elements:
+        if tag == cut:
+            cut = next(left)
+            between.append([])
+        else:
+            between[-1].append(element)
+    if cut is not None:
+        raise ValueError(f"the data set has no ({cut >> 16:04X},{cut & 0xFFFF:04X}), which its instances vary")
+    return [b"".join(one) for one in between]
 
 
-def _elements(encoded: bytes, encoding: Encoding) -> Iterator[tuple[int, int, int]]:
-    """Tag, beginning and end of each element of the top level."""
+def _elements(encoded: bytes, encoding: Encoding) -> Iterator[tuple[int, bytes]]:
+    """Tag and bytes of each element of the top level."""
     source = Source(cast(BinaryIO, io.BytesIO(encoded)), 0, len(encoded))
     while source.position < len(encoded):
         start = source.position
         tag, _, length = read_header(source, encoding)
         source.seek(source.position + length)
-        yield tag, start, source.position
+        yield tag, encoded[start : source.position]

@@ -152,9 +152,10 @@ def _code(text: str) -> tuple[str, str, str]:
 
 def _provenance(ds: Dataset, study: ResolvedStudy) -> None:
     """Our private block: all that it holds follows from the resolved recipe."""
-    block = ds.private_block(PRIVATE_GROUP, PRIVATE_CREATOR, create=True)
-    block.add_new(0x01, "LO", __version__)
-    block.add_new(0x02, "LO", study.recipe_hash)
-    block.add_new(0x03, "LO", str(study.seed))
+    block = PRIVATE_GROUP << 16
+    ds.add_new(block | 0x0010, "LO", PRIVATE_CREATOR)
+    ds.add_new(block | 0x1001, "LO", __version__)
+    ds.add_new(block | 0x1002, "LO", study.recipe_hash)
+    ds.add_new(block | 0x1003, "LO", str(study.seed))
     if study.defects:
-        block.add_new(0x04, "LO", list(study.defects))
+        ds.add_new(block | 0x1004, "LO", list(study.defects))

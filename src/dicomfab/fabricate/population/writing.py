@@ -188,7 +188,7 @@ def _complete(study: ResolvedStudy, folder: Path, cancelled: Callable[[], bool])
             raise _Cancelled
 
     try:
-        files = write_files(study, part, progress, workers=1)
+        files = write_files(study, part, progress, workers=1, mark=False)
         found = truth(study, checksums_of(file.path for file in files))
         (part / TRUTH).write_text(json.dumps(found, indent=1) + "\n", "utf-8")
         os.rename(part, folder)
