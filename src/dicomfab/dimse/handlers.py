@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pydicom import Dataset
 
@@ -62,12 +62,14 @@ class Refusal(Exception):
     Args:
         status: a failure or warning status.
         comment: goes into ErrorComment (0000,0902), cut at 64 characters; never a patient's name.
+        error_id: goes into ErrorID (0000,0903), where the SOP class defines one (PS3.7 C.5.20).
     """
 
-    def __init__(self, status: int, comment: str = "") -> None:
+    def __init__(self, status: int, comment: str = "", *, error_id: int | None = None) -> None:
         super().__init__(f"{status:04X} {comment}")
         self.status = status
         self.comment = comment[:64]
+        self.error_id = error_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,14 @@ class FindHandler(Protocol):
 
     def find(self, requestor: Requestor, model: QueryModel, identifier: Dataset) -> Iterator[Dataset]:
         """Yield the identifier of each match. May raise :class:`Refusal`."""
+
+
+@runtime_checkable
+class WorklistHandler(Protocol):
+    """C-FIND of the Modality Worklist (PS3.4 K.4.1); a server offers it if its handlers have this method."""
+
+    def worklist(self, requestor: Requestor, identifier: Dataset) -> Iterator[Dataset]:
+        """Yield the identifier of each scheduled procedure step that matches. May raise :class:`Refusal`."""
 
 
 class RetrieveHandler(Protocol):

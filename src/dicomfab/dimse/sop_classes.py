@@ -8,6 +8,11 @@ from typing import Final
 from dicomfab.model.query import QueryModel
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
+WORKLIST: Final = "1.2.840.10008.5.1.4.31"  # Modality Worklist Information Model - FIND (PS3.4 annex K)
+PERFORMED_STEP: Final = "1.2.840.10008.3.1.2.3.3"  # Modality Performed Procedure Step (PS3.4 annex F)
+COMMITMENT: Final = "1.2.840.10008.1.20.1"  # Storage Commitment Push Model (PS3.4 annex J)
+COMMITMENT_INSTANCE: Final = "1.2.840.10008.1.20.1.1"  # its well-known SOP instance
+AVAILABILITY: Final = "1.2.840.10008.5.1.4.33"  # Instance Availability Notification (PS3.4 annex R)
 
 IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"

@@ -191,3 +191,27 @@ def _is_before_2_5(version: str) -> bool:
 
 def _condition(text: str) -> tuple[bool, bool]:
     return _CONDITIONS.get(text or "NE", _CONDITIONS["AL"])
+
+
+class Unacceptable(Exception):
+    """A message that cannot be taken.
+
+    Args:
+        what: is answered in original mode, ``AE`` or ``AR``.
+        problem: with it.
+    """
+
+    def __init__(self, what: Acknowledgement, problem: Problem) -> None:
+        super().__init__(problem.text)
+        self.what = what
+        self.problem = problem
+
+
+def content_error(code: Code, text: str, place: str = "") -> Unacceptable:
+    """What its content makes impossible: sent again unchanged, it fails again."""
+    return Unacceptable(Acknowledgement.ERROR, Problem(code, text, place))
+
+
+def rejection(code: Code, text: str, place: str = "") -> Unacceptable:
+    """A message that is none for here."""
+    return Unacceptable(Acknowledgement.REJECTED, Problem(code, text, place))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 # MSH-18 -> (Python's codec, DICOM's defined term).
@@ -28,6 +29,7 @@ _SETS: Final = {
     "UNICODE UTF-8": ("utf-8", "ISO_IR 192"),
     "UNICODE": ("utf-8", "ISO_IR 192"),
 }
+_GUESSED: Final = ": read as Latin-1, names may be wrong"
 _BOM: Final = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -62,7 +64,12 @@ def decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
             return text, (f"{said}: read as {codec.upper()}",)
         return text, ()
     said = f"MSH-18 says {named!r}, which the bytes are not" if named else "MSH-18 names no character set"
-    return data.decode("iso-8859-1"), (f"{said}: read as Latin-1, names may be wrong",)
+    return data.decode("iso-8859-1"), (f"{said}{_GUESSED}",)
+
+
+def is_guessed(notes: Sequence[str]) -> bool:
+    """Whether the notes of :func:`decoded` say that no character set fits the bytes."""
+    return any(note.endswith(_GUESSED) for note in notes)
 
 
 def codec_of(named: str) -> str:

@@ -14,7 +14,7 @@ from dicomfab.model.errors import NotFound
 from dicomfab.model.order import Order, OrderState
 from dicomfab.model.values import Environment
 from dicomfab.storage.database import Database
-from dicomfab.storage.tables import imaging_order
+from dicomfab.storage.order_tables import imaging_order
 
 _SUBJECT: Final = "orders"
 _LARGEST: Final = 2**63
@@ -107,24 +107,8 @@ class OrderRepository:
     def add(self, orders: Sequence[Order], message: str, environment: Environment, by: str) -> tuple[StoredOrder, ...]:
         """Keep the orders of a message."""
         now = self._database.now()
-        rows = [
-            {
-                "environment": str(environment),
-                "state": str(order.state),
-                "accession_number": order.value("AccessionNumber")[:64],
-                "search_text": _search_text(order),
-                "message": message.replace("\0", ""),
-                "content": order.as_dict(),
-                "studies": [],
-                "added_by": by[:200],
-                "added_at": now,
-            }
-            for order in orders
-        ]
-        numbered = insert(imaging_order).returning(imaging_order.c.number, sort_by_parameter_order=True)
         with self._database.changing(_SUBJECT) as connection:
-            numbers = connection.execute(numbered, rows).scalars().all()
-            return tuple(_get(connection, number) for number in numbers)
+            return add_orders(connection, now, orders, message, environment, by)
 
     def get(self, number: int) -> StoredOrder:
         """One order.
@@ -163,6 +147,29 @@ class OrderRepository:
             values = {"studies": plain, "state": str(OrderState.MADE)}
             connection.execute(update(imaging_order).where(imaging_order.c.number == number).values(values))
             return _get(connection, number)
+
+
+def add_orders(
+    connection: Connection, now: datetime, orders: Sequence[Order], message: str, environment: Environment, by: str
+) -> tuple[StoredOrder, ...]:
+    """Keep the orders of a message, as a part of a transaction."""
+    rows = [
+        {
+            "environment": str(environment),
+            "state": str(order.state),
+            "accession_number": order.value("AccessionNumber")[:64],
+            "search_text": _search_text(order),
+            "message": message.replace("\0", ""),
+            "content": order.as_dict(),
+            "studies": [],
+            "added_by": by[:200],
+            "added_at": now,
+        }
+        for order in orders
+    ]
+    numbered = insert(imaging_order).returning(imaging_order.c.number, sort_by_parameter_order=True)
+    numbers = connection.execute(numbered, rows).scalars().all()
+    return tuple(_get(connection, number) for number in numbers)
 
 
 def _get(connection: Connection, number: int) -> StoredOrder:

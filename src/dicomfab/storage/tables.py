@@ -463,24 +463,6 @@ set_up_code = Table(
     Column("expires_at", UtcDateTime, nullable=False),
 )
 
-# Orders that somebody pasted or sent, with their message. What is searched stands in columns of its own.
-imaging_order = Table(
-    "imaging_order",
-    metadata,
-    Column("number", Integer, primary_key=True),
-    Column("environment", String(8), nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("accession_number", String(64), nullable=False),
-    Column("search_text", Text, nullable=False),
-    Column("message", Text, nullable=False),
-    Column("content", JSON, nullable=False),
-    Column("studies", JSON, nullable=False),
-    Column("added_by", String(200), nullable=False),
-    Column("added_at", UtcDateTime, nullable=False),
-    Index("ix_imaging_order_accession_number", "accession_number"),
-    sqlite_autoincrement=True,
-)
-
 # Studies that were fetched to be looked at: the least recently seen go when they take too much space.
 fetched_study = Table(
     "fetched_study",

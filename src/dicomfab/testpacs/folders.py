@@ -23,6 +23,10 @@ class LabFolders:
         """The archive of a server."""
         return self.root / "data" / server_id
 
+    def commitments(self, server_id: str) -> Path:
+        """The storage commitments that a server has yet to report; they go when its archive is deleted."""
+        return self.data(server_id) / "commitments"
+
     def log(self, server_id: str) -> Path:
         """What a server logs; rotated."""
         return self.root / "logs" / f"{server_id}.log"

@@ -18,8 +18,10 @@ from pathlib import Path
 import uvicorn
 
 from dicomfab.archive.archive import Archive
+from dicomfab.archive.commitment import Commitments
 from dicomfab.dimse.handlers import ServerConfig
 from dicomfab.dimse.scp.server import Server
+from dicomfab.dimse.sop_classes import COMMITMENT
 from dicomfab.testpacs import ports
 from dicomfab.testpacs.folders import LabFolders
 from dicomfab.testpacs.pacs import PacsHandlers
@@ -46,8 +48,11 @@ def serve(config: LabConfig, server: ServerSpec, folders: LabFolders) -> None:
     with ExitStack() as running:
         running.enter_context(closing(archive))
         holdings = archive.storage()  # opens it, and clears up after a predecessor that was killed
+        destination = config.destinations(server.id).get
+        commitments = Commitments(archive, folders.commitments(server.id), destination, server.ae_title)
+        running.enter_context(commitments)
         try:
-            running.enter_context(_dimse(config, server, archive))
+            running.enter_context(_dimse(config, server, archive, commitments))
         except OSError as error:
             raise ports.not_free(error, config.bind, server.dicom_port, f"DICOM port of {server.name}") from error
         running.enter_context(web_page(config, server, archive))
@@ -60,7 +65,7 @@ def serve(config: LabConfig, server: ServerSpec, folders: LabFolders) -> None:
     log.info("stopped")
 
 
-def _dimse(config: LabConfig, server: ServerSpec, archive: Archive) -> Server:
+def _dimse(config: LabConfig, server: ServerSpec, archive: Archive, commitments: Commitments) -> Server:
     return Server(
         ServerConfig(
             ae_title=server.ae_title,
@@ -69,6 +74,7 @@ def _dimse(config: LabConfig, server: ServerSpec, archive: Archive) -> Server:
             known_calling_ae_titles=config.known_calling_ae_titles,
         ),
         PacsHandlers(archive, server.ae_title, server.environment, config.destinations(server.id)),
+        {COMMITMENT: commitments},
     )
 
 

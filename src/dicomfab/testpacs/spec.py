@@ -17,8 +17,9 @@ from dicomfab.model.values import Environment
 
 LOOPBACK = "127.0.0.1"
 CONFIG_NAME = "lab.json"
-# The one destination outside the lab: the DICOM listener of DICOM Fabricator itself.
+# The destinations outside the lab: the DICOM listener of DICOM Fabricator itself, and its modality simulator.
 OWN_DESTINATION = ("DICOMFAB", (LOOPBACK, 11112))
+MODALITY_DESTINATION = ("MODALITY1", (LOOPBACK, 11113))
 
 WEB_USER = "test"
 WEB_PASSWORD = "test123"  # noqa: S105 - printed on the first page of the user's guide: it keeps nobody out
@@ -59,7 +60,7 @@ class LabConfig:
     Args:
         servers: the four, with this installation's ports.
         bind: the IPv4 address that all of them listen on.
-        strict: reject calling AE titles other than DICOMFAB and those of the lab (1/1/3, PS3.8 9.3.4).
+        strict: reject calling AE titles other than DICOMFAB, MODALITY1 and those of the lab (1/1/3, PS3.8 9.3.4).
         on_duplicate: what happens to a SOP instance UID that is there already with other content.
 
     Raises:
@@ -85,14 +86,16 @@ class LabConfig:
         return LOOPBACK if ipaddress.IPv4Address(self.bind).is_unspecified else self.bind
 
     def destinations(self, server_id: str) -> dict[str, tuple[str, int]]:
-        """The move destinations that a server knows (PS3.4 C.4.2.1): the other three and DICOMFAB."""
+        """Whom a server knows to call (PS3.4 C.4.2.1, J.3.3): the other three, DICOMFAB and MODALITY1."""
         others = {s.ae_title: (self.connect_host, s.dicom_port) for s in self.servers if s.id != server_id}
-        return {**others, OWN_DESTINATION[0]: OWN_DESTINATION[1]}
+        return {**others, **dict((OWN_DESTINATION, MODALITY_DESTINATION))}
 
     @property
     def known_calling_ae_titles(self) -> frozenset[str] | None:
         """Whose associations are accepted; ``None`` for everybody's."""
-        return frozenset({OWN_DESTINATION[0], *(s.ae_title for s in self.servers)}) if self.strict else None
+        if not self.strict:
+            return None
+        return frozenset({OWN_DESTINATION[0], MODALITY_DESTINATION[0], *(s.ae_title for s in self.servers)})
 
     def with_ports(self, *, dicom_ports: Sequence[int] | None, web_ports: Sequence[int] | None) -> LabConfig:
         """With other ports, in the order of :data:`SERVERS`; ``None`` leaves them.

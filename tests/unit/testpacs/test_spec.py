@@ -23,12 +23,13 @@ def test_the_servers_are_those_of_the_users_guide():
     ]
 
 
-def test_each_knows_the_other_three_and_ourselves():
+def test_each_knows_the_other_three_ourselves_and_the_modality():
     assert LabConfig().destinations("prod-pacs-1") == {
         "TESTPACS": ("127.0.0.1", 4242),
         "TESTPACS2": ("127.0.0.1", 4243),
         "PRODPACS2": ("127.0.0.1", 4246),
         "DICOMFAB": ("127.0.0.1", 11112),
+        "MODALITY1": ("127.0.0.1", 11113),
     }
 
 
@@ -41,7 +42,7 @@ def test_destinations_follow_address_and_ports():
 def test_strict_knows_the_lab_and_ourselves():
     assert LabConfig().known_calling_ae_titles is None
     known = LabConfig(strict=True).known_calling_ae_titles
-    assert known == {"DICOMFAB", "TESTPACS", "TESTPACS2", "PRODPACS", "PRODPACS2"}
+    assert known == {"DICOMFAB", "MODALITY1", "TESTPACS", "TESTPACS2", "PRODPACS", "PRODPACS2"}
 
 
 def test_without_a_file_all_is_as_printed(tmp_path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
+
+from pydicom import Dataset
 
 from dicomfab.dimse import c_store
 from dicomfab.dimse import command as dimse_command
@@ -15,7 +17,7 @@ from dicomfab.dimse.link import Message
 from dicomfab.dimse.scp.normalized import perform
 from dicomfab.dimse.scp.retrieve import get, move
 from dicomfab.dimse.scp.session import Session
-from dicomfab.dimse.sop_classes import FIND, GET, MODEL_OF, MOVE, VERIFICATION, is_storage
+from dicomfab.dimse.sop_classes import FIND, GET, MODEL_OF, MOVE, VERIFICATION, WORKLIST, is_storage
 from dicomfab.dimse.status import CANCEL, PENDING, SUCCESS
 
 log = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ def answer(session: Session, message: Message) -> None:
         except Ending:
             raise
         except Refusal as refusal:
-            session.refuse(message, refusal.status, refusal.comment)
+            session.refuse(message, refusal.status, refusal.comment, refusal.error_id)
         except Exception as error:  # noqa: BLE001 (logged, and answered)
             log_failure(log, f"{dimse_command.name_of(message.command)} from {session.requestor.ae_title}", error)
             session.refuse(message, _PROCESSING_FAILURE, "the application failed")
@@ -64,10 +66,9 @@ def _store(session: Session, message: Message) -> None:
 
 def _find(session: Session, message: Message) -> None:
     identifier = session.identifier(message)
-    model = MODEL_OF[message.context.abstract_syntax]
     pending = dimse_command.response_to(message.command, PENDING[0], data_set=True)
     status = SUCCESS
-    matches = session.handlers.find(session.requestor, model, identifier)
+    matches = _matches(session, message.context.abstract_syntax, identifier)
     try:
         for match in matches:
             if session.cancelled(message):
@@ -79,6 +80,16 @@ def _find(session: Session, message: Message) -> None:
         if close is not None:
             close()
     session.respond(message, dimse_command.response_to(message.command, status))
+
+
+def _matches(session: Session, sop_class_uid: str, identifier: Dataset) -> Iterator[Dataset]:
+    if session.worklist is not None and sop_class_uid == WORKLIST:
+        return session.worklist.worklist(session.requestor, identifier)
+    return session.handlers.find(session.requestor, MODEL_OF[sop_class_uid], identifier)
+
+
+def _is_find(session: Session, sop_class_uid: str) -> bool:
+    return sop_class_uid in _FINDS or (sop_class_uid == WORKLIST and session.worklist is not None)
 
 
 _FINDS: Final = frozenset(FIND.values())
@@ -94,7 +105,7 @@ def _is_normalized(session: Session, sop_class_uid: str) -> bool:
 _SERVICES: Final[dict[int, tuple[Service, Callable[[Session, str], bool]]]] = {
     dimse_command.C_ECHO_RQ: (_echo, lambda _session, uid: uid == VERIFICATION),
     dimse_command.C_STORE_RQ: (_store, lambda _session, uid: is_storage(uid)),
-    dimse_command.C_FIND_RQ: (_find, lambda _session, uid: uid in _FINDS),
+    dimse_command.C_FIND_RQ: (_find, _is_find),
     dimse_command.C_MOVE_RQ: (move, lambda _session, uid: uid in _MOVES),
     dimse_command.C_GET_RQ: (get, lambda _session, uid: uid in _GETS),
     dimse_command.N_CREATE_RQ: (perform, _is_normalized),

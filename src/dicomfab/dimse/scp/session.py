@@ -14,11 +14,18 @@ from dicomfab.dimse.contexts import acceptable
 from dicomfab.dimse.endings import AbortedHere, ConnectionDropped, Ending, PeerReleased, PeerViolated, Stage
 from dicomfab.dimse.explain_tls import caller_speaks_tls, looks_like_tls
 from dicomfab.dimse.failures import log_failure
-from dicomfab.dimse.handlers import Handlers, NormalizedHandler, Refusal, Requestor, ServerConfig
+from dicomfab.dimse.handlers import (
+    Handlers,
+    NormalizedHandler,
+    Refusal,
+    Requestor,
+    ServerConfig,
+    WorklistHandler,
+)
 from dicomfab.dimse.identifier import MAX_IDENTIFIER_BYTES, IdentifierError, decode, encode
 from dicomfab.dimse.link import Link, Message
 from dicomfab.dimse.scp.gate import Gate
-from dicomfab.dimse.sop_classes import is_storage
+from dicomfab.dimse.sop_classes import WORKLIST, is_storage
 from dicomfab.dimse.trace import RECEIVED, SENT
 from dicomfab.dimse.transport.channel import Channel
 from dicomfab.model.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -116,17 +123,24 @@ class Session:
 
     # ------------------------------------------------------------------ for whoever performs a request
 
+    @property
+    def worklist(self) -> WorklistHandler | None:
+        """The handlers, if a worklist is among what they offer."""
+        return self.handlers if isinstance(self.handlers, WorklistHandler) else None
+
     def respond(self, message: Message, response: Command, data: Dataset | None = None) -> None:
         """Send a response in the context of the request."""
         dataset = () if data is None else (encode(data, message.context.transfer_syntax),)
         self.link.send(message.context.context_id, dimse_command.encode(response), dataset)
 
-    def refuse(self, message: Message, status: int, comment: str = "") -> None:
+    def refuse(self, message: Message, status: int, comment: str = "", error_id: int | None = None) -> None:
         """Answer a request with a failure."""
         self.link.drop_data_set()
         response = dimse_command.response_to(message.command, status)
         if comment:
             response["ErrorComment"] = comment
+        if error_id is not None:
+            response["ErrorID"] = error_id
         self.respond(message, response)
 
     def identifier(self, message: Message) -> Dataset:
@@ -245,7 +259,8 @@ class Session:
             identity_response=identity_answer,
         )
         to_send = {role.sop_class_uid for role in roles if role.scp}
-        results = answer_contexts(request.contexts, acceptable(self.normalized, to_send))
+        extra = {*self.normalized} if self.worklist is None else {*self.normalized, WORKLIST}
+        results = answer_contexts(request.contexts, acceptable(extra, to_send))
         answer = AssociateAC(request.called_ae_title, request.calling_ae_title, results, user)
         try:
             self.link.layer.accept(answer)

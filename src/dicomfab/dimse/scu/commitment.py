@@ -1,0 +1,207 @@
+"""Ask a peer to commit to the storage of instances, and hear what it says (PS3.4 annex J)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from dicomfab.dimse import command as dimse_command
+from dicomfab.dimse.association import Association, associate
+from dicomfab.dimse.commitment import (
+    ALL_COMMITTED,
+    FAILURES_EXIST,
+    REQUEST_ACTION,
+    InvalidCommitment,
+    Transaction,
+    Verdict,
+)
+from dicomfab.dimse.contexts import PLAIN_SYNTAXES
+from dicomfab.dimse.endings import Stage
+from dicomfab.dimse.handlers import NormalizedReply, NormalizedRequest, Refusal, Requestor
+from dicomfab.dimse.identifier import IdentifierError, decode
+from dicomfab.dimse.link import Message
+from dicomfab.dimse.messages import ProposedContext
+from dicomfab.dimse.peer import Peer
+from dicomfab.dimse.scu.normalized import n_action
+from dicomfab.dimse.sop_classes import COMMITMENT, COMMITMENT_INSTANCE
+from dicomfab.dimse.status import SUCCESS, Category, category, failure
+from dicomfab.model.errors import PeerTimeout
+
+log = logging.getLogger(__name__)
+
+#: We are the SCU, so the peer is the SCP, who may report on the same association: the default roles (PS3.7 D.3.3.4).
+CONTEXT: Final = ProposedContext(COMMITMENT, PLAIN_SYNTAXES)
+
+_REPORT: Final = "N-EVENT-REPORT"
+_NO_SUCH_OBJECT_INSTANCE: Final = 0x0112
+_NO_SUCH_EVENT_TYPE: Final = 0x0113
+_INVALID_ARGUMENT_VALUE: Final = 0x0115
+_UNRECOGNIZED_OPERATION: Final = 0x0211
+
+
+def request_commitment(to: Peer | Association, transaction: Transaction) -> None:
+    """Ask for a storage commitment (N-ACTION, PS3.4 J.3.2). The peer reports later; success only says that it will.
+
+    Args:
+        to: the peer, or an open association with :data:`CONTEXT` accepted, on which the report may come, too.
+        transaction: under a new transaction UID.
+
+    Raises:
+        StatusFailure: the peer refuses.
+        PeerError: no association, no context, no response.
+    """
+    if isinstance(to, Peer):
+        with associate(to, [CONTEXT]) as association:
+            request_commitment(association, transaction)
+        return
+    answered = n_action(to, COMMITMENT, COMMITMENT_INSTANCE, REQUEST_ACTION, transaction.to_dataset())
+    if category(answered.response.status) not in (Category.SUCCESS, Category.WARNING):
+        raise failure("N-ACTION", answered.response, to.peer.label, to.implementation)
+
+
+class CommitmentReports:
+    """Takes reports on an association of the peer's (N-EVENT-REPORT, PS3.4 J.3.3); a handler of N-services.
+
+    Args:
+        told: gets each verdict and who sent it, from the thread of its association, before the report is answered: so
+            what it has kept is safe when the peer forgets the transaction. It is told of transactions that it does not
+            know as well. May raise :class:`~dicomfab.dimse.handlers.Refusal`, to be told again later.
+    """
+
+    def __init__(self, told: Callable[[Requestor, Verdict], None]) -> None:
+        self._told = told
+
+    def perform(self, requestor: Requestor, request: NormalizedRequest) -> NormalizedReply:
+        """Take one report.
+
+        Raises:
+            Refusal: 0211 for another operation, 0112 for another instance than the well-known one, 0113 for another
+                event type than 1 and 2, 0120 or 0115 for what cannot be understood; or the one of ``told``.
+        """
+        self._told(requestor, _verdict_of(requestor, request))
+        return NormalizedReply(SUCCESS)
+
+
+def await_report(
+    association: Association,
+    transaction_uid: str,
+    timeout_s: float,
+    others: Callable[[Verdict], None] = lambda _verdict: None,
+) -> Verdict:
+    """Wait for the report on the association that a commitment was asked for on, and answer it.
+
+    Many peers report on an association of their own instead, see :class:`CommitmentReports`.
+
+    Args:
+        association: still open.
+        transaction_uid: of the transaction.
+        timeout_s: seconds until the report has to have come.
+        others: gets reports on other transactions that come meanwhile.
+
+    Raises:
+        PeerTimeout: it did not come in time; the association is aborted.
+        PeerError: the association ended.
+    """
+    deadline = time.monotonic() + timeout_s
+    requestor = Requestor(association.peer.called_ae_title, association.peer.host)
+    while True:
+        try:
+            verdict = _next_report(association, requestor, max(0.0, deadline - time.monotonic()))
+        except PeerTimeout as error:
+            if error.stage == Stage.RESPONSE:
+                raise _not_reported(association.peer, timeout_s) from error
+            raise
+        if verdict is None:
+            continue
+        if verdict.transaction_uid == transaction_uid:
+            return verdict
+        others(verdict)
+
+
+def _not_reported(peer: Peer, timeout_s: float) -> PeerTimeout:
+    return PeerTimeout(
+        f"{peer.label} did not report on the storage commitment within {timeout_s:g} s.",
+        stage=str(Stage.RESPONSE),
+        timeout_s=timeout_s,
+        cause="it reports on an association of its own, or is still looking at the instances",
+        remedy="listen for the report, and have the peer's administrator register our AE title, address and port",
+    )
+
+
+class _Came(Exception):
+    """Ends the wait for a response, which is not what is waited for."""
+
+    def __init__(self, verdict: Verdict | None) -> None:
+        super().__init__()
+        self.verdict = verdict
+
+
+def _next_report(association: Association, requestor: Requestor, timeout_s: float) -> Verdict | None:
+    """The next request of the peer, answered; ``None`` if it was refused."""
+
+    def take(_association: Association, message: Message) -> None:
+        raise _Came(_taken(association, requestor, message))
+
+    try:
+        association.response_to(0, _REPORT, timeout_s, take)  # no request has this number: no response is right
+    except _Came as came:
+        return came.verdict
+    return None
+
+
+def _taken(association: Association, requestor: Requestor, message: Message) -> Verdict | None:
+    command = message.command
+    data = association.read_identifier(_REPORT) if message.has_data_set else None
+    verdict, status, comment = None, SUCCESS, ""
+    try:
+        verdict = _verdict_of(requestor, _request_of(message, data))
+    except Refusal as refusal:
+        status, comment = refusal.status, refusal.comment
+    response = dimse_command.response_to(command, status)
+    if comment:
+        response["ErrorComment"] = comment
+    if "EventTypeID" in command:
+        response["EventTypeID"] = command["EventTypeID"]
+    association.send(message.context, response)
+    return verdict
+
+
+def _request_of(message: Message, data: bytes | None) -> NormalizedRequest:
+    command = message.command
+    try:
+        attributes = None if data is None else decode(data, message.context.transfer_syntax)
+    except IdentifierError as error:
+        raise Refusal(_INVALID_ARGUMENT_VALUE, "the event information cannot be read") from error
+    return NormalizedRequest(
+        operation=dimse_command.OPERATIONS.get(command["CommandField"], ""),
+        sop_class_uid=command.get("AffectedSOPClassUID", ""),
+        sop_instance_uid=command.get("AffectedSOPInstanceUID", ""),
+        number=command.get("EventTypeID", 0),
+        attributes=attributes,
+    )
+
+
+def _verdict_of(requestor: Requestor, request: NormalizedRequest) -> Verdict:
+    """What a report says.
+
+    Raises:
+        Refusal: as :meth:`CommitmentReports.perform` says.
+    """
+    if request.operation != _REPORT or request.sop_class_uid != COMMITMENT:
+        raise Refusal(_UNRECOGNIZED_OPERATION)
+    if request.sop_instance_uid != COMMITMENT_INSTANCE:
+        raise Refusal(_NO_SUCH_OBJECT_INSTANCE, "reports are of the well-known instance")
+    if request.number not in (ALL_COMMITTED, FAILURES_EXIST):
+        raise Refusal(_NO_SUCH_EVENT_TYPE, "event types are 1 and 2")
+    try:
+        verdict = Verdict.from_dataset(request.attributes, request.number)
+    except InvalidCommitment as error:
+        log.warning("report of a storage commitment from %s: %s", requestor.ae_title, error.comment)
+        raise Refusal(error.status, error.comment) from error
+    log.info(
+        "storage commitment %s by %s: %d committed, %d failed",
+        verdict.transaction_uid, requestor.ae_title, len(verdict.committed), len(verdict.failed),
+    )  # fmt: skip
+    return verdict

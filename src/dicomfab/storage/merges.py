@@ -1,0 +1,127 @@
+"""Patients whose identifier is another now, and whether what is kept here says so yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from dicomfab.model.order import OrderField
+from dicomfab.model.values import Environment
+from dicomfab.storage.database import Database
+from dicomfab.storage.order_tables import patient_merge
+
+
+@dataclass(frozen=True, slots=True)
+class PatientMerge:
+    """One identifier in place of another.
+
+    Args:
+        number: identifies the merge.
+        environment: of the patient.
+        prior_id: Patient ID that is no longer used.
+        prior_issuer: its issuer; empty if nobody said it.
+        patient_id: the one to use.
+        issuer: its issuer.
+        fields: what is known of the patient.
+        message: number of the HL7 message that said so.
+        is_done: whether the local studies say so too.
+        outcome: what was changed, or why it could not be.
+        at: when it was said, with time zone.
+    """
+
+    number: int
+    environment: Environment
+    prior_id: str
+    prior_issuer: str
+    patient_id: str
+    issuer: str
+    fields: tuple[OrderField, ...]
+    message: int | None
+    is_done: bool
+    outcome: str
+    at: datetime
+
+
+class MergeRows:
+    """Merges within one transaction.
+
+    Args:
+        connection: of the transaction.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(
+        self,
+        environment: Environment,
+        prior: tuple[str, str],
+        now_called: tuple[str, str],
+        fields: Sequence[OrderField],
+        *,
+        message: int | None,
+        at: datetime,
+    ) -> None:
+        """Note a merge, still to be carried through to the local studies."""
+        values = {
+            "environment": str(environment),
+            "prior_id": prior[0],
+            "prior_issuer": prior[1],
+            "patient_id": now_called[0],
+            "issuer": now_called[1],
+            "fields": [[one.keyword, one.value, one.origin, one.note] for one in fields],
+            "message": message,
+            "is_done": False,
+            "outcome": "",
+            "at": at,
+        }
+        self._connection.execute(insert(patient_merge), values)
+
+
+class MergeRepository:
+    """Merges of one installation.
+
+    Args:
+        database: where they are kept.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def pending(self) -> list[PatientMerge]:
+        """Those that the local studies do not say yet, the oldest first."""
+        with self._database.read() as connection:
+            chosen = select(patient_merge).where(patient_merge.c.is_done.is_(False)).order_by(patient_merge.c.number)
+            return [_merge(row) for row in connection.execute(chosen)]
+
+    def newest(self, limit: int) -> list[PatientMerge]:
+        """The newest first."""
+        with self._database.read() as connection:
+            chosen = select(patient_merge).order_by(patient_merge.c.number.desc()).limit(limit)
+            return [_merge(row) for row in connection.execute(chosen)]
+
+    def done(self, number: int, outcome: str) -> None:
+        """Note what came of a merge."""
+        with self._database.write() as connection:
+            of_it = update(patient_merge).where(patient_merge.c.number == number)
+            connection.execute(of_it.values(is_done=True, outcome=outcome))
+
+
+def _merge(row: Row[Any]) -> PatientMerge:
+    return PatientMerge(
+        number=row.number,
+        environment=Environment(row.environment),
+        prior_id=row.prior_id,
+        prior_issuer=row.prior_issuer,
+        patient_id=row.patient_id,
+        issuer=row.issuer,
+        fields=tuple(OrderField(*one) for one in row.fields),
+        message=row.message,
+        is_done=row.is_done,
+        outcome=row.outcome,
+        at=row.at,
+    )
