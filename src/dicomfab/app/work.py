@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import functools
 import secrets
 from collections.abc import Callable, Iterator
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dicomfab.app.clock import draw_seed, local_now
 from dicomfab.app.settings import Settings
 from dicomfab.app.ways import by_way, secret_files, title
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+    from dicomfab.app.ordering import Ordering
     from dicomfab.archive.archive import Archive
     from dicomfab.dimse.messages import Response
     from dicomfab.dimse.peer import Peer
@@ -146,12 +147,14 @@ class Work:
     @cached_property
     def orders(self) -> OrderService:
         """Use cases on orders."""
-        from dicomfab.services.order_profiles import profiles_in
-        from dicomfab.services.orders import OrderService
-        from dicomfab.storage.orders import OrderRepository
+        return self.ordering.orders
 
-        folder = self.settings.hl7_profiles
-        return OrderService(OrderRepository(self.database), self.audit.record, partial(profiles_in, folder))
+    @cached_property
+    def ordering(self) -> Ordering:
+        """What orders are worked with."""
+        from dicomfab.app.ordering import Ordering
+
+        return Ordering(self.settings, self.database, self.audit.record)
 
     @cached_property
     def patients(self) -> PatientService:
@@ -331,16 +334,6 @@ class Work:
             self.local_archive.close()
         if "database" in opened:
             self.database.close()
-
-
-def local_now() -> datetime.datetime:
-    """Local time: study dates are those of the wall clock in the hospital."""
-    return datetime.datetime.now().astimezone()
-
-
-def draw_seed() -> int:
-    """A seed that nothing foretells."""
-    return secrets.randbelow(2**31)
 
 
 def echo_peer(peer: Peer) -> EchoAnswer:

@@ -14,14 +14,24 @@ from dicomfab.model.audit import AuditEvent, EventKind
 from dicomfab.model.errors import NotFound
 from dicomfab.model.order import Order, OrderState
 from dicomfab.model.values import Environment
+from dicomfab.services.ordering.scheduling import Scheduler
 from dicomfab.services.recording import Record, nobody
-from dicomfab.storage.orders import MadeStudy, OrderFilter, OrderPage, OrderRepository, StoredOrder
+from dicomfab.storage.orders import (
+    MadeStudy,
+    OrderFilter,
+    OrderPage,
+    OrderRepository,
+    StoredOrder,
+    add_note,
+    add_orders,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dicomfab.hl7.profile import Profile
     from dicomfab.model.actor import Actor
+    from dicomfab.storage.procedures import ProcedureRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +40,15 @@ class OrderService:
 
     Args:
         repository: where they are kept.
+        procedures: where what is to be done for them is kept.
+        new_uid: gives a UID that nobody else will.
         record: the audit log.
         profiles: how messages of certain senders are read; asked for each message.
     """
 
     repository: OrderRepository
+    procedures: ProcedureRepository
+    new_uid: Callable[[], str]
     record: Record = nobody
     profiles: Callable[[], Sequence[Profile]] = tuple
 
@@ -61,7 +75,10 @@ class OrderService:
     def add(
         self, actor: Actor, message: str | bytes, environment: Environment = Environment.PROD
     ) -> tuple[StoredOrder, ...]:
-        """Read a message and keep its orders.
+        """Read a message, keep its orders, and schedule what they ask for.
+
+        What cannot be scheduled, such as a cancellation of what was never ordered, is kept all the same, and its notes
+        say why.
 
         Args:
             actor: may see the environment.
@@ -78,7 +95,27 @@ class OrderService:
         orders = self.read(actor, message)
         text = decoded(message)[0] if isinstance(message, bytes) else message
         self._record(actor, EventKind.IMPORT, environment, orders)
-        return self.repository.add(orders, text, environment, actor.name)
+        with self.procedures.change() as rows:
+            kept = add_orders(rows.transaction, rows.now, orders, text, environment, actor.name)
+            scheduler = Scheduler(rows, environment, None, self.new_uid)
+            for one in kept:
+                if one.order.control:
+                    self._schedule(scheduler, one)
+        return tuple(self.repository.get(one.number) for one in kept)
+
+    @staticmethod
+    def _schedule(scheduler: Scheduler, kept: StoredOrder) -> None:
+        from dicomfab.hl7.acknowledging import Unacceptable
+
+        transaction = scheduler.rows.transaction
+        try:
+            with transaction.begin_nested():
+                problems = scheduler.apply(kept.order, kept.number)
+        except Unacceptable as error:
+            add_note(transaction, kept, f"not scheduled: {error.problem.text}")
+            return
+        for problem in problems:
+            add_note(transaction, kept, problem.text)
 
     def page(self, actor: Actor, wanted: OrderFilter, *, limit: int = 100, offset: int = 0) -> OrderPage:
         """One page of the orders that the actor may see, the newest first."""

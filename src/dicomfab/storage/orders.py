@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -56,6 +56,7 @@ class StoredOrder:
         message: as it came, as text.
         state: where it stands here.
         studies: what was made from it, the oldest first.
+        procedure: number of the requested procedure that it is about; ``None`` if nothing was scheduled.
         added_by, added_at: by whom and when, with time zone.
     """
 
@@ -65,6 +66,7 @@ class StoredOrder:
     message: str
     state: OrderState
     studies: tuple[MadeStudy, ...]
+    procedure: int | None
     added_by: str
     added_at: datetime
 
@@ -172,6 +174,13 @@ def add_orders(
     return tuple(_get(connection, number) for number in numbers)
 
 
+def add_note(connection: Connection, kept: StoredOrder, note: str) -> None:
+    """Say more about an order that was kept in the same transaction."""
+    found = _get(connection, kept.number).order
+    content = replace(found, notes=(*found.notes, note)).as_dict()
+    connection.execute(update(imaging_order).where(imaging_order.c.number == kept.number).values(content=content))
+
+
 def _get(connection: Connection, number: int) -> StoredOrder:
     found = None
     if 0 < number < _LARGEST:
@@ -193,6 +202,7 @@ def _stored(row: Row[Any]) -> StoredOrder:
         message=row.message,
         state=OrderState(row.state),
         studies=tuple(MadeStudy(*one) for one in row.studies),
+        procedure=row.procedure,
         added_by=row.added_by,
         added_at=row.added_at,
     )

@@ -1,0 +1,70 @@
+"""What an installation works with on orders: messages, requested procedures, the worklist."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from dicomfab.app.clock import draw_seed, local_now
+
+if TYPE_CHECKING:
+    from dicomfab.app.settings import Settings
+    from dicomfab.hl7.profile import Profile
+    from dicomfab.services.ordering.intake import Intake
+    from dicomfab.services.orders import OrderService
+    from dicomfab.services.recording import Record
+    from dicomfab.storage.database import Database
+    from dicomfab.storage.procedures import ProcedureRepository
+
+
+class Ordering:
+    """The parts, each made when it is first asked for.
+
+    Args:
+        settings: of the installation.
+        database: of the installation, not yet opened.
+        record: the audit log.
+    """
+
+    def __init__(self, settings: Settings, database: Database, record: Record) -> None:
+        self._settings = settings
+        self._database = database
+        self._record = record
+
+    @cached_property
+    def orders(self) -> OrderService:
+        """Use cases on orders."""
+        from dicomfab.services.orders import OrderService
+        from dicomfab.storage.orders import OrderRepository
+
+        repository = OrderRepository(self._database)
+        return OrderService(repository, self.procedures, new_uid, self._record, self._profiles)
+
+    @cached_property
+    def procedures(self) -> ProcedureRepository:
+        """Requested procedures."""
+        from dicomfab.storage.procedures import ProcedureRepository
+
+        return ProcedureRepository(self._database)
+
+    @cached_property
+    def intake(self) -> Intake:
+        """Takes HL7 messages."""
+        from dicomfab.services.ordering.intake import Intake
+
+        return Intake(self.procedures, self._profiles, local_now, new_uid, draw_seed, self._record)
+
+    @property
+    def _profiles(self) -> Callable[[], Sequence[Profile]]:
+        from dicomfab.services.order_profiles import profiles_in
+
+        return partial(profiles_in, self._settings.hl7_profiles)
+
+
+def new_uid() -> str:
+    """A UID that nobody else will give."""
+    from dicomfab.fabricate.seeds import uid
+
+    return uid("given", secrets.token_hex(16))

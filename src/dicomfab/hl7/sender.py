@@ -1,0 +1,111 @@
+"""Sends HL7 v2 messages over MLLP: one is under way at a time, and counts as sent when it was answered."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import time
+from types import TracebackType
+from typing import Final
+
+from dicomfab.hl7.mllp import Frame, Framer, framed
+from dicomfab.model.errors import ConnectionFailed, ConnectionLost, PeerTimeout
+
+_READ: Final = 1 << 16
+
+
+class Sender:
+    """A connection to a listener, for a ``with`` block.
+
+    Args:
+        host: of the listener.
+        port: of the listener.
+        timeout_s: for connecting, and for each answer.
+        tls: secures the connection; none means plain TCP.
+    """
+
+    def __init__(self, host: str, port: int, *, timeout_s: float = 30.0, tls: ssl.SSLContext | None = None) -> None:
+        self._host = host
+        self._port = port
+        self._timeout_s = timeout_s
+        self._tls = tls
+        self._connection: socket.socket | None = None
+        self._framer = Framer()
+
+    def __enter__(self) -> Sender:
+        """Connect.
+
+        Raises:
+            ConnectionFailed: nobody listens there.
+        """
+        try:
+            connection = socket.create_connection((self._host, self._port), self._timeout_s)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._connection = connection
+            if self._tls is not None:
+                self._connection = self._tls.wrap_socket(connection, server_hostname=self._host)
+        except OSError as error:
+            self.__exit__(None, None, None)
+            raise ConnectionFailed(
+                f"{self._host}:{self._port} cannot be reached over MLLP ({error.strerror or error})",
+                cause="no listener runs there, a firewall is between, or one side wants TLS and the other does not",
+                remedy="see that the receiver listens, and on which port",
+            ) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(OSError):
+                self._connection.close()
+            self._connection = None
+
+    def send(self, message: bytes) -> bytes:
+        """Send a message and wait for its answer.
+
+        Args:
+            message: without the bytes of MLLP.
+
+        Returns:
+            The acknowledgement.
+
+        Raises:
+            PeerTimeout: none came. Whether the message arrived is not known: send it again unchanged.
+        ConnectionLost: the connection broke; the same holds.
+        """
+        if self._connection is None:
+            raise RuntimeError("the connection is not open")
+        end = time.monotonic() + self._timeout_s
+        try:
+            self._connection.settimeout(self._timeout_s)
+            self._connection.sendall(framed(message))
+            while True:
+                self._connection.settimeout(max(0.001, end - time.monotonic()))
+                data = self._connection.recv(_READ)
+                if not data:
+                    raise _unanswered(f"{self._host}:{self._port} closed the connection without an answer")
+                for found in self._framer.feed(data):
+                    if isinstance(found, Frame):
+                        return found.data
+        except TimeoutError as error:
+            raise PeerTimeout(
+                f"{self._host}:{self._port} did not answer within {self._timeout_s:g} s",
+                stage="acknowledgement",
+                timeout_s=self._timeout_s,
+                cause="the receiver is busy, or takes the message without answering",
+                remedy="send it again unchanged: by its control ID the receiver knows it",
+            ) from error
+        except OSError as error:
+            raise _unanswered(
+                f"the connection with {self._host}:{self._port} broke ({error.strerror or error})"
+            ) from error
+
+
+def _unanswered(what: str) -> ConnectionLost:
+    return ConnectionLost(
+        what,
+        cause="the receiver ended, or takes no message of this kind",
+        remedy="send it again unchanged: by its control ID the receiver knows it",
+    )
