@@ -194,10 +194,13 @@ def test_what_is_no_picture_is_read_on_one_page(page: Page, place: Place, snapsh
     findings = page.get_by_text("Findings")
     diameter = page.get_by_text("12.5")
     expect(diameter).to_be_visible()
+    # A picture that comes moves what is below it: a click that was on its way would miss.
+    channels = page.get_by_role("img", name=re.compile("^12 channels"))
+    expect(channels).to_be_visible()
+    channels.evaluate("image => image.decode()")
     findings.click()
     expect(diameter).to_be_hidden()
     findings.click()
-    expect(page.get_by_role("img", name=re.compile("^12 channels"))).to_be_visible()
     for said in ("Heart", "60.5 GY", "LINAC 3", "Tumour"):
         expect(page.get_by_text(said).first).to_be_visible()
     page.locator("iframe").scroll_into_view_if_needed()
