@@ -14,7 +14,6 @@ from dicomfab.model.values import Environment
 from dicomfab.services.ordering.intake import Taken
 
 ACTOR = local_admin("tester", "cli")
-PATIENT = {"id": "P100", "name": "DOE^JANE", "born": "19700102", "sex": "F", "issuer": "RIS"}
 
 
 def message(*segments: str, control_id: str = "M1", kind: str = "ORM^O01", more: str = "") -> bytes:
