@@ -85,7 +85,7 @@ class Scheduler:
         else:
             procedure, problems = found, self._told(order, found)
         self.rows.link_orders([number], procedure.number, self.message)
-        self._settle(procedure.number)
+        settle(self.rows, procedure.number)
         return problems
 
     def _told(self, order: Order, found: RequestedProcedure) -> list[Problem]:
@@ -242,13 +242,14 @@ class Scheduler:
         if told and (told != found.patient_id or (issuer and found.issuer and issuer != found.issuer)):
             raise content_error(Code.DUPLICATE_KEY, f"the order with {_keys(order)} is of another patient", "PID-3.1")
 
-    def _settle(self, number: int) -> None:
-        """The state of the orders behind a procedure, from its steps."""
-        states = {step.state for step in self.rows.get(number).steps}
-        if states == {StepState.COMPLETED}:
-            self.rows.set_order_state(number, str(OrderState.COMPLETED))
-        elif states <= {StepState.CANCELLED, StepState.DISCONTINUED}:
-            self.rows.set_order_state(number, str(OrderState.CANCELLED))
+
+def settle(rows: ProcedureRows, number: int) -> None:
+    """Put the orders behind a procedure into the state that follows from its steps."""
+    states = {step.state for step in rows.get(number).steps}
+    if states == {StepState.COMPLETED}:
+        rows.set_order_state(number, str(OrderState.COMPLETED))
+    elif states <= {StepState.CANCELLED, StepState.DISCONTINUED}:
+        rows.set_order_state(number, str(OrderState.CANCELLED))
 
 
 def _with(fields: Sequence[OrderField], keyword: str, value: str, note: str = _INVENTED) -> list[OrderField]:

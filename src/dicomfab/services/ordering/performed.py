@@ -1,0 +1,119 @@
+"""What modalities report of their work (MPPS, IHE RAD TF-2 4.6, 4.7), and what it does to the schedule."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from pydicom import Dataset
+
+from dicomfab.dimse.handlers import Requestor
+from dicomfab.model.procedure import ARROWS, ProcedureEventKind, ScheduledStep, StepState
+from dicomfab.model.values import Environment
+from dicomfab.services.ordering.scheduling import settle
+from dicomfab.storage.performed import PerformedRows
+from dicomfab.storage.procedures import ProcedureRepository, ProcedureRows
+
+log = logging.getLogger(__name__)
+
+#: Performed Procedure Step Status (0040,0252) -> state of the scheduled steps.
+_STATES: Final = {
+    "IN PROGRESS": StepState.STARTED,
+    "COMPLETED": StepState.COMPLETED,
+    "DISCONTINUED": StepState.DISCONTINUED,
+}
+
+
+class PerformedSteps:
+    """Keeps performed steps of one environment (see :class:`~dicomfab.dimse.performed_step.PerformedStepStore`).
+
+    Args:
+        procedures: what was to be done.
+        environment: of the worklist.
+    """
+
+    def __init__(self, procedures: ProcedureRepository, environment: Environment) -> None:
+        self._procedures = procedures
+        self._environment = environment
+
+    def create(self, requestor: Requestor, sop_instance_uid: str, attributes: Dataset) -> None:
+        """Keep a new step, and put the scheduled ones that it is for into progress.
+
+        Raises:
+            Conflict: it is there already.
+        """
+        with self._procedures.change() as rows:
+            steps = self._steps(rows, attributes)
+            state = str(attributes.PerformedProcedureStepStatus)
+            pairs = [(step.procedure, step.number) for step in steps]
+            PerformedRows(rows.transaction, rows.now).add(
+                sop_instance_uid, self._environment, state, requestor.ae_title, attributes.to_json_dict(), pairs
+            )
+            self._move(rows, steps, state, sop_instance_uid, requestor.ae_title)
+        if not steps:
+            log.info("performed step %s of %s is for nothing that was scheduled", sop_instance_uid, requestor.ae_title)
+
+    def get(self, sop_instance_uid: str) -> Dataset:
+        """One of them.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._procedures.read() as rows:
+            return self._kept(rows, sop_instance_uid)
+
+    def update(self, sop_instance_uid: str, change: Callable[[Dataset], Dataset]) -> None:
+        """Change a step, nobody else doing so meanwhile, and carry its end through to the scheduled ones.
+
+        Raises:
+            NotFound: there is none; and whatever ``change`` raises.
+        """
+        with self._procedures.change() as rows:
+            performed = PerformedRows(rows.transaction, rows.now)
+            before = self._kept(rows, sop_instance_uid)
+            after = change(before)
+            state = str(after.PerformedProcedureStepStatus)
+            performed.replace(sop_instance_uid, state, after.to_json_dict())
+            if state == "IN PROGRESS":
+                return
+            numbers = performed.steps_of(sop_instance_uid)
+            steps = [
+                step
+                for procedure in dict.fromkeys(number for number, _ in numbers)
+                for step in rows.get(procedure).steps
+                if (procedure, step.number) in numbers
+            ]
+            self._move(rows, steps, state, sop_instance_uid, performed.get(sop_instance_uid).calling_ae_title)
+
+    @staticmethod
+    def _kept(rows: ProcedureRows, sop_instance_uid: str) -> Dataset:
+        return Dataset.from_json(PerformedRows(rows.transaction, rows.now).get(sop_instance_uid).attributes)
+
+    def _steps(self, rows: ProcedureRows, attributes: Dataset) -> list[ScheduledStep]:
+        """The scheduled steps that a performed one says to be for; none in an examination that nobody ordered."""
+        found: dict[int, ScheduledStep] = {}
+        for item in attributes.get("ScheduledStepAttributesSequence") or ():
+            procedure = rows.with_study(str(item.get("StudyInstanceUID", "") or ""))
+            if procedure is None or procedure.environment is not self._environment:
+                continue
+            step_id = str(item.get("ScheduledProcedureStepID", "") or "")
+            for step in procedure.steps:
+                if step.step_id == step_id:
+                    found[step.number] = step
+        return list(found.values())
+
+    @staticmethod
+    def _move(rows: ProcedureRows, steps: list[ScheduledStep], state: str, uid: str, station: str) -> None:
+        target = _STATES[state]
+        able = [step for step in steps if target in ARROWS[step.state]]
+        if able:
+            rows.set_state(able, target)
+        kind = ProcedureEventKind.PERFORMING if target is StepState.STARTED else ProcedureEventKind.PERFORMED
+        for procedure in dict.fromkeys(step.procedure for step in steps):
+            late = [step.step_id for step in steps if step not in able and step.state is not target]
+            said = f"{state.lower()} at {station}"
+            if late:
+                said += f", though step {', '.join(late)} was over already"
+            rows.note(procedure, kind, said, reference=uid)
+            settle(rows, procedure)
