@@ -14,9 +14,10 @@ from dicomfab.cli.session import actor, application
 from dicomfab.model.errors import NotFound
 
 if TYPE_CHECKING:
+    from dicomfab.model.procedure import RequestedProcedure
     from dicomfab.storage.orders import StoredOrder
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="HL7 orders: add, list, show, profiles.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="HL7 orders: add, list, show, procedures, profiles.")
 
 IsTest = Annotated[
     bool,
@@ -92,6 +93,87 @@ def show(
         output.print_text(f"note   {note}")
     for one in found.studies:
         output.print_text(f"study  {one.study_instance_uid}" + (f" (job {one.job})" if one.job else ""))
+
+
+@app.command()
+def procedures(
+    search: Annotated[str, Option(help="Words, each in name, ID, accession number, procedure or order number.")] = "",
+    is_open: Annotated[bool, Option("--open", help="Only with a step that is still on the worklist.")] = False,
+    limit: Annotated[int, Option(min=1, max=10**9, help="At most so many.")] = 100,
+    offset: Annotated[int, Option(min=0, max=10**9, help="So many before the first.")] = 0,
+    as_json: output.Json = False,
+) -> None:
+    """List the requested procedures with their scheduled steps, the newest first."""
+    from dicomfab.model.procedure import ProcedureFilter
+
+    wanted = ProcedureFilter(search=search, is_open=True if is_open else None)
+    found = application().ordering.schedule.page(actor(), wanted, limit=limit, offset=offset)
+    if as_json:
+        output.print_json({"total": found.total, "procedures": [procedure_dict(one) for one in found.procedures]})
+    elif not found.total:
+        output.print_text("No requested procedure matches.")
+    else:
+        head = ("procedure", "environment", "patient", "accession", "step", "modality", "scheduled", "state")
+        output.print_table(head, [row for one in found.procedures for row in _step_rows(one)])
+
+
+@app.command()
+def procedure(number: Annotated[int, typer.Argument(help="Its number.", min=1)], as_json: output.Json = False) -> None:
+    """Show a requested procedure: its steps, and what happened to it."""
+    found = application().ordering.schedule.show(actor(), number)
+    if as_json:
+        events = [
+            {
+                "kind": str(e.kind),
+                "text": e.text,
+                "at": e.at.isoformat(),
+                "message": e.message,
+                "reference": e.reference,
+            }
+            for e in found.events
+        ]
+        performed = [{"sop_instance_uid": p.sop_instance_uid, "state": p.state} for p in found.performed]
+        more = {"events": events, "performed": performed, "orders": list(found.orders)}
+        output.print_json({**procedure_dict(found.procedure), **more})
+        return
+    output.print_text(f"requested procedure {number}: study {found.procedure.study_instance_uid}")
+    head = ("procedure", "environment", "patient", "accession", "step", "modality", "scheduled", "state")
+    output.print_table(head, _step_rows(found.procedure))
+    for event in found.events:
+        output.print_text(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {event.kind:10}  {event.text}")
+
+
+def procedure_dict(one: RequestedProcedure) -> dict[str, Any]:
+    """A requested procedure as JSON has it."""
+    return {
+        "number": one.number,
+        "environment": str(one.environment),
+        "study_instance_uid": one.study_instance_uid,
+        "accession_number": one.accession_number,
+        "requested_procedure_id": one.requested_procedure_id,
+        "patient_id": one.patient_id,
+        "issuer": one.issuer,
+        "patient_name": one.value("PatientName"),
+        "steps": [
+            {
+                "step_id": step.step_id,
+                "state": str(step.state),
+                "modality": step.modality,
+                "station_ae_title": step.station_ae_title,
+                "start_date": step.start_date,
+                "start_time": step.start_time,
+            }
+            for step in one.steps
+        ],
+    }
+
+
+def _step_rows(one: RequestedProcedure) -> list[tuple[str, ...]]:
+    start = (str(one.number), str(one.environment), one.value("PatientName"), one.accession_number)
+    return [
+        (*start, step.step_id, step.modality, f"{step.start_date} {step.start_time}", str(step.state))
+        for step in one.steps
+    ]
 
 
 @app.command()

@@ -112,7 +112,7 @@ class Intake:
         """
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         require(actor, Action.VIEW, environment)
-        header = _header(data)
+        header = header_of(data)
         mode = wanted(header) if header else Wanted(False, (True, True), (True, True))
         message = self._message(data, header, environment, peer)
         with self.procedures.change() as rows:
@@ -142,21 +142,21 @@ class Intake:
         with self.procedures.change() as rows:
             kept = MessageRows(rows.transaction).with_state(Direction.IN, MessageState.KEPT, limit)
             for message in kept:
-                header = _header(message.data)
+                header = header_of(message.data)
                 if header is not None:
                     self._applied(actor, rows, message, header, [], is_committed=True)
         return len(kept)
 
     def failed(self, data: bytes, error: LocalFailure) -> bytes:
         """The answer to a message that could not even be kept."""
-        header = _header(data)
+        header = header_of(data)
         problem = Problem(Code.INTERNAL, f"not kept: {error.what}. Send it again")
         return self._answer(header, Acknowledgement.ERROR, [problem], "DF0")[0]
 
     def unframed(self, data: bytes, what: str) -> bytes:
         """The answer to bytes that are no message."""
         problem = Problem(Code.SEGMENT_SEQUENCE, what)
-        return self._answer(_header(data), Acknowledgement.REJECTED, [problem], "DF0")[0]
+        return self._answer(header_of(data), Acknowledgement.REJECTED, [problem], "DF0")[0]
 
     def _message(self, data: bytes, header: Segment | None, environment: Environment, peer: str) -> Hl7Message:
         given = (header.get(3), header.get(4), header.get(10)) if header else ("", "", "")
@@ -298,7 +298,7 @@ def _must_be_known(header: Segment) -> tuple[str, str]:
     return kind, event
 
 
-def _header(data: bytes) -> Segment | None:
+def header_of(data: bytes) -> Segment | None:
     """MSH alone; nothing if there is none that can be read."""
     start = data.find(b"MSH")
     if start < 0:
