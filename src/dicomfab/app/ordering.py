@@ -12,7 +12,10 @@ from dicomfab.app.clock import draw_seed, local_now
 if TYPE_CHECKING:
     from dicomfab.app.settings import Settings
     from dicomfab.hl7.profile import Profile
+    from dicomfab.registry.server import PacsServer
     from dicomfab.services.ordering.intake import Intake
+    from dicomfab.services.ordering.procedures import MessageService, ProcedureService
+    from dicomfab.services.ordering.ris import RisService
     from dicomfab.services.orders import OrderService
     from dicomfab.services.recording import Record
     from dicomfab.storage.database import Database
@@ -26,9 +29,13 @@ class Ordering:
         settings: of the installation.
         database: of the installation, not yet opened.
         record: the audit log.
+        servers: that are registered, as they are now.
     """
 
-    def __init__(self, settings: Settings, database: Database, record: Record) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, record: Record, servers: Callable[[], Sequence[PacsServer]]
+    ) -> None:
+        self._servers = servers
         self._settings = settings
         self._database = database
         self._record = record
@@ -56,11 +63,41 @@ class Ordering:
 
         return Intake(self.procedures, self._profiles, local_now, new_uid, draw_seed, self._record)
 
+    @cached_property
+    def schedule(self) -> ProcedureService:
+        """Use cases on requested procedures."""
+        from dicomfab.services.ordering.procedures import ProcedureService
+
+        return ProcedureService(self.procedures, self._record)
+
+    @cached_property
+    def messages(self) -> MessageService:
+        """Use cases on HL7 messages."""
+        from dicomfab.services.ordering.procedures import MessageService
+        from dicomfab.storage.hl7_messages import MessageRepository
+
+        return MessageService(MessageRepository(self._database), self.procedures, send_message, self._record)
+
+    @cached_property
+    def ris(self) -> RisService:
+        """Takes messages and answers modalities."""
+        from dicomfab.services.ordering.ris import RisService
+
+        return RisService(self.intake, self.procedures, self._servers)
+
     @property
     def _profiles(self) -> Callable[[], Sequence[Profile]]:
         from dicomfab.services.order_profiles import profiles_in
 
         return partial(profiles_in, self._settings.hl7_profiles)
+
+
+def send_message(host: str, port: int, data: bytes) -> bytes:
+    """Send a message over MLLP, on a connection of its own; gives the acknowledgement."""
+    from dicomfab.hl7.sender import Sender
+
+    with Sender(host, port) as sender:
+        return sender.send(data)
 
 
 def new_uid() -> str:

@@ -154,7 +154,7 @@ class Work:
         """What orders are worked with."""
         from dicomfab.app.ordering import Ordering
 
-        return Ordering(self.settings, self.database, self.audit.record)
+        return Ordering(self.settings, self.database, self.audit.record, lambda: self.registry.load().servers)
 
     @cached_property
     def patients(self) -> PatientService:
