@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -122,16 +123,7 @@ def procedure(number: Annotated[int, typer.Argument(help="Its number.", min=1)],
     """Show a requested procedure: its steps, and what happened to it."""
     found = application().ordering.schedule.show(actor(), number)
     if as_json:
-        events = [
-            {
-                "kind": str(e.kind),
-                "text": e.text,
-                "at": e.at.isoformat(),
-                "message": e.message,
-                "reference": e.reference,
-            }
-            for e in found.events
-        ]
+        events = [{**dataclasses.asdict(one), "kind": str(one.kind), "at": one.at.isoformat()} for one in found.events]
         performed = [{"sop_instance_uid": p.sop_instance_uid, "state": p.state} for p in found.performed]
         more = {"events": events, "performed": performed, "orders": list(found.orders)}
         output.print_json({**procedure_dict(found.procedure), **more})

@@ -82,9 +82,8 @@ def run(
             print(json.dumps({"listening": {**listening, "host": serving.host}}), flush=True)
         else:
             output.print_text(f"HL7 over MLLP on {serving.host} port {serving.hl7_port}")
-            output.print_text(
-                f"Worklist and MPPS as {serving.ae_title} on {serving.host} port {serving.dicom_port} (stop with Ctrl-C)"
-            )
+            where = f"{serving.host} port {serving.dicom_port}"
+            output.print_text(f"Worklist and MPPS as {serving.ae_title} on {where} (stop with Ctrl-C)")
             sys.stdout.flush()
         while True:
             _print(over.get(), as_json=as_json)
