@@ -11,13 +11,17 @@ from dicomfab.app.clock import draw_seed, local_now
 
 if TYPE_CHECKING:
     from dicomfab.app.settings import Settings
+    from dicomfab.archive.archive import Archive
     from dicomfab.hl7.profile import Profile
     from dicomfab.registry.server import PacsServer
     from dicomfab.services.ordering.intake import Intake
+    from dicomfab.services.ordering.modality import ModalityService
     from dicomfab.services.ordering.procedures import MessageService, ProcedureService
     from dicomfab.services.ordering.ris import RisService
     from dicomfab.services.orders import OrderService
     from dicomfab.services.recording import Record
+    from dicomfab.services.studies import StudyService
+    from dicomfab.services.transfer import TransferService
     from dicomfab.storage.database import Database
     from dicomfab.storage.procedures import ProcedureRepository
 
@@ -90,6 +94,13 @@ class Ordering:
         from dicomfab.services.order_profiles import profiles_in
 
         return partial(profiles_in, self._settings.hl7_profiles)
+
+
+def modality_of(studies: StudyService, transfers: TransferService, local: Archive) -> ModalityService:
+    """Performs what a worklist asks for."""
+    from dicomfab.services.ordering.modality import ModalityService
+
+    return ModalityService(studies, transfers, local, local_now, new_uid)
 
 
 def send_message(host: str, port: int, data: bytes) -> bytes:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dicomfab.services.doctor.service import DoctorService
     from dicomfab.services.identifier_check import IdentifierCheck
     from dicomfab.services.importing import ImportService
+    from dicomfab.services.ordering.modality import ModalityService
     from dicomfab.services.orders import OrderService
     from dicomfab.services.pacs import EchoAnswer, PacsService
     from dicomfab.services.patients import PatientService
@@ -155,6 +156,13 @@ class Work:
         from dicomfab.app.ordering import Ordering
 
         return Ordering(self.settings, self.database, self.audit.record, lambda: self.registry.load().servers)
+
+    @cached_property
+    def modality(self) -> ModalityService:
+        """Performs what a worklist asks for."""
+        from dicomfab.app.ordering import modality_of
+
+        return modality_of(self.studies, self.transfers, self.local_archive)
 
     @cached_property
     def patients(self) -> PatientService:

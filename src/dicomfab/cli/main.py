@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "population": ("dicomfab.cli.population", "Populations: many patients with studies over years, as plain files."),
     "order": ("dicomfab.cli.order", "HL7 orders: add, list, show, procedures, profiles."),
     "hl7": ("dicomfab.cli.hl7", "HL7 messages: list, show, send, take."),
+    "modality": ("dicomfab.cli.modality", "A simulated modality: looks at a worklist, performs what it asks for."),
     "ris": ("dicomfab.cli.ris", "Take orders over MLLP, and offer the worklist."),
     "patient": ("dicomfab.cli.patient", "Patients to fabricate studies of: list, add, invent, edit, import, export."),
     "validate": ("dicomfab.cli.validate", "Whether DICOM files are valid: dciodvfy, dcentvfy and rules of our own."),
