@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from dicomfab.app.settings import Settings
     from dicomfab.archive.archive import Archive
     from dicomfab.hl7.profile import Profile
+    from dicomfab.model.procedure import ProcedureEventKind
     from dicomfab.registry.server import PacsServer
     from dicomfab.services.ordering.intake import Intake
+    from dicomfab.services.ordering.loop import Find, Get, LoopService
     from dicomfab.services.ordering.modality import ModalityService
     from dicomfab.services.ordering.procedures import MessageService, ProcedureService
     from dicomfab.services.ordering.ris import RisService
@@ -89,18 +91,27 @@ class Ordering:
 
         return RisService(self.intake, self.procedures, self._servers)
 
+    def modality(self, studies: StudyService, transfers: TransferService, local: Archive) -> ModalityService:
+        """Performs what a worklist asks for."""
+        from dicomfab.services.ordering.modality import ModalityService
+
+        return ModalityService(studies, transfers, local, local_now, new_uid, self._note)
+
+    def loop(self, find: Find, get: Get) -> LoopService:
+        """Checks closed loops."""
+        from dicomfab.services.ordering.loop import LoopService
+
+        return LoopService(self.schedule, find, get)
+
+    def _note(self, study_instance_uid: str, kind: ProcedureEventKind, text: str, reference: str) -> None:
+        with self.procedures.change() as rows:
+            rows.note_study(study_instance_uid, kind, text, reference)
+
     @property
     def _profiles(self) -> Callable[[], Sequence[Profile]]:
         from dicomfab.services.order_profiles import profiles_in
 
         return partial(profiles_in, self._settings.hl7_profiles)
-
-
-def modality_of(studies: StudyService, transfers: TransferService, local: Archive) -> ModalityService:
-    """Performs what a worklist asks for."""
-    from dicomfab.services.ordering.modality import ModalityService
-
-    return ModalityService(studies, transfers, local, local_now, new_uid)
 
 
 def send_message(host: str, port: int, data: bytes) -> bytes:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dicomfab.services.doctor.service import DoctorService
     from dicomfab.services.identifier_check import IdentifierCheck
     from dicomfab.services.importing import ImportService
+    from dicomfab.services.ordering.loop import LoopService
     from dicomfab.services.ordering.modality import ModalityService
     from dicomfab.services.orders import OrderService
     from dicomfab.services.pacs import EchoAnswer, PacsService
@@ -160,9 +161,12 @@ class Work:
     @cached_property
     def modality(self) -> ModalityService:
         """Performs what a worklist asks for."""
-        from dicomfab.app.ordering import modality_of
+        return self.ordering.modality(self.studies, self.transfers, self.local_archive)
 
-        return modality_of(self.studies, self.transfers, self.local_archive)
+    @cached_property
+    def loops(self) -> LoopService:
+        """Checks closed loops."""
+        return self.ordering.loop(self._find, self._get)
 
     @cached_property
     def patients(self) -> PatientService:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from dicomfab.model.procedure import RequestedProcedure
     from dicomfab.storage.orders import StoredOrder
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="HL7 orders: add, list, show, procedures, profiles.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="HL7 orders: what came, and what became of it."
+)
 
 IsTest = Annotated[
     bool,
@@ -133,6 +135,32 @@ def procedure(number: Annotated[int, typer.Argument(help="Its number.", min=1)],
     output.print_table(head, _step_rows(found.procedure))
     for event in found.events:
         output.print_text(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {event.kind:10}  {event.text}")
+
+
+@app.command()
+def check(
+    accession: Annotated[str, typer.Argument(help="Accession number of the order.")],
+    pacs: Annotated[str, Option("--pacs", help="Where the study should be: a registered server.")] = "test-pacs-1",
+    as_json: output.Json = False,
+) -> None:
+    """Compare every step of the loop: ordered, scheduled, performed, stored, committed, findable, retrievable.
+
+    Exit code 0 if all are equal, 6 if one is missing or different, 7 if one is not known.
+    """
+    built = application()
+    found = built.loops.check(actor(), accession, built.pacs.resolve(actor(), pacs))
+    if as_json:
+        loops = [{**procedure_dict(one), "loop": [step.as_dict() for step in steps]} for one, steps in found]
+        output.print_json({"procedures": loops})
+    else:
+        for one, steps in found:
+            output.print_text(f"requested procedure {one.number}: study {one.study_instance_uid}")
+            for step in steps:
+                output.print_text(f"  {step.name:12} {step.state:10} {step.text}")
+                for keyword, (meant, came) in step.mismatches.items():
+                    output.print_text(f"               {keyword}: ordered {meant!r}, found {came!r}")
+    states = {str(step.state) for _, steps in found for step in steps}
+    raise typer.Exit(6 if states & {"missing", "different"} else 7 if "unknown" in states else 0)
 
 
 def procedure_dict(one: RequestedProcedure) -> dict[str, Any]:

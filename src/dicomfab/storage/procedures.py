@@ -181,6 +181,12 @@ class ProcedureRows:
         values = {"procedure": procedure, "kind": str(kind), "text": text, "message": message, "reference": reference}
         self._connection.execute(insert(procedure_event), {**values, "at": self.now})
 
+    def note_study(self, study_instance_uid: str, kind: ProcedureEventKind, text: str, reference: str) -> None:
+        """Note what happened to the procedure of a study; nothing if none of ours has it."""
+        found = self.with_study(study_instance_uid)
+        if found is not None:
+            self.note(found.number, kind, text, reference=reference)
+
     def events(self, procedure: int) -> tuple[ProcedureEvent, ...]:
         """What happened to a procedure, the oldest first."""
         rows = self._connection.execute(

@@ -28,6 +28,7 @@ from dicomfab.fabricate.kinds import ALL_KINDS
 from dicomfab.fabricate.recipe import ResolvedStudy, SeriesRecipe, StudyRecipe
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import InvalidInput, NotFound, PeerError, PeerTimeout, PortInUse, TransferIncomplete
+from dicomfab.model.procedure import ProcedureEventKind
 from dicomfab.model.values import Environment
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
@@ -103,6 +104,7 @@ class ModalityService:
         local: the local store, where the study stays.
         now: local time.
         new_uid: gives a UID that nobody else will.
+        note: told what became of a study: its Study Instance UID, what, a text and a reference.
     """
 
     studies: StudyService
@@ -110,6 +112,7 @@ class ModalityService:
     local: Archive
     now: Callable[[], dt.datetime]
     new_uid: Callable[[], str]
+    note: Callable[[str, ProcedureEventKind, str, str], None] = lambda _study, _kind, _text, _reference: None
 
     def items(self, actor: Actor, config: ModalityConfig, *, limit: int | None = None) -> list[Dataset]:
         """What the worklist offers to this modality.
@@ -183,7 +186,9 @@ class ModalityService:
                     cause=str(report.verdict),
                     remedy=f"compare them: dicomfab verify {uid} --on {config.pacs.id}",
                 )
-            yield Told("stored", f"{len(instances)} instances at {config.pacs.name}", uid)
+            said = f"{len(instances)} instances at {config.pacs.name}"
+            self.note(uid, ProcedureEventKind.STORED, said, "")
+            yield Told("stored", said, uid)
             news = ended(instances, study.study_description, self.now(), discontinued=config.is_discontinued)
             (discontinued if config.is_discontinued else completed)(peer, performed, news)
             is_over = True
@@ -221,6 +226,7 @@ class ModalityService:
                 remedy="send the study again, and keep it until the PACS has committed to it",
             )
         said = f"{config.pacs.name} answers for {len(verdict.committed)} instances"
+        self.note(uid, ProcedureEventKind.COMMITTED, said, transaction.transaction_uid)
         return Told("committed", said, uid, transaction.transaction_uid)
 
     def _resolved(self, actor: Actor, item: Dataset, config: ModalityConfig) -> ResolvedStudy:

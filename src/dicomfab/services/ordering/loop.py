@@ -1,0 +1,285 @@
+"""The closed loop: ordered = scheduled = performed = stored = committed = findable = retrievable, step by step."""
+
+from __future__ import annotations
+
+import enum
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from pydicom import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+
+from dicomfab.access.policy import Action, require
+from dicomfab.dimse.handlers import Requestor, StoreSink
+from dicomfab.dimse.messages import Response
+from dicomfab.model.actor import Actor
+from dicomfab.model.errors import DicomFabError, NotFound
+from dicomfab.model.procedure import ProcedureEventKind, ProcedureFilter, RequestedProcedure
+from dicomfab.model.query import QueryModel
+from dicomfab.model.study import Buffer, InstanceIdentity
+from dicomfab.registry.fields import Capability
+from dicomfab.registry.server import PacsServer
+from dicomfab.services.ordering.procedures import ProcedureDetails, ProcedureService
+from dicomfab.services.peers import peer_for
+
+_HEAD_BYTES: Final = 64 << 10
+_IMPLICIT: Final = "1.2.840.10008.1.2"
+_BIG: Final = "1.2.840.10008.1.2.2"
+_DEFLATED: Final = "1.2.840.10008.1.2.1.99"
+#: What has to be the same everywhere.
+_SAME: Final = ("StudyInstanceUID", "AccessionNumber", "PatientID")
+
+
+class LoopState(enum.StrEnum):
+    """How a step of the loop stands."""
+
+    EQUAL = "equal"  # done, and its identifiers are those of the order
+    DIFFERENT = "different"  # done, with other identifiers, or less than the whole
+    MISSING = "missing"  # not done
+    UNKNOWN = "unknown"  # nobody here has heard of it, or it could not be asked
+
+
+@dataclass(frozen=True, slots=True)
+class LoopStep:
+    """A step of the loop.
+
+    Args:
+        name: ``ordered``, ``scheduled``, ``performed``, ``stored``, ``committed``, ``findable`` or ``retrievable``.
+        state: how it stands.
+        text: what was found, for people; it names no patient.
+        mismatches: keyword -> value of the order, and the value that was found.
+    """
+
+    name: str
+    state: LoopState
+    text: str
+    mismatches: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "state": str(self.state)}
+
+
+Find = Callable[..., Iterator[Dataset]]
+Get = Callable[..., Iterator[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopService:
+    """Checks loops.
+
+    Args:
+        schedule: the requested procedures.
+        find: the SCU of C-FIND.
+        get: the SCU of C-GET.
+    """
+
+    schedule: ProcedureService
+    find: Find
+    get: Get
+
+    def check(
+        self, actor: Actor, accession_number: str, pacs: PacsServer
+    ) -> list[tuple[RequestedProcedure, list[LoopStep]]]:
+        """Compare every step of each procedure that has an accession number.
+
+        Args:
+            actor: needs VIEW, and QUERY and RETRIEVE at the PACS.
+            accession_number: of the order.
+            pacs: where the study should be.
+
+        Raises:
+            AccessDenied: the actor may not.
+            NotFound: nothing was ordered here with this number.
+        """
+        require(actor, Action.QUERY, pacs.environment)
+        require(actor, Action.RETRIEVE, pacs.environment)
+        wanted = ProcedureFilter(accession_number=accession_number, environments=frozenset({pacs.environment}))
+        found = self.schedule.page(actor, wanted).procedures
+        if not found:
+            raise NotFound(
+                f"nothing was ordered here with accession number {accession_number} ({pacs.environment}).",
+                cause="the order came elsewhere, was refused, or is of the other environment",
+                remedy="see what came: dicomfab hl7 list, dicomfab order procedures",
+            )
+        return [(one, self._steps(self.schedule.show(actor, one.number), pacs)) for one in found]
+
+    def _steps(self, found: ProcedureDetails, pacs: PacsServer) -> list[LoopStep]:
+        referenced = _referenced(found)
+        steps = [_ordered(found), _scheduled(found), _performed(found)]
+        held: set[str] = set()
+        try:
+            studies, held = self._held(found.procedure, pacs)
+            steps += [_stored(referenced, held, pacs), _committed(found, referenced)]
+            steps.append(_findable(found.procedure, studies, pacs))
+        except DicomFabError as error:
+            steps += [_unknown("stored", error), _committed(found, referenced), _unknown("findable", error)]
+        steps.append(self._retrievable(found.procedure, held, pacs))
+        return steps
+
+    def _held(self, procedure: RequestedProcedure, pacs: PacsServer) -> tuple[list[Dataset], set[str]]:
+        """The studies that the PACS lists under the accession number, and the instances of the one that is meant."""
+        peer = peer_for(pacs, Capability.FIND)
+        study = Dataset()
+        study.QueryRetrieveLevel, study.AccessionNumber = "STUDY", procedure.accession_number
+        study.StudyInstanceUID = study.PatientID = ""
+        studies = list(self.find(peer, QueryModel.STUDY_ROOT, study))
+        held: set[str] = set()
+        series = Dataset()
+        series.QueryRetrieveLevel, series.StudyInstanceUID = "SERIES", procedure.study_instance_uid
+        series.SeriesInstanceUID = ""
+        for one in self.find(peer, QueryModel.STUDY_ROOT, series):
+            image = Dataset()
+            image.QueryRetrieveLevel, image.StudyInstanceUID = "IMAGE", procedure.study_instance_uid
+            image.SeriesInstanceUID, image.SOPInstanceUID = one.SeriesInstanceUID, ""
+            held |= {str(found.SOPInstanceUID) for found in self.find(peer, QueryModel.STUDY_ROOT, image)}
+        return studies, held
+
+    def _retrievable(self, procedure: RequestedProcedure, held: set[str], pacs: PacsServer) -> LoopStep:
+        from dicomfab.dimse.sop_classes import storage_sop_classes
+
+        if not held:
+            return LoopStep("retrievable", LoopState.MISSING, "there is nothing to retrieve")
+        heads = _Heads()
+        identifier = Dataset()
+        identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "STUDY", procedure.study_instance_uid
+        try:
+            peer = peer_for(pacs, Capability.GET)
+            for _ in self.get(peer, QueryModel.STUDY_ROOT, identifier, storage_sop_classes(), heads):
+                pass
+        except DicomFabError as error:
+            return _unknown("retrievable", error)
+        return _compared("retrievable", procedure, heads.values, f"{len(heads.came)} of {len(held)} instances came",
+                         is_whole=heads.came >= held)  # fmt: skip
+
+
+class _Heads:
+    """Takes instances, keeps none: only what their headers say."""
+
+    def __init__(self) -> None:
+        self.came: set[str] = set()
+        self.values: dict[str, set[str]] = {keyword: set() for keyword in _SAME}
+
+    def begin_store(self, requestor: Requestor, identity: InstanceIdentity) -> StoreSink:
+        return _Head(self, identity)
+
+
+class _Head:
+    def __init__(self, heads: _Heads, identity: InstanceIdentity) -> None:
+        self._heads = heads
+        self._identity = identity
+        self._start = bytearray()
+
+    def write(self, chunk: Buffer) -> None:
+        self._start += bytes(memoryview(chunk)[: max(0, _HEAD_BYTES - len(self._start))])
+
+    def finish(self) -> int:
+        self._heads.came.add(self._identity.sop_instance_uid)
+        syntax = self._identity.transfer_syntax_uid
+        if syntax != _DEFLATED:
+            ds = _head(bytes(self._start), syntax)
+            for keyword, values in self._heads.values.items():
+                values.add(str(ds.get(keyword, "") or ""))
+        return 0x0000
+
+    def discard(self) -> None:
+        pass
+
+
+def _head(data: bytes, syntax: str) -> Dataset:
+    """The beginning of a data set, up to the group of the study's identifiers."""
+
+    def beyond(tag: int, _vr: object, _length: int) -> bool:
+        return tag > 0x00200010
+
+    buffer = DicomBytesIO(data)
+    return read_dataset(io.BytesIO(buffer.getvalue()), syntax == _IMPLICIT, syntax != _BIG, stop_when=beyond)
+
+
+def _referenced(found: ProcedureDetails) -> set[str]:
+    """The instances that the performed steps say to have made."""
+    uids = set()
+    for performed in found.performed:
+        for series in Dataset.from_json(performed.attributes).get("PerformedSeriesSequence") or ():
+            for name in ("ReferencedImageSequence", "ReferencedNonImageCompositeSOPInstanceSequence"):
+                uids |= {str(one.ReferencedSOPInstanceUID) for one in series.get(name) or ()}
+    return uids
+
+
+def _ordered(found: ProcedureDetails) -> LoopStep:
+    count, procedure = len(found.orders), found.procedure
+    text = f"{count} order{'' if count == 1 else 's'}: accession number {procedure.accession_number}"
+    return LoopStep("ordered", LoopState.EQUAL if count else LoopState.UNKNOWN, text)
+
+
+def _scheduled(found: ProcedureDetails) -> LoopStep:
+    steps = found.procedure.steps
+    text = ", ".join(f"{step.step_id} {step.state}" for step in steps)
+    return LoopStep("scheduled", LoopState.EQUAL if steps else LoopState.MISSING, text or "no step")
+
+
+def _performed(found: ProcedureDetails) -> LoopStep:
+    procedure = found.procedure
+    if not found.performed:
+        return LoopStep("performed", LoopState.MISSING, "no modality has reported anything (MPPS)")
+    values: dict[str, set[str]] = {keyword: set() for keyword in (*_SAME, "RequestedProcedureID")}
+    for one in found.performed:
+        ds = Dataset.from_json(one.attributes)
+        values["PatientID"].add(str(ds.get("PatientID", "") or ""))
+        for item in ds.get("ScheduledStepAttributesSequence") or ():
+            if str(item.get("StudyInstanceUID", "")) != procedure.study_instance_uid and len(found.performed) > 1:
+                continue
+            for keyword in ("StudyInstanceUID", "AccessionNumber", "RequestedProcedureID"):
+                values[keyword].add(str(item.get(keyword, "") or ""))
+    states = ", ".join(f"{one.state} by {one.calling_ae_title}" for one in found.performed)
+    is_whole = all(one.state == "COMPLETED" for one in found.performed)
+    return _compared("performed", procedure, values, states, is_whole=is_whole)
+
+
+def _stored(referenced: set[str], held: set[str], pacs: PacsServer) -> LoopStep:
+    if not held:
+        return LoopStep("stored", LoopState.MISSING, f"{pacs.name} lists no instance of the study")
+    if not referenced:
+        return LoopStep("stored", LoopState.UNKNOWN, f"{pacs.name} lists {len(held)}; nobody said how many were made")
+    missing = referenced - held
+    text = f"{pacs.name} lists {len(referenced & held)} of the {len(referenced)} instances that were performed"
+    return LoopStep("stored", LoopState.DIFFERENT if missing else LoopState.EQUAL, text)
+
+
+def _committed(found: ProcedureDetails, referenced: set[str]) -> LoopStep:
+    told = [one for one in found.events if one.kind is ProcedureEventKind.COMMITTED]
+    if not told:
+        return LoopStep("committed", LoopState.UNKNOWN, "nobody here has heard of a storage commitment")
+    return LoopStep("committed", LoopState.EQUAL, told[-1].text)
+
+
+def _findable(procedure: RequestedProcedure, studies: list[Dataset], pacs: PacsServer) -> LoopStep:
+    if not studies:
+        return LoopStep("findable", LoopState.MISSING, f"{pacs.name} finds no study by the accession number")
+    values = {keyword: {str(one.get(keyword, "") or "") for one in studies} for keyword in _SAME}
+    return _compared("findable", procedure, values, f"{pacs.name} finds {len(studies)} by the accession number")
+
+
+def _compared(
+    name: str, procedure: RequestedProcedure, found: Mapping[str, set[str]], text: str, *, is_whole: bool = True
+) -> LoopStep:
+    meant = {
+        "StudyInstanceUID": procedure.study_instance_uid,
+        "AccessionNumber": procedure.accession_number,
+        "PatientID": procedure.patient_id,
+        "RequestedProcedureID": procedure.requested_procedure_id,
+    }
+    mismatches = {
+        keyword: (meant[keyword], ", ".join(sorted(values)))
+        for keyword, values in found.items()
+        if values and values != {meant[keyword]}
+    }
+    state = LoopState.EQUAL if is_whole and not mismatches else LoopState.DIFFERENT
+    return LoopStep(name, state, text, mismatches)
+
+
+def _unknown(name: str, error: DicomFabError) -> LoopStep:
+    return LoopStep(name, LoopState.UNKNOWN, f"could not be asked: {error.what}")
