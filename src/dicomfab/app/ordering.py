@@ -95,13 +95,13 @@ class Ordering:
         """Performs what a worklist asks for."""
         from dicomfab.services.ordering.modality import ModalityService
 
-        return ModalityService(studies, transfers, local, local_now, new_uid, self._note)
+        return ModalityService(studies, transfers, local, local_now, new_uid, self._record, self._note)
 
     def loop(self, find: Find, get: Get) -> LoopService:
         """Checks closed loops."""
         from dicomfab.services.ordering.loop import LoopService
 
-        return LoopService(self.schedule, find, get)
+        return LoopService(self.schedule, find, get, self._record)
 
     def _note(self, study_instance_uid: str, kind: ProcedureEventKind, text: str, reference: str) -> None:
         with self.procedures.change() as rows:

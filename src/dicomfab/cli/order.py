@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from dicomfab.model.procedure import RequestedProcedure
     from dicomfab.storage.orders import StoredOrder
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="HL7 orders: what came, and what became of it."
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="HL7 orders: what came, and what became of it.")
 
 IsTest = Annotated[
     bool,

@@ -39,14 +39,15 @@ WRITES = {
     "110101": "AuditService.page .show .export .verify .anchor",
     "110102 110104": "TransferService.send .move .get ReceivingService.listening VerifyService.verify",
     "110103": "PopulationService.create .resume StudyService.create .write_files .resume_files .show .derive_lossy"
-    " ChangeService.make OrderService.show",
+    " ChangeService.make OrderService.show ProcedureService.show MessageService.show",
     "110105": "StudyService.delete SweepService.delete ExpiringCopies.beat .sweep",
-    "110106": "StudyService.export PatientService.export_csv PacsService.export_json SearchService.export",
-    "110107": "ImportService.take OrderService.add",
+    "110106": "StudyService.export PatientService.export_csv PacsService.export_json SearchService.export"
+    " MessageService.send",
+    "110107": "ImportService.take OrderService.add Intake.take .apply_kept",
     "110103 110105 110106 110107": "DicomWebService.store",
     "110110": "PatientService.add .invent .edit .remove .put_back .import_csv",
     "110112": "QueryService.search .studies .series .below .instances .identify SweepService.look DoctorService.server"
-    " VerifyService.check SearchService.run .ask_again",
+    " VerifyService.check SearchService.run .ask_again LoopService.check ModalityService.items",
     "110112 110102 110104 110105": "MoveDoctor.diagnose",
     "110113": "PacsService.add .edit .remove .take_out .put_back .set_routes .import_json"
     " LabRegistryService.configure .correct MonitorService.change"
@@ -63,7 +64,7 @@ EXCEPTIONS = {
     " .checks_since .events .recent PacsService.servers .overview .default .get .resolve .routes .route"
     " .favourites ScheduleService.need_a_worker ExpiringCopies.need_a_worker .said .expires_at"
     " SetUpService.is_needed MonitorService.job_counts Metrics.text DashboardService.holdings .activity"
-    " OrderService.page .known_profiles RouteService.all .get",
+    " OrderService.page .known_profiles RouteService.all .get ProcedureService.page MessageService.page",
     "finds what somebody means; what is done with it is recorded by itself": "StudyService.resolve_reference .brief"
     " OrderService.brief PatientService.resolve_reference .get .studies_of AccountService.named DoctorService.subject",
     "makes nothing yet: a recipe is filled in, a picture of what it would be": "PopulationService.load .resolve .plan"
@@ -77,9 +78,12 @@ EXCEPTIONS = {
     "tells before a change what it would be": "PacsService.changing_sides",
     "how long a copy stays; no study changes": "ExpiringCopies.is_to_look_at .fetching .viewed .keep",
     "a job, whose transfer is recorded": "ViewingService.fetch",
+    "asks by items, fabricates by StudyService and sends by TransferService": "ModalityService.perform",
     "only an offer; it counts when its code has come": "AccountService.offer_totp",
     "the index is made from the files anew; no study changes": "StudyService.reindex",
     "part of a transfer, which is recorded as a whole": "ReceivingService.arrival",
+    "each message is recorded by Intake; worklist queries and MPPS are not in the audit log": "RisService.serving",
+    "words for what could not be kept, or is no message: nothing happened": "Intake.failed .unframed",
     "asks by MoveDoctor, which records it": "RouteService.test",
     "part of a fabrication, which is recorded by itself": "OrderService.note_studies",
     "the log itself": "AuditService.record .message .now",

@@ -83,10 +83,10 @@ def test_a_kept_order_of_production_stays_one_whatever_the_form_says(
     browser: Browser, application: Application
 ) -> None:
     (kept,) = application.orders.add(ACTOR, ORM)
-    form = {"tab": "order", "order": str(kept.number), "is_test": "true", "patient_id": "4711"}
+    form = {"tab": "order", "order": str(kept.number), "is_test": "true", "patient_id": "P-4711"}
     live = browser.post("/studies/new/live", {**form, "series_kind": "text-card"}).text
     assert "Preview: 1 series" in live
-    assert "4711" not in live
+    assert "P-4711" not in live
 
 
 def test_orders_of_production_are_hidden_from_roles_for_test(browser: Browser, application: Application) -> None:

@@ -16,6 +16,7 @@ from dicomfab.access.policy import Action, require
 from dicomfab.dimse.handlers import Requestor, StoreSink
 from dicomfab.dimse.messages import Response
 from dicomfab.model.actor import Actor
+from dicomfab.model.audit import AuditEvent, EventKind, Node
 from dicomfab.model.errors import DicomFabError, NotFound
 from dicomfab.model.procedure import ProcedureEventKind, ProcedureFilter, RequestedProcedure
 from dicomfab.model.query import QueryModel
@@ -24,6 +25,7 @@ from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.ordering.procedures import ProcedureDetails, ProcedureService
 from dicomfab.services.peers import peer_for
+from dicomfab.services.recording import Record, nobody, recorded
 
 _HEAD_BYTES: Final = 64 << 10
 _IMPLICIT: Final = "1.2.840.10008.1.2"
@@ -75,11 +77,13 @@ class LoopService:
         schedule: the requested procedures.
         find: the SCU of C-FIND.
         get: the SCU of C-GET.
+        record: the audit log.
     """
 
     schedule: ProcedureService
     find: Find
     get: Get
+    record: Record = nobody
 
     def check(
         self, actor: Actor, accession_number: str, pacs: PacsServer
@@ -105,7 +109,11 @@ class LoopService:
                 cause="the order came elsewhere, was refused, or is of the other environment",
                 remedy="see what came: dicomfab hl7 list, dicomfab order procedures",
             )
-        return [(one, self._steps(self.schedule.show(actor, one.number), pacs)) for one in found]
+        node = Node(name=pacs.name, ae_title=pacs.aec, host=pacs.host)
+        uids = tuple(one.study_instance_uid for one in found)
+        given = {"environment": str(pacs.environment), "receiver": node, "study_uids": uids}
+        with recorded(self.record, AuditEvent.by(actor, EventKind.QUERY, **given)):
+            return [(one, self._steps(self.schedule.show(actor, one.number), pacs)) for one in found]
 
     def _steps(self, found: ProcedureDetails, pacs: PacsServer) -> list[LoopStep]:
         referenced = _referenced(found)

@@ -27,6 +27,7 @@ from dicomfab.dimse.sop_classes import COMMITMENT
 from dicomfab.fabricate.kinds import ALL_KINDS
 from dicomfab.fabricate.recipe import ResolvedStudy, SeriesRecipe, StudyRecipe
 from dicomfab.model.actor import Actor
+from dicomfab.model.audit import AuditEvent, EventKind, Node
 from dicomfab.model.errors import InvalidInput, NotFound, PeerError, PeerTimeout, PortInUse, TransferIncomplete
 from dicomfab.model.procedure import ProcedureEventKind
 from dicomfab.model.values import Environment
@@ -35,6 +36,7 @@ from dicomfab.registry.server import PacsServer
 from dicomfab.services.order_study import proposal
 from dicomfab.services.ordering.performing import begun, ended, order_of, step_of, to_commit
 from dicomfab.services.peers import peer_for
+from dicomfab.services.recording import Record, nobody, recorded
 from dicomfab.services.verification import VerdictKind
 
 if TYPE_CHECKING:
@@ -104,6 +106,7 @@ class ModalityService:
         local: the local store, where the study stays.
         now: local time.
         new_uid: gives a UID that nobody else will.
+        record: the audit log.
         note: told what became of a study: its Study Instance UID, what, a text and a reference.
     """
 
@@ -112,6 +115,7 @@ class ModalityService:
     local: Archive
     now: Callable[[], dt.datetime]
     new_uid: Callable[[], str]
+    record: Record = nobody
     note: Callable[[str, ProcedureEventKind, str, str], None] = lambda _study, _kind, _text, _reference: None
 
     def items(self, actor: Actor, config: ModalityConfig, *, limit: int | None = None) -> list[Dataset]:
@@ -126,7 +130,13 @@ class ModalityService:
             station_ae_title=config.ae_title, modality=config.modality, accession_number=config.accession_number
         )
         peer = replace(config.worklist, calling_ae_title=config.ae_title)
-        return list(worklist(peer, identifier, limit=limit))
+        node = Node(ae_title=peer.called_ae_title, host=peer.host)
+        event = AuditEvent.by(actor, EventKind.QUERY, environment=str(config.pacs.environment), receiver=node)
+        with recorded(self.record, event) as noted:
+            found = list(worklist(peer, identifier, limit=limit))
+            ids = dict.fromkeys(str(item.get("PatientID", "") or "") for item in found)
+            noted.add(patient_ids=tuple(one for one in ids if one))
+        return found
 
     def perform(self, actor: Actor, config: ModalityConfig) -> Iterator[Told]:
         """Take the next item and perform it, to the end of the loop.
