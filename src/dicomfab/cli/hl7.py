@@ -89,7 +89,7 @@ def send(
 ) -> None:
     """Send a message over MLLP and print what was answered; up to three times if nothing is."""
     from dicomfab.model import values
-    from dicomfab.model.errors import AnswerIncomplete
+    from dicomfab.model.errors import TransferIncomplete
 
     host, _, port = to.rpartition(":")
     address = (values.host(host, field="--to"), values.port(port, field="--to"))
@@ -99,7 +99,7 @@ def send(
     else:
         output.print_text(f"message {sent.number}: {sent.code} {sent.reason}".rstrip())
     if sent.state == "failed":
-        raise AnswerIncomplete(
+        raise TransferIncomplete(
             f"{to} did not accept the message: {sent.code} {sent.reason}".rstrip(),
             cause="its reason stands before",
             remedy="correct the message; sent again unchanged it is refused again",

@@ -248,7 +248,7 @@ LINES: Final[Mapping[Setting, tuple[Template, ...]]] = {
         ),
         Template(
             Product.DICOMFAB,
-            "test PACS servers know each other and DICOMFAB only; see the AE titles that they have",
+            "test PACS servers know each other, DICOMFAB and MODALITY1 only; see the AE titles that they have",
             "dicomfab lab status",
         ),
     ),

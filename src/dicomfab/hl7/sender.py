@@ -73,7 +73,7 @@ class Sender:
 
         Raises:
             PeerTimeout: none came. Whether the message arrived is not known: send it again unchanged.
-        ConnectionLost: the connection broke; the same holds.
+            ConnectionLost: the connection broke; the same holds.
         """
         if self._connection is None:
             raise RuntimeError("the connection is not open")

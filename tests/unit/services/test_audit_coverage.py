@@ -47,7 +47,7 @@ WRITES = {
     "110103 110105 110106 110107": "DicomWebService.store",
     "110110": "PatientService.add .invent .edit .remove .put_back .import_csv",
     "110112": "QueryService.search .studies .series .below .instances .identify SweepService.look DoctorService.server"
-    " VerifyService.check SearchService.run .ask_again LoopService.check ModalityService.items",
+    " VerifyService.check SearchService.run .ask_again LoopService.check ModalityService.items Worklist.worklist",
     "110112 110102 110104 110105": "MoveDoctor.diagnose",
     "110113": "PacsService.add .edit .remove .take_out .put_back .set_routes .import_json"
     " LabRegistryService.configure .correct MonitorService.change"

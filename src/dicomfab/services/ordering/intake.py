@@ -122,12 +122,14 @@ class Intake:
                 for before, is_same in ledger.earlier(message, message.at - WINDOW):
                     if is_same and before.code:
                         ledger.came_again(before.number)
-                        answer = _bytes(before.acknowledgement, header)
-                        return Taken(before, answer, is_repeat=True)
+                        return Taken(before, _again(before, header, mode), is_repeat=True)
                     problems = [_reused(message)]
             message = ledger.add(message)
             if mode.is_enhanced and header is not None:
-                return self._committed(ledger, message, header, mode, problems)
+                taken = self._committed(ledger, message, header, mode, problems)
+                if taken.message.state is MessageState.REFUSED:
+                    self._note(actor, rows, message, (), Acknowledgement(taken.message.code), taken.problems)
+                return taken
             return self._applied(actor, rows, message, header, problems)
 
     def apply_kept(self, actor: Actor, limit: int = 100) -> int:
@@ -317,6 +319,14 @@ def _bytes(text: str, header: Segment | None) -> bytes:
         return encoded(text, first)
     except InvalidInput:
         return text.encode("utf-8")
+
+
+def _again(before: Hl7Message, header: Segment | None, mode: Wanted) -> bytes:
+    """What was answered when the message came first; nothing if nothing was."""
+    is_accepted = Acknowledgement(before.code).is_accepted
+    if mode.is_enhanced and not mode.accept[not is_accepted]:
+        return b""
+    return _bytes(before.acknowledgement, header)
 
 
 def _reused(message: Hl7Message) -> Problem:

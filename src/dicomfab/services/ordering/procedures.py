@@ -196,4 +196,4 @@ def _told(text: str) -> tuple[str, str]:
     if msa is None:
         return "??", "the answer has no MSA segment"
     errors = [one.get(8) or one.get(3, 2) for one in segments if one.name == "ERR"]
-    return msa.get(1)[:2], "; ".join(one for one in (*errors, msa.get(3)) if one)[:1000]
+    return msa.get(1)[:2], "; ".join(dict.fromkeys(one for one in (*errors, msa.get(3)) if one))[:1000]

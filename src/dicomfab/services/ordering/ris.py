@@ -120,7 +120,7 @@ class RisService:
         return Listener(ListenerConfig(config.host, config.hl7_port, config.tls), answer, on_fault)
 
     def _modalities(self, config: RisConfig) -> Server:
-        worklist = Worklist(self.procedures, config.environment)
+        worklist = Worklist(self.procedures, config.environment, self.intake.record)
         performed = PerformedStepHandler(PerformedSteps(self.procedures, config.environment))
         served = ServerConfig(config.ae_title, host=config.host, port=config.dicom_port)
         is_open = config.any_caller and config.environment is Environment.TEST

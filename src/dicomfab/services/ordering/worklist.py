@@ -12,13 +12,17 @@ from dicomfab.archive.errors import ArchiveQueryError
 from dicomfab.archive.worklist import WorklistKeys
 from dicomfab.dimse.handlers import Refusal, Requestor
 from dicomfab.dimse.scp.gate import StoreOnly
+from dicomfab.model.audit import AuditEvent, EventKind, Node
+from dicomfab.model.errors import LocalFailure
 from dicomfab.model.order import OrderField
 from dicomfab.model.procedure import RequestedProcedure, ScheduledStep
 from dicomfab.model.values import Environment
+from dicomfab.services.recording import Record, nobody
 from dicomfab.storage.procedures import ProcedureRepository, WorklistFilter
 
 log = logging.getLogger(__name__)
 
+_PROCESSING_FAILURE: Final = 0x0110
 _UTF_8: Final = "ISO_IR 192"
 _CODES: Final = frozenset({"RequestedProcedureCodeSequence", "ScheduledProtocolCodeSequence"})
 #: What stands elsewhere in the item, or says how the message was written.
@@ -33,17 +37,19 @@ class Worklist(StoreOnly):
     Args:
         procedures: what is to be done.
         environment: whose steps are offered.
+        record: the audit log: each query tells of patients.
     """
 
-    def __init__(self, procedures: ProcedureRepository, environment: Environment) -> None:
+    def __init__(self, procedures: ProcedureRepository, environment: Environment, record: Record = nobody) -> None:
         self._procedures = procedures
+        self._record = record
         self._environment = environment
 
     def worklist(self, requestor: Requestor, identifier: Dataset) -> Iterator[Dataset]:
         """The steps that match.
 
         Raises:
-            Refusal: A900 for an identifier that cannot be answered.
+            Refusal: A900 for an identifier that cannot be answered, 0110 if the query cannot be recorded.
         """
         try:
             keys = WorklistKeys(identifier)
@@ -60,15 +66,30 @@ class Worklist(StoreOnly):
             patient_id=keys.patient_id,
             accession_number=keys.accession_number,
         )
-        count = 0
         with self._procedures.read() as rows:
             found = list(rows.on_worklist(wanted))
-        for procedure, step in found:
-            offered = item(procedure, step, any_station=requestor.ae_title)
-            if keys.matches(offered):
-                count += 1
-                yield keys.answer(offered)
-        log.info("worklist query of %s at %s: %d steps", requestor.ae_title, requestor.address, count)
+        offered = (item(procedure, step, any_station=requestor.ae_title) for procedure, step in found)
+        matching = [one for one in offered if keys.matches(one)]
+        self._note(requestor, matching)
+        log.info("worklist query of %s at %s: %d steps", requestor.ae_title, requestor.address, len(matching))
+        for one in matching:
+            yield keys.answer(one)
+
+    def _note(self, requestor: Requestor, told: Sequence[Dataset]) -> None:
+        ids = tuple(dict.fromkeys(str(one.PatientID) for one in told))
+        node = Node(ae_title=requestor.ae_title, host=requestor.address)
+        event = AuditEvent(
+            kind=EventKind.QUERY,
+            address=requestor.address,
+            environment=str(self._environment),
+            sender=node,
+            patient_ids=ids,
+        )
+        try:
+            self._record(event)
+        except LocalFailure as failure:
+            log.error("a worklist query could not be recorded, and is not answered: %s", failure.what)
+            raise Refusal(_PROCESSING_FAILURE, "the query cannot be recorded") from failure
 
 
 def item(procedure: RequestedProcedure, step: ScheduledStep, *, any_station: str = "") -> Dataset:

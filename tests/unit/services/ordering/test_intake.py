@@ -189,7 +189,9 @@ def test_enhanced_mode_answers_that_it_is_kept_and_applies_later(site, take):
 
 def test_enhanced_mode_answers_only_what_is_asked_for(take):
     assert take(orm().replace(b"|2.5.1", b"|2.5.1|||NE|AL")).answer == b""
-    assert take(orm("M2").replace(b"|2.5.1", b"|2.5.1|||ER|NE")).answer == b""
+    quiet = orm("M2").replace(b"|2.5.1", b"|2.5.1|||ER|NE")
+    assert take(quiet).answer == b""
+    assert take(quiet).answer == b""
     assert answer(take(message(kind="SIU^S12", control_id="M3", more="|||ER|NE")))[0] == "CR"
 
 
