@@ -194,10 +194,9 @@ def test_what_is_no_picture_is_read_on_one_page(page: Page, place: Place, snapsh
     findings = page.get_by_text("Findings")
     diameter = page.get_by_text("12.5")
     expect(diameter).to_be_visible()
-    # A picture that comes moves what is below it: a click that was on its way would miss.
-    channels = page.get_by_role("img", name=re.compile("^12 channels"))
-    expect(channels).to_be_visible()
-    channels.evaluate("image => image.decode()")
+    # What comes late moves what is below it: a click that was on its way would miss.
+    expect(page.get_by_role("img", name=re.compile("^12 channels"))).to_be_visible()
+    page.wait_for_load_state("networkidle")
     findings.click()
     expect(diameter).to_be_hidden()
     findings.click()
