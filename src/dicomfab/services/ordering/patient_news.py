@@ -101,7 +101,7 @@ class PatientNews:
                 at=self.rows.now,
             )
             if not procedures and not was_registered:
-                text = f"{prior.patient_id} is nobody's ID in orders and registry: only the merge is noted only"
+                text = f"{prior.patient_id} is nobody's ID in orders and registry: the merge is noted"
                 problems.append(self._unknown(text, "MRG-1.1"))
         return problems
 
