@@ -310,7 +310,7 @@ def test_pynetdicom_performs_a_step_at_our_server(server, steps):
         assert (status.Status, status.ErrorComment) == (0x0120, "PerformedProcedureStepEndDate is missing")
         assert peer.send_n_set(ended(), PERFORMED_STEP, STEP)[0].Status == 0x0000
         status, _ = peer.send_n_set(ended(), PERFORMED_STEP, STEP)
-        assert (status.Status, status.ErrorID) == (0x0110, 0xA506)
+        assert (status.Status, status.ErrorID) == (0x0110, 0xA710)
         assert status.ErrorComment == "Performed Procedure Step Object may no longer be updated"
         assert peer.send_n_set(ended(), PERFORMED_STEP, "1.2.3")[0].Status == 0x0112
         assert peer.send_n_get([], PERFORMED_STEP, STEP)[0].Status == 0x0211

@@ -104,6 +104,32 @@ class Archive:
         finally:
             batch.discard()
 
+    @contextmanager
+    def rewriting(self, study_instance_uid: str) -> Iterator[Batch]:
+        """Put instances in place of those of a study, in one transaction when the block ends.
+
+        They have the UIDs that are there, and the study goes with the patient whom they name. When they came in, and
+        what is known of their origin, stays. An error in the block changes nothing.
+
+        Raises:
+            Conflict: the study is in use, see :meth:`using`, or one of its instances was deleted meanwhile.
+            ArchiveFailure: disk or index failed. Nothing was changed in either case.
+        """
+        with self._in_use.alone(study_instance_uid) as is_mine:
+            if not is_mine:
+                raise Conflict(
+                    f"study {study_instance_uid} is in use, and nothing of it was changed",
+                    cause="it is being sent, exported or written to a medium at the moment",
+                    remedy="wait until that is done, then do it again",
+                )
+            state = self._opened()
+            batch = Batch(state.files, state.writer, is_rewriting=True)
+            try:
+                yield batch
+                batch.store()
+            finally:
+                batch.discard()
+
     def find(self, model: QueryModel, identifier: Dataset, *, retrieve_ae_title: str = "") -> Iterator[Dataset]:
         """Answer a C-FIND (PS3.4 C.4.1). The request is checked at once, the matches come as they are read.
 

@@ -6,45 +6,35 @@ neither a crash nor a requestor that is down loses one.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Self
 
-from dicomfab.archive.errors import ArchiveFailure, MismatchedInstance, UnreadableInstance
-from dicomfab.archive.header import read_header, read_identity
+from dicomfab.archive.commitment_files import CommitmentFiles, Kept
+from dicomfab.archive.commitment_judge import Judge
+from dicomfab.archive.errors import ArchiveFailure
 from dicomfab.dimse.association import Association, associate
-from dicomfab.dimse.commitment import (
-    REQUEST_ACTION,
-    Failed,
-    FailureReason,
-    InvalidCommitment,
-    Reference,
-    Transaction,
-    Verdict,
-)
+from dicomfab.dimse.commitment import REQUEST_ACTION, FailureReason, InvalidCommitment, Transaction, Verdict
 from dicomfab.dimse.contexts import PLAIN_SYNTAXES
 from dicomfab.dimse.failures import log_failure
 from dicomfab.dimse.handlers import NormalizedReply, NormalizedRequest, Refusal, Requestor
+from dicomfab.dimse.late_report import EventReport, ReplyThenReport
 from dicomfab.dimse.messages import ProposedContext
 from dicomfab.dimse.peer import Peer, Timeouts
-from dicomfab.dimse.scu.normalized import n_event_report
-from dicomfab.dimse.sop_classes import COMMITMENT, COMMITMENT_INSTANCE, is_storage
-from dicomfab.dimse.status import SUCCESS, Category, category, failure
+from dicomfab.dimse.scu.normalized import n_event_report, refused
+from dicomfab.dimse.sop_classes import COMMITMENT, COMMITMENT_INSTANCE
+from dicomfab.dimse.status import SUCCESS, Category, category
 from dicomfab.model.disk import is_disk_full
 from dicomfab.model.errors import ConnectionFailed, DicomFabError, Interrupted
-from dicomfab.model.values import is_uid
 
 if TYPE_CHECKING:
     from dicomfab.archive.archive import Archive
-    from dicomfab.archive.records import StoredInstance
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +48,9 @@ _DUPLICATE_TRANSACTION_UID: Final = 0x0131
 _UNRECOGNIZED_OPERATION: Final = 0x0211
 _RESOURCE_LIMITATION: Final = 0x0213
 _CONTEXT: Final = ProposedContext(COMMITMENT, PLAIN_SYNTAXES, as_scp=True)
-_CHUNK_BYTES: Final = 1 << 20
+_TAKEN: Final = (Category.SUCCESS, Category.WARNING)
 _JOIN_S: Final = 2.0
 _MOST_DOUBLINGS: Final = 20
-# What the name of a transaction's file ends with.
-_PENDING: Final = ".json"
-_UNFINISHED: Final = ".new"
-_ASIDE: Final = ".unreported"
-_MOST_ASIDE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +58,10 @@ class CommitmentLimits:
     """How long reports are tried, and how much is taken on.
 
     Args:
-        pause_s: from taking a request on to its first report: many requestors expect no report before the answer.
+        pause_s: from taking a request on to its first report on an association of our own: many requestors expect no
+            report before the answer.
+        same_association_s: for so long after the answer the report may go out on the association of the request
+            (PS3.4 J.3.3); 0 for never.
         retry_first_s: after a first failure to report; twice as long after each further one.
         retry_longest_s: but never longer.
         give_up_hours: after so many hours without success a transaction is set aside.
@@ -83,6 +71,7 @@ class CommitmentLimits:
     """
 
     pause_s: float = 1.0
+    same_association_s: float = 0.0
     retry_first_s: float = 5.0
     retry_longest_s: float = 600.0
     give_up_hours: float = 24.0
@@ -91,45 +80,48 @@ class CommitmentLimits:
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
-class Commitments:
+class AnyCommitments(ABC):
     """Takes requests of storage commitment and reports on them, as long as it is entered; a handler of N-services.
 
     Args:
         archive: what it answers for.
         folder: one file for each transaction that was not reported; made when needed.
-        destination: where requestors are to be called, by AE title.
-        our_ae_title: to call them as.
         limits: how long, and how much.
 
     Raises:
         ArchiveFailure: on entering, when the folder cannot be read.
     """
 
-    def __init__(
-        self,
-        archive: Archive,
-        folder: Path,
-        destination: Destination,
-        our_ae_title: str,
-        *,
-        limits: CommitmentLimits | None = None,
-    ) -> None:
+    def __init__(self, archive: Archive, folder: Path, limits: CommitmentLimits | None = None) -> None:
         self._archive = archive
-        self._files = _Files(folder)
-        self._destination = destination
-        self._our_ae_title = our_ae_title
+        self._files = CommitmentFiles(folder)
         self._limits = limits or CommitmentLimits()
         # Held while files are written or removed; the other is never held for long.
         self._filing = threading.Lock()
         self._changed = threading.Condition()
-        self._pending: dict[str, _Kept] = {}
+        self._pending: dict[str, Kept] = {}
         self._due: dict[str, float] = {}
-        self._backoffs: dict[str, tuple[int, float]] = {}  # AE title -> failures so far, and when to call it next
+        self._backoffs: dict[Requestor, tuple[int, float]] = {}  # failures so far, and when to call it next
+        self._late: dict[str, _OnSameAssociation] = {}  # left alone by our worker
         self._closing = False
         self._association: Association | None = None
         self._worker: threading.Thread | None = None
 
-    def __enter__(self) -> Commitments:
+    @abstractmethod
+    def peer_of(self, requestor: Requestor) -> Peer | None:
+        """Where a requestor is to be called, and as whom; ``None`` if it has no registered address."""
+
+    def withheld(self, _requestor: Requestor, _study_instance_uid: str) -> FailureReason | None:
+        """Why nothing of a study is committed to a requestor, although it is there; ``None`` if it may be."""
+        return None
+
+    def asked(self, requestor: Requestor, transaction: Transaction) -> None:  # noqa: B027 (most need not know)
+        """Told of each request that is about to be taken on; may raise :class:`~dicomfab.dimse.handlers.Refusal`."""
+
+    def reported(self, requestor: Requestor, verdict: Verdict) -> None:  # noqa: B027 (the same)
+        """Told of each verdict that a requestor has taken."""
+
+    def __enter__(self) -> Self:
         try:
             pending = {one.transaction_uid: one for one in self._files.pending()}
         except OSError as error:
@@ -153,10 +145,12 @@ class Commitments:
     ) -> None:
         with self._changed:
             self._closing = True
-            association = self._association
+            association, late = self._association, list(self._late.values())
             self._changed.notify_all()
         if association is not None:
             association.abort()
+        for one in late:
+            one.join(_JOIN_S)
         if self._worker is not None:
             self._worker.join(_JOIN_S)  # it may be connecting, and will look then whether it is still wanted
 
@@ -173,14 +167,14 @@ class Commitments:
         """
         try:
             transaction = self._requested(request)
-            if self._destination(requestor.ae_title) is None:
+            if self.peer_of(requestor) is None:
                 raise Refusal(_PROCESSING_FAILURE, f"no address is registered for the AE title {requestor.ae_title}")
             with self._filing:
-                self._take_on(requestor, transaction)
+                late = self._take_on(requestor, transaction)
         except Refusal as refusal:
             log.warning("storage commitment for %s: %04X (%s)", _who(requestor), refusal.status, refusal.comment)
             raise
-        return NormalizedReply(SUCCESS)
+        return ReplyThenReport(SUCCESS, late=late)
 
     def _requested(self, request: NormalizedRequest) -> Transaction:
         if request.operation != "N-ACTION":
@@ -194,8 +188,8 @@ class Commitments:
         except InvalidCommitment as error:
             raise Refusal(error.status, error.comment) from error
 
-    def _take_on(self, requestor: Requestor, transaction: Transaction) -> None:
-        """Note a transaction on disk, then in memory."""
+    def _take_on(self, requestor: Requestor, transaction: Transaction) -> _OnSameAssociation | None:
+        """Note a transaction on disk, then in memory; what is to be reported on its own association, if anything."""
         uid = transaction.transaction_uid
         with self._changed:
             known, count = self._pending.get(uid), len(self._pending)
@@ -203,19 +197,24 @@ class Commitments:
             if known is not None:
                 if known.ae_title != requestor.ae_title or self._files.read(known) != transaction:
                     raise Refusal(_DUPLICATE_TRANSACTION_UID, "another transaction with this UID is pending")
-                return
+                return None
             if count >= self._limits.max_pending:
                 raise Refusal(_RESOURCE_LIMITATION, f"{count} transactions are pending; try later")
-            kept = self._files.write(requestor.ae_title, transaction)
+            self.asked(requestor, transaction)
+            kept = self._files.write(requestor, transaction)
         except OSError as error:
             status = _RESOURCE_LIMITATION if is_disk_full(error) else _PROCESSING_FAILURE
             raise Refusal(status, f"the request cannot be kept: {error.strerror}") from error
         log.info("storage commitment %s for %s: %d instances", uid, _who(requestor), len(transaction.references))
+        late = _OnSameAssociation(self, kept, self._limits.same_association_s)
         with self._changed:
             self._pending[uid] = kept
             self._due[uid] = time.monotonic() + self._limits.pause_s
-            self._backoffs.pop(requestor.ae_title, None)  # who asks is there
+            self._backoffs.pop(requestor, None)  # who asks is there
+            if late.within_s:
+                self._late[uid] = late
             self._changed.notify_all()
+        return late if late.within_s else None
 
     # ------------------------------------------------------------------ reports
 
@@ -230,42 +229,49 @@ class Commitments:
                 log_failure(log, f"storage commitment {one.transaction_uid} for {one.ae_title}", error)
                 self._postpone(one, "the application failed")
 
-    def _next(self) -> _Kept | None:
+    def _next(self) -> Kept | None:
         """Wait for a transaction whose time has come; ``None`` when it is time to end."""
         with self._changed:
             while not self._closing:
                 now = time.monotonic()
                 soonest = None
                 for uid, one in self._pending.items():
-                    due = max(self._due[uid], self._backoffs.get(one.ae_title, (0, 0.0))[1])
+                    if uid in self._late:
+                        continue
+                    due = max(self._due[uid], self._backoffs.get(one.requestor, (0, 0.0))[1])
                     if due <= now:
                         return one
                     soonest = due if soonest is None else min(soonest, due)
                 self._changed.wait(None if soonest is None else soonest - now)
         return None
 
-    def _settle(self, one: _Kept) -> None:
+    def _settle(self, one: Kept) -> None:
         """Judge a transaction, report on it and forget it.
 
         Raises:
             DicomFabError, OSError, ValueError: it has to be tried again.
         """
-        address = self._destination(one.ae_title)
-        if address is None:
+        peer = self.peer_of(one.requestor)
+        if peer is None:
             raise ConnectionFailed(f"no address is registered for {one.ae_title} any more")
-        peer = Peer(*address, one.ae_title, self._our_ae_title, self._limits.timeouts)
-        if one.ae_title in self._backoffs:
+        if one.requestor in self._backoffs:
             self._call(peer, None)  # a whole study is not read again for a peer that is still down
-        transaction = self._files.read(one)
-        verdict = self._judged(transaction)
+        verdict = self.judged(one, self._check_wanted)
         self._call(peer, verdict)
-        log.info(
-            "storage commitment %s reported to %s: %d committed, %d failed",
-            one.transaction_uid, one.ae_title, len(verdict.committed), len(verdict.failed),
-        )  # fmt: skip
-        with self._filing:
-            self._files.path(one).unlink(missing_ok=True)
-            self._forget(one)
+        self._done(one, verdict)
+
+    def judged(self, one: Kept, check_wanted: Callable[[], None]) -> Verdict:
+        """The verdict on a transaction.
+
+        Args:
+            one: it.
+            check_wanted: raises what ends the reading.
+
+        Raises:
+            DicomFabError, OSError, ValueError: it has to be tried again.
+        """
+        judge = Judge(self._archive, lambda study: self.withheld(one.requestor, study), check_wanted)
+        return judge.verdict(self._files.read(one))
 
     def _call(self, peer: Peer, verdict: Verdict | None) -> None:
         """Open an association as SCP (PS3.4 J.3.3), and report on it, if there is something to report."""
@@ -278,18 +284,47 @@ class Commitments:
                     return
                 number, information = verdict.event_type, verdict.to_dataset()
                 told = n_event_report(association, COMMITMENT, COMMITMENT_INSTANCE, number, information)
-                if category(told.response.status) not in (Category.SUCCESS, Category.WARNING):
-                    raise failure("N-EVENT-REPORT", told.response, peer.label, association.implementation)
+                if category(told.response.status) not in _TAKEN:
+                    raise refused("N-EVENT-REPORT", told.response, peer.label, association.implementation)
         finally:
             with self._changed:
                 self._association = None
 
-    def _forget(self, one: _Kept) -> None:
+    def late_ended(self, one: Kept, verdict: Verdict | None, status: int | None) -> None:
+        """The association of a request is over, or its time: reported there, or a matter of our worker from now on.
+
+        Args:
+            one: the transaction.
+            verdict: on it, if it was there.
+            status: that the requestor has answered the report with; ``None`` if it was not reported.
+        """
+        if verdict is not None and status is not None and category(status) in _TAKEN:
+            self._done(one, verdict, "on the association of its request")
+            return
+        why = "was not reported" if status is None else f"was answered {status:04X}"
+        log.info("storage commitment %s %s on the association of its request", one.transaction_uid, why)
+        with self._changed:
+            self._late.pop(one.transaction_uid, None)
+            self._due[one.transaction_uid] = time.monotonic() + self._limits.pause_s
+            self._changed.notify_all()
+
+    def _done(self, one: Kept, verdict: Verdict, where: str = "on an association of our own") -> None:
+        log.info(
+            "storage commitment %s reported to %s %s: %d committed, %d failed",
+            one.transaction_uid, one.ae_title, where, len(verdict.committed), len(verdict.failed),
+        )  # fmt: skip
+        self.reported(one.requestor, verdict)
+        with self._filing:
+            self._files.path(one).unlink(missing_ok=True)
+            self._forget(one)
+
+    def _forget(self, one: Kept) -> None:
         with self._changed:
             del self._pending[one.transaction_uid], self._due[one.transaction_uid]
-            self._backoffs.pop(one.ae_title, None)
+            self._late.pop(one.transaction_uid, None)
+            self._backoffs.pop(one.requestor, None)
 
-    def _postpone(self, one: _Kept, why: str) -> None:
+    def _postpone(self, one: Kept, why: str) -> None:
         """Try a transaction again later, and whatever else is for its requestor; or set it aside."""
         limits = self._limits
         if time.time() - one.received_at > limits.give_up_hours * 3600:
@@ -302,197 +337,105 @@ class Commitments:
                 self._forget(one)
             return
         with self._changed:
-            failures, _ = self._backoffs.get(one.ae_title, (0, 0.0))
+            failures, _ = self._backoffs.get(one.requestor, (0, 0.0))
             wait_s = min(limits.retry_longest_s, limits.retry_first_s * 2 ** min(failures, _MOST_DOUBLINGS))
-            self._backoffs[one.ae_title] = failures + 1, time.monotonic() + wait_s
+            self._backoffs[one.requestor] = failures + 1, time.monotonic() + wait_s
             self._pending[one.transaction_uid] = self._pending.pop(one.transaction_uid)  # others come first now
         log.warning(
             "storage commitment %s not reported to %s, again in %g s: %s",
             one.transaction_uid, one.ae_title, wait_s, why,
         )  # fmt: skip
 
-    # ------------------------------------------------------------------ judging
-
-    def _judged(self, transaction: Transaction) -> Verdict:
-        judged = [(reference, self._why_not(reference)) for reference in transaction.references]
-        committed = tuple(reference for reference, reason in judged if reason is None)
-        failed = tuple(Failed(reference, reason) for reference, reason in judged if reason is not None)
-        return Verdict(transaction.transaction_uid, committed, failed)
-
-    def _why_not(self, reference: Reference) -> FailureReason | None:
-        """Why an instance is not committed; ``None`` if it is."""
-        if not is_storage(reference.sop_class_uid):
-            return FailureReason.SOP_CLASS_NOT_SUPPORTED
-        stored = self._archive.find_instance(reference.sop_instance_uid)
-        while stored is not None:
-            if stored.identity.sop_class_uid != reference.sop_class_uid:
-                return FailureReason.CLASS_INSTANCE_CONFLICT
-            reason = self._damage(stored)
-            if reason is None:
-                return None
-            again = self._archive.find_instance(reference.sop_instance_uid)
-            if again == stored:
-                return reason
-            stored = again  # it was replaced or deleted while it was read
-        return FailureReason.NO_SUCH_OBJECT_INSTANCE
-
-    def _damage(self, stored: StoredInstance) -> FailureReason | None:
-        """What is wrong with the file of an instance, read from beginning to end; ``None`` if nothing is."""
-        try:
-            if self._length(stored.path) != stored.dataset_offset + stored.size_bytes:
-                return self._damaged(stored, "its length is another than was stored")
-            if read_identity(stored.path) != (stored.identity, stored.dataset_offset):
-                return self._damaged(stored, "its file header is another than was stored")
-            header = read_header(stored.path, stored.dataset_offset, stored.identity)
-        except FileNotFoundError:
-            log.error("the file of instance %s is gone", stored.identity.sop_instance_uid)
-            return FailureReason.NO_SUCH_OBJECT_INSTANCE
-        except (UnreadableInstance, MismatchedInstance) as error:
-            return self._damaged(stored, f"{error.field} cannot be read, or is another than was stored")
-        except OSError as error:
-            return self._damaged(stored, error.strerror or type(error).__name__)
-        placed = (header.study_instance_uid, header.series_instance_uid)
-        if placed != (stored.study_instance_uid, stored.series_instance_uid):
-            return self._damaged(stored, "its study or series is another than was stored")
-        return None
-
-    def _length(self, path: Path) -> int:
-        """Bytes of a file, as they can be read.
-
-        Raises:
-            OSError: the disk does not give them.
-            Interrupted: we are stopping.
-        """
-        length = 0
-        buffer = bytearray(_CHUNK_BYTES)
-        with path.open("rb", buffering=0) as file:
-            while count := file.readinto(buffer):
-                self._check_wanted()
-                length += count
-        return length
-
     def _check_wanted(self) -> None:
         if self._closing:
             raise Interrupted("storage commitments are being stopped; what was not reported stays on disk")
 
-    @staticmethod
-    def _damaged(stored: StoredInstance, what: str) -> FailureReason:
-        log.error("the file of instance %s is damaged: %s", stored.identity.sop_instance_uid, what)
-        return FailureReason.PROCESSING_FAILURE
+
+class Commitments(AnyCommitments):
+    """Storage commitment for requestors that are known by their AE title alone.
+
+    Args:
+        archive, folder, limits: as of :class:`AnyCommitments`.
+        destination: where requestors are to be called, by AE title.
+        our_ae_title: to call them as.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        folder: Path,
+        destination: Destination,
+        our_ae_title: str,
+        *,
+        limits: CommitmentLimits | None = None,
+    ) -> None:
+        super().__init__(archive, folder, limits)
+        self._destination = destination
+        self._our_ae_title = our_ae_title
+
+    def peer_of(self, requestor: Requestor) -> Peer | None:
+        """At the address of its AE title, wherever it called from."""
+        address = self._destination(requestor.ae_title)
+        if address is None:
+            return None
+        return Peer(*address, requestor.ae_title, self._our_ae_title, self._limits.timeouts)
+
+
+class _OnSameAssociation:
+    """A report that is wanted on the association of its request (see :class:`~dicomfab.dimse.late_report.LateReport`).
+
+    Args:
+        commitments: whose it is.
+        one: the transaction.
+        within_s: how long after the answer; 0 for never.
+    """
+
+    def __init__(self, commitments: AnyCommitments, one: Kept, within_s: float) -> None:
+        self.within_s = within_s
+        self._commitments = commitments
+        self._one = one
+        self._judged = threading.Event()
+        self._verdict: Verdict | None = None
+        self._is_over = False
+        self._thread: threading.Thread | None = None
+
+    def wait(self, timeout_s: float) -> EventReport | None:
+        """The report, when the files have been read: by a thread of its own, as the peer may ask for more meanwhile."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._judge, name="commitment", daemon=True)
+            self._thread.start()
+        if not self._judged.wait(timeout_s) or self._verdict is None:
+            return None
+        verdict = self._verdict
+        return EventReport(COMMITMENT, COMMITMENT_INSTANCE, verdict.event_type, verdict.to_dataset())
+
+    def ended(self, status: int | None) -> None:
+        """Reported, or to be reported in another way."""
+        self._is_over = True
+        self._commitments.late_ended(self._one, self._verdict, status)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the reading to end, which is not wanted any more."""
+        self._is_over = True
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def _judge(self) -> None:
+        try:
+            self._verdict = self._commitments.judged(self._one, self._check_wanted)
+        except Interrupted:
+            return
+        except (DicomFabError, OSError, ValueError) as error:  # tried again on an association of our own
+            log.warning("storage commitment %s: %s", self._one.transaction_uid, type(error).__name__)
+        except Exception as error:  # noqa: BLE001 (the outermost door; logged)
+            log_failure(log, f"storage commitment {self._one.transaction_uid} for {self._one.ae_title}", error)
+        else:
+            self._judged.set()
+
+    def _check_wanted(self) -> None:
+        if self._is_over:
+            raise Interrupted("the association of the request is over")
 
 
 def _who(requestor: Requestor) -> str:
     return f"{requestor.ae_title}@{requestor.address}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A transaction on disk; its references stay there until they are needed.
-
-    Args:
-        transaction_uid: of the transaction.
-        ae_title: the requestor's.
-        received_at: seconds since the epoch.
-    """
-
-    transaction_uid: str
-    ae_title: str
-    received_at: float
-
-
-class _Files:
-    """The files. Writing and removing is for one thread at a time.
-
-    Args:
-        folder: made when needed.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def pending(self) -> list[_Kept]:
-        """What was not reported, the oldest first; what a killed process did not finish is removed.
-
-        Raises:
-            OSError: the folder cannot be read.
-        """
-        for path in self.folder.glob(f"*{_UNFINISHED}"):
-            path.unlink(missing_ok=True)
-        found = []
-        for path in self.folder.glob(f"*{_PENDING}"):
-            try:
-                found.append(_kept(json.loads(path.read_text("utf-8")), path.stem))
-            except (ValueError, KeyError, TypeError):
-                log.error("%s is no storage commitment, and is left where it is", path)
-        return sorted(found, key=lambda one: one.received_at)
-
-    def write(self, ae_title: str, transaction: Transaction) -> _Kept:
-        """Keep a transaction; on return it survives the machine.
-
-        Raises:
-            OSError: the disk does not take it; nothing is left of it.
-        """
-        kept = _Kept(transaction.transaction_uid, ae_title, time.time())
-        references = [astuple(one) for one in transaction.references]
-        document = {**asdict(kept), "references": references}
-        path = self.path(kept)
-        temporary = path.with_suffix(_UNFINISHED)
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(document, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            for directory in (self.folder, self.folder.parent):
-                _sync(directory)
-        except OSError:
-            for made in (temporary, path):
-                with suppress(OSError):
-                    made.unlink()
-            raise
-        return kept
-
-    def read(self, kept: _Kept) -> Transaction:
-        """A transaction with its references.
-
-        Raises:
-            OSError, ValueError: its file cannot be read.
-        """
-        document = json.loads(self.path(kept).read_text("utf-8"))
-        try:
-            references = tuple(Reference(str(one), str(other)) for one, other in document["references"])
-        except (KeyError, TypeError) as error:
-            raise ValueError("the file of a storage commitment has no references") from error
-        return Transaction(kept.transaction_uid, references)
-
-    def set_aside(self, kept: _Kept) -> None:
-        """Keep the file of a transaction that is not tried any more, for people to look at, but not all of them."""
-        path = self.path(kept)
-        try:
-            path.replace(path.with_suffix(_ASIDE))
-            aside = sorted(self.folder.glob(f"*{_ASIDE}"), key=lambda one: one.stat().st_mtime)
-            for old in aside[:-_MOST_ASIDE]:
-                old.unlink()
-        except OSError as error:
-            log.error("storage commitment %s cannot be set aside: %s", kept.transaction_uid, error.strerror)
-
-    def path(self, kept: _Kept) -> Path:
-        """The file of a transaction."""
-        return self.folder / f"{kept.transaction_uid}{_PENDING}"
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _kept(document: Any, stem: str) -> _Kept:
-    kept = _Kept(str(document["transaction_uid"]), str(document["ae_title"]), float(document["received_at"]))
-    if kept.transaction_uid != stem or not is_uid(stem):
-        raise ValueError("the name is another than the transaction UID")
-    return kept

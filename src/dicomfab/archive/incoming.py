@@ -199,11 +199,15 @@ class Batch:
     """Instances that are stored together or not at all.
 
     Args:
+        files: of the archive.
+        writer: of the archive.
+        is_rewriting: they take the place of those that are there under their UIDs.
         stored: filled, in the order of the commits, when the batch has been stored.
     """
 
-    def __init__(self, files: InstanceFiles, writer: Writer) -> None:
+    def __init__(self, files: InstanceFiles, writer: Writer, *, is_rewriting: bool = False) -> None:
         self.stored: list[Stored] = []
+        self._is_rewriting = is_rewriting
         self._files = files
         self._writer = writer
         self._received: list[Received] = []
@@ -226,7 +230,8 @@ class Batch:
     def store(self) -> None:
         """Store all of them, in one transaction."""
         if self._received:
-            self.stored = self._writer.store_all(self._received)
+            store = self._writer.rewrite_all if self._is_rewriting else self._writer.store_all
+            self.stored = store(self._received)
 
     def discard(self) -> None:
         """Remove the temporary files that the archive does not need."""

@@ -100,6 +100,17 @@ _STAYS_OF_TEST: Final = (
     " (SELECT environment FROM series JOIN study ON study.id = series.study_id"
     " WHERE series.id = instance.series_id) = ?"
 )
+_CAME_AS: Final = "SELECT retrieved_at, made_here FROM instance WHERE SOPInstanceUID = ?"
+_OF_STUDY_ROW: Final = (
+    "SELECT patient_id, environment, AccessionNumber, StudyDescription FROM study WHERE StudyInstanceUID = ?"
+)
+_ALL_OF_A_PATIENT: Final = ", ".join(f"{attribute.keyword} = ?" for attribute in BY_LEVEL[Level.PATIENT])
+_KNOWN_AS: Final = f"UPDATE patient SET {_ALL_OF_A_PATIENT} WHERE id = ?"  # noqa: S608 - our own names
+_REFILED: Final = "UPDATE study SET patient_id = ?, search_text = ?, stored_at = ? WHERE StudyInstanceUID = ?"
+_STORED_AT: Final = "SELECT stored_at FROM study WHERE StudyInstanceUID = ?"
+_NOBODYS: Final = (
+    "DELETE FROM patient WHERE id = ? AND NOT EXISTS (SELECT 1 FROM study WHERE study.patient_id = patient.id)"
+)
 _INDEXED: Final = "SELECT EXISTS (SELECT 1 FROM instance WHERE SOPInstanceUID IN (?, ?) AND path = ?)"
 
 
@@ -133,6 +144,18 @@ class FileColumns(NamedTuple):
     dataset_offset: int
     retrieved_at: str | None = None
     made_here: int | None = None
+
+
+class CameAs(NamedTuple):
+    """How an instance came in.
+
+    Args:
+        retrieved_at: when it was fetched, if the copy expires, ISO 8601 in UTC; else none.
+        made_here: this installation fabricated it.
+    """
+
+    retrieved_at: str | None
+    made_here: bool
 
 
 def look_up(connection: Connection, header: Header, sop_instance_uid: str) -> Place:
@@ -211,6 +234,40 @@ def part_patient(connection: Connection, study_instance_uid: str, environment: E
     found = driver(connection).execute(_PATIENT, (*values[1:3], environment.value)).fetchone()
     own = found[0] if found and found[0] != shared[0] else _insert(connection, Level.PATIENT, *values[1:])
     driver(connection).execute("UPDATE study SET patient_id = ? WHERE StudyInstanceUID = ?", (own, study_instance_uid))
+
+
+def came_as(connection: Connection, sop_instance_uid: str) -> CameAs | None:
+    """How an instance came in; nothing if it is not there."""
+    found = driver(connection).execute(_CAME_AS, (sop_instance_uid,)).fetchone()
+    return None if found is None else CameAs(found[0], bool(found[1]))
+
+
+def stored_at(connection: Connection, study_instance_uid: str) -> str:
+    """When the first instance of a study came in, ISO 8601 in UTC; empty if the study is not there."""
+    found = driver(connection).execute(_STORED_AT, (study_instance_uid,)).fetchone()
+    return str(found[0]) if found else ""
+
+
+def refile(connection: Connection, header: Header, stored_at: str) -> None:
+    """Put a study under the patient that an instance of it names now; what is known of that patient is what it says.
+
+    Args:
+        connection: in a write transaction.
+        header: of the instance.
+        stored_at: when the study came in, from :func:`stored_at` before anything of it was replaced.
+    """
+    of_patient = header.values(Level.PATIENT)
+    before, environment, *said = driver(connection).execute(_OF_STUDY_ROW, (header.study_instance_uid,)).fetchone()
+    found = driver(connection).execute(_PATIENT, (*of_patient[:2], environment)).fetchone()
+    if found:
+        row = found[0]
+        driver(connection).execute(_KNOWN_AS, (*of_patient, row))
+    else:
+        row = _insert(connection, Level.PATIENT, *of_patient)
+    words = search_text(of_patient[_NAME], of_patient[0], *said)
+    driver(connection).execute(_REFILED, (row, words, stored_at, header.study_instance_uid))
+    if row != before:
+        driver(connection).execute(_NOBODYS, (before,))
 
 
 def renew(connection: Connection, sop_instance_uid: str, retrieved_at: str) -> None:

@@ -19,6 +19,7 @@ from dicomfab.archive.header import Header
 from dicomfab.archive.records import Duplicate, Outcome, Stored, StoredInstance
 from dicomfab.archive.schema import WriteTransactions, obsolete_file, reporting
 from dicomfab.archive.settling import Settling, Unsettled
+from dicomfab.model.errors import Conflict
 from dicomfab.model.study import InstanceIdentity
 from dicomfab.model.values import Environment
 
@@ -126,6 +127,22 @@ class Writer:
         self._settling.settle()
         return stored
 
+    def rewrite_all(self, received: Sequence[Received]) -> list[Stored]:
+        """Put instances in place of those that are there under their UIDs, all or none, in one transaction.
+
+        Their studies go with the patients whom they name now. When they came in, where from, and whether they expire
+        stays as it was.
+
+        Raises:
+            Conflict: one is not there any more; nothing was changed.
+            ArchiveFailure: disk or index failed; nothing was changed.
+        """
+        with reporting(self._transactions.engine):
+            self._files.sync(self._files.temporary_path(one.temporary) for one in received)
+        stored = self._transaction(received, is_rewriting=True)
+        self._settling.settle()
+        return stored
+
     def delete_study(self, study_instance_uid: str) -> int:
         """Delete a study; its files go after its rows. Returns how many instances it had."""
         self._settling.settle()  # so that no second name keeps what is deleted on the disk
@@ -229,12 +246,15 @@ class Writer:
             for ticket, answer in zip(group, answers, strict=True):
                 ticket.answer = answer
 
-    def _transaction(self, received: Sequence[Received]) -> list[Stored]:
+    def _transaction(self, received: Sequence[Received], *, is_rewriting: bool = False) -> list[Stored]:
         work = _Work()
         try:
             with self._transactions.begin() as connection:
                 self._files.start_placing()
-                stored = [self._store_one(connection, one, work) for one in received]
+                if is_rewriting:
+                    stored = self._rewritten(connection, received, work)
+                else:
+                    stored = [self._store_one(connection, one, work, self._on_duplicate) for one in received]
         except BaseException:
             self._remove_unless_indexed(work.placed)
             raise
@@ -243,7 +263,28 @@ class Writer:
             self._sweep_now_or_later()
         return stored
 
-    def _store_one(self, connection: Connection, received: Received, work: _Work) -> Stored:
+    def _rewritten(self, connection: Connection, received: Sequence[Received], work: _Work) -> list[Stored]:
+        studies = {one.header.study_instance_uid: one.header for one in received}
+        came_in = {study: rows.stored_at(connection, study) for study in studies}
+        stored = []
+        for one in received:
+            came = rows.came_as(connection, one.identity.sop_instance_uid)
+            if came is None:
+                raise Conflict(
+                    f"SOP instance {one.identity.sop_instance_uid} was deleted meanwhile: nothing was rewritten",
+                    cause="somebody deleted it while it was being rewritten",
+                    remedy="do it again, if anything is left",
+                )
+            one = one._replace(retrieved_at=came.retrieved_at, made_here=came.made_here)
+            stored.append(self._store_one(connection, one, work, None))
+        for study, header in studies.items():
+            rows.refile(connection, header, came_in[study])
+        return stored
+
+    def _store_one(
+        self, connection: Connection, received: Received, work: _Work, on_duplicate: Duplicate | None
+    ) -> Stored:
+        """Store one instance; without a rule for duplicates, it is meant to take the place of the one that is there."""
         header, uid = received.header, received.identity.sop_instance_uid
         stem = f"{header.study_instance_uid}/{header.series_instance_uid}/{uid}"
         place = rows.look_up(connection, header, uid)
@@ -263,9 +304,10 @@ class Writer:
                 rows.keep_of_test(connection, uid)
             return Stored(Outcome.SAME, before)
         else:
-            logger.warning("SOP instance %s arrived again with other content (%s)", uid, self._on_duplicate)
-            if self._on_duplicate is not Duplicate.REPLACE:
-                return Stored(Outcome.KEPT if self._on_duplicate is Duplicate.KEEP else Outcome.REFUSED, before)
+            if on_duplicate is not None:
+                logger.warning("SOP instance %s arrived again with other content (%s)", uid, on_duplicate)
+            if on_duplicate not in (None, Duplicate.REPLACE):
+                return Stored(Outcome.KEPT if on_duplicate is Duplicate.KEEP else Outcome.REFUSED, before)
             # Under another name than the file it replaces: until the commit, that one is the truth.
             outcome, name = Outcome.REPLACED, f"{stem}.{secrets.token_hex(8)}.dcm"
         rows.remove_instance(connection, existing)

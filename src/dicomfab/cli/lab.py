@@ -52,6 +52,14 @@ Duplicates = Annotated[
     OnDuplicate | None, typer.Option(help="A SOP instance UID that is there with other content (keep); it lasts.")
 ]
 
+SameAssociation = Annotated[
+    bool | None,
+    typer.Option(
+        "--same-association/--new-association",
+        help="Where storage commitments are reported on (a new association); it lasts.",
+    ),
+]
+
 
 @app.command()
 def start(
@@ -61,6 +69,7 @@ def start(
     bind: Bind = None,
     strict: Strict = None,
     on_duplicate: Duplicates = None,
+    same_association: SameAssociation = None,
     as_json: output.Json = False,
 ) -> None:
     """Start the servers that do not run, and wait until they answer."""
@@ -72,7 +81,12 @@ def start(
             cause="either the ports are chosen, or they are named",
             remedy="leave one of the two out",
         )
-    given = {"bind": bind, "strict": strict, "on_duplicate": on_duplicate}
+    given = {
+        "bind": bind,
+        "strict": strict,
+        "on_duplicate": on_duplicate,
+        "commitment_on_same_association": same_association,
+    }
     changes = {name: value for name, value in given.items() if value is not None}
     ports = {"dicom_ports": _ports(dicom_ports, "--dicom-ports"), "web_ports": _ports(web_ports, "--web-ports")}
     if changes or any(ports.values()):

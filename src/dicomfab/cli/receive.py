@@ -41,7 +41,8 @@ def receive(
     """Receive instances into the local store as DICOMFAB (C-STORE), until Ctrl-C.
 
     Only servers that are registered may send, each under its own AE title (aec) and from its own host. What arrives
-    carries the environment of its server. A line is printed for each association; it names no patient.
+    carries the environment of its server. A line is printed for each association; it names no patient. Those who ask
+    for a storage commitment are answered, and called back at the address of their entry.
     """
     from dicomfab.model import values
     from dicomfab.services.receiving import AE_TITLE

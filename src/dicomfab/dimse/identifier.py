@@ -30,6 +30,7 @@ BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 MAX_IDENTIFIER_BYTES: Final = 16 << 20
 _SHORT: Final = struct.Struct("<HH2sH")
 _LONG: Final = struct.Struct("<HHI")
+_LENGTH: Final = struct.Struct("<I")
 _GROUP_ELEMENT: Final = struct.Struct("<HH")
 _LONG_VRS: Final = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
@@ -84,26 +85,43 @@ def encode(identifier: Dataset, transfer_syntax: str) -> bytes:
 
 
 def _encode_plain(identifier: Dataset, *, implicit: bool) -> bytes | None:
-    """The bytes of a data set that holds short ASCII texts alone, as most matches do; ``None`` for any other."""
+    """The bytes of a data set that holds short ASCII texts and sequences of them alone, as most do; else ``None``."""
     parts = []
     for tag in sorted(identifier.keys()):
         element = identifier[tag]
-        padding = _PLAIN_VRS.get(element.VR)
-        if padding is None:
+        vr = element.VR.encode()
+        raw = _plain_items(element.value, implicit=implicit) if vr == b"SQ" else _plain_text(element)
+        if raw is None or len(vr) != 2:
             return None
-        value = element.value
-        if isinstance(value, MultiValue):
-            value = "\\".join(map(str, value))
-        raw = _ascii(value)
-        if raw is None or len(raw) > _MOST_PLAIN_BYTES:
-            return None
-        if len(raw) % 2:
-            raw += padding
+        group, number = tag >> 16, tag & 0xFFFF
         if implicit:
-            parts.append(_LONG.pack(tag >> 16, tag & 0xFFFF, len(raw)) + raw)
+            parts += (_LONG.pack(group, number, len(raw)), raw)
+        elif vr in _LONG_VRS:
+            parts += (_SHORT.pack(group, number, vr, 0), _LENGTH.pack(len(raw)), raw)
         else:
-            parts.append(_SHORT.pack(tag >> 16, tag & 0xFFFF, element.VR.encode(), len(raw)) + raw)
+            parts += (_SHORT.pack(group, number, vr, len(raw)), raw)
     return b"".join(parts)
+
+
+def _plain_items(items: Iterable[Dataset] | None, *, implicit: bool) -> bytes | None:
+    parts = []
+    for item in items or ():
+        raw = _encode_plain(item, implicit=implicit)
+        if raw is None:
+            return None
+        parts += (_LONG.pack(_ITEM >> 16, _ITEM & 0xFFFF, len(raw)), raw)
+    return b"".join(parts)
+
+
+def _plain_text(element: DataElement) -> bytes | None:
+    value = element.value
+    padding = _PLAIN_VRS.get(element.VR)
+    if padding is None:
+        return b"" if value is None else None
+    raw = _ascii("\\".join(map(str, value)) if isinstance(value, MultiValue) else value)
+    if raw is None or len(raw) > _MOST_PLAIN_BYTES:
+        return None
+    return raw + padding if len(raw) % 2 else raw
 
 
 def _ascii(value: object) -> bytes | None:

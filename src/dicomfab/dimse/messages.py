@@ -34,12 +34,14 @@ class Response:
         comment: ErrorComment (0000,0902), empty if the peer sent none.
         suboperations: the counters, for C-MOVE and C-GET.
         failed_sop_instance_uids: FailedSOPInstanceUIDList (0008,0058) of the response's identifier.
+        error_id: ErrorID (0000,0903) of an N-service, as its SOP class numbers errors; ``None`` if the peer sent none.
     """
 
     status: int
     comment: str = ""
     suboperations: Suboperations = field(default_factory=Suboperations)
     failed_sop_instance_uids: tuple[str, ...] = ()
+    error_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ MISSING_ATTRIBUTE: Final = 0x0120
 MISSING_VALUE: Final = 0x0121
 UNRECOGNIZED_OPERATION: Final = 0x0211
 #: Error ID of an N-SET of a step that has ended (PS3.4 table F.7.2-2).
-NO_LONGER_UPDATABLE: Final = 0xA506
+NO_LONGER_UPDATABLE: Final = 0xA710
 _NO_LONGER: Final = "Performed Procedure Step Object may no longer be updated"
 
 Check = Callable[[str], bool]
@@ -153,7 +153,7 @@ def change(state: Dataset, modifications: Dataset) -> Dataset:
     A sequence replaces the one before it, all its items. Repeating an attribute that may not be changed is allowed.
 
     Raises:
-        Refusal: 0110 with Error ID A506 if the step has ended; 0106, 0120 or 0121 with a comment that names the
+        Refusal: 0110 with Error ID A710 if the step has ended; 0106, 0120 or 0121 with a comment that names the
             attribute which may not be changed, is not valid, or is missing for the final state.
     """
     if _status(state) != IN_PROGRESS:
@@ -220,7 +220,7 @@ class PerformedStepStore(Protocol):
     def get(self, sop_instance_uid: str) -> Dataset:
         """One as it is. Raises :class:`~dicomfab.model.errors.NotFound`."""
 
-    def update(self, sop_instance_uid: str, change: Callable[[Dataset], Dataset]) -> None:
+    def update(self, requestor: Requestor, sop_instance_uid: str, change: Callable[[Dataset], Dataset]) -> None:
         """Replace one by what the function makes of it, nobody else changing it meanwhile.
 
         Raises :class:`~dicomfab.model.errors.NotFound`, and what the function raises: then the step stays as it was.
@@ -267,7 +267,7 @@ class PerformedStepHandler:
                     self._store.create(requestor, uid, attributes)
                     return NormalizedReply(sop_instance_uid=uid)
                 case "N-SET", _ if request.sop_class_uid == PERFORMED_STEP:
-                    self._store.update(uid, lambda state: change(state, attributes))
+                    self._store.update(requestor, uid, lambda state: change(state, attributes))
                     return NormalizedReply()
                 case "N-GET", _ if request.sop_class_uid == RETRIEVE:
                     return NormalizedReply(attributes=_selected(self._store.get(uid), request.tags))

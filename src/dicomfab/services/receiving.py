@@ -5,11 +5,10 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from dicomfab.dimse.explain import rejection_words
 from dicomfab.dimse.handlers import Handlers, Refusal, Requestor, ServerConfig, StoreSink
 from dicomfab.dimse.scp.gate import StoreOnly
 from dicomfab.dimse.scp.server import Server
+from dicomfab.dimse.sop_classes import COMMITMENT
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind, Node, Outcome
 from dicomfab.model.errors import (
@@ -37,7 +37,10 @@ from dicomfab.model.errors import (
 from dicomfab.model.study import Buffer, InstanceIdentity
 from dicomfab.model.values import Environment
 from dicomfab.registry.registry import Registry
-from dicomfab.registry.server import DEFAULT_AE_TITLE, PacsServer, canonical_host
+from dicomfab.registry.server import DEFAULT_AE_TITLE, PacsServer
+from dicomfab.services.callers import callers
+from dicomfab.services.callers import is_at as is_at
+from dicomfab.services.commitments import LocalCommitments
 from dicomfab.services.progress import Cancelled
 from dicomfab.services.receiver_lock import Holder, ReceiverLock
 from dicomfab.services.recording import Record, nobody
@@ -126,7 +129,8 @@ class ReceivingService:
         lock: the file by which processes of the installation know who receives.
         host: the address to listen on unless another is asked for.
         port: the same.
-        record: has it recorded what came from whom, and who was rejected.
+        commitments: the folder of storage commitments that are still to be reported; none given refuses them.
+        record: has it recorded what came from whom, what it asked to commit to, and who was rejected.
     """
 
     def __init__(
@@ -137,8 +141,10 @@ class ReceivingService:
         *,
         host: str,
         port: int,
+        commitments: Path | None = None,
         record: Record = nobody,
     ) -> None:
+        self._commitments = commitments
         self._record = record
         self._archive = archive
         self._registry = registry
@@ -158,7 +164,8 @@ class ReceivingService:
         """Receive during the block; gives the port.
 
         Admitted are the AE titles of registered servers in whose environments the actor may RETRIEVE, each from its
-        own host only. What arrives carries the environment of the server that sent it.
+        own host only. What arrives carries the environment of the server that sent it. They may ask for a storage
+        commitment to it as well; what was not reported when we stopped the last time is reported now.
 
         Args:
             actor: who receives.
@@ -180,7 +187,7 @@ class ReceivingService:
         with self._lock.taken() as lock:
             if lock is None:
                 raise self._taken_by_us()
-            with self._server(gate, host or self.host, self.port if port is None else port) as server:
+            with self._server(gate, host or self.host, self.port if port is None else port, servers) as server:
                 self._lock.announce(lock, Holder(os.getpid(), server.port, for_one_transfer=False))
                 yield server.port
 
@@ -249,18 +256,30 @@ class ReceivingService:
                 raise broken
 
     @contextmanager
-    def _server(self, gate: _Gate, host: str, port: int) -> Iterator[Server]:
+    def _server(
+        self, gate: _Gate, host: str, port: int, asking: Callable[[], Sequence[PacsServer]] | None = None
+    ) -> Iterator[Server]:
+        """Listen.
+
+        Args:
+            gate: admits callers.
+            host: the address to listen on.
+            port: 0 takes a free one.
+            asking: servers that may ask for storage commitments; none if this is not offered.
+        """
         self._archive.storage()  # opens it before anything arrives, and clears up after a process that was killed
-        server = Server(ServerConfig(AE_TITLE, host=host, port=port), StoreOnly(), gate=gate)
-        try:
-            server.__enter__()
-        except OSError as error:
-            raise _cannot_listen(host, port, error) from error
-        try:
+        with ExitStack() as running:
+            normalized = {}
+            if asking is not None and self._commitments is not None:
+                ours = LocalCommitments(self._archive, self._commitments, asking, self._record)
+                normalized[COMMITMENT] = running.enter_context(ours)
+            server = Server(ServerConfig(AE_TITLE, host=host, port=port), StoreOnly(), normalized, gate=gate)
+            try:
+                running.enter_context(server)
+            except OSError as error:
+                raise _cannot_listen(host, port, error) from error
             log.info("%s listens on %s port %d", AE_TITLE, host, server.port)
             yield server
-        finally:
-            server.__exit__(None, None, None)
 
     def _taken_by_us(self) -> PortInUse:
         holder = self._lock.holder()
@@ -308,7 +327,7 @@ class _Gate:
         named = [server for server in self._servers() if server.aec == title]
         if not named:
             return f"no server that may send to us is registered with the AE title {title!r}"
-        here = [server for server in named if is_at(server.host, address)]
+        here = callers(named, title, address)
         if not here:
             hosts = ", ".join(f"{server.id} at {server.host}" for server in named)
             return f"the AE title is that of {hosts}, and {address} is not its host"
@@ -459,24 +478,6 @@ def lacks_get(error: PeerError) -> bool:
         return error.status in _NOT_OFFERED
     # Orthanc aborts where others reject the context.
     return isinstance(error, ContextRejected) or type(error) is AssociationAborted
-
-
-def is_at(host: str, address: str) -> bool:
-    """Whether an IP address is one of a host's: by spelling, or by what the name resolves to.
-
-    Args:
-        host: name or address, as in the registry.
-        address: of a caller. Every address of this machine's loopback counts as the same.
-    """
-    wanted = canonical_host(address)
-    if canonical_host(host) == wanted:
-        return True
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        log.warning("the host %s of a registered server cannot be resolved: %s", host, error)
-        return False
-    return wanted in {canonical_host(str(entry[4][0])) for entry in found}
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> LocalFailure:

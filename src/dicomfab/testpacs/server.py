@@ -18,7 +18,7 @@ from pathlib import Path
 import uvicorn
 
 from dicomfab.archive.archive import Archive
-from dicomfab.archive.commitment import Commitments
+from dicomfab.archive.commitment import CommitmentLimits, Commitments
 from dicomfab.dimse.handlers import ServerConfig
 from dicomfab.dimse.scp.server import Server
 from dicomfab.dimse.sop_classes import COMMITMENT
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 LOG_BYTES = 5_000_000
 LOG_FILES = 3
+_SAME_ASSOCIATION_S = 10.0
 _STOP = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
@@ -48,9 +49,7 @@ def serve(config: LabConfig, server: ServerSpec, folders: LabFolders) -> None:
     with ExitStack() as running:
         running.enter_context(closing(archive))
         holdings = archive.storage()  # opens it, and clears up after a predecessor that was killed
-        destination = config.destinations(server.id).get
-        commitments = Commitments(archive, folders.commitments(server.id), destination, server.ae_title)
-        running.enter_context(commitments)
+        commitments = running.enter_context(_commitments(config, server, archive, folders))
         try:
             running.enter_context(_dimse(config, server, archive, commitments))
         except OSError as error:
@@ -63,6 +62,12 @@ def serve(config: LabConfig, server: ServerSpec, folders: LabFolders) -> None:
         )  # fmt: skip
         log.info("stopping on %s", signal.Signals(signal.sigwait(_STOP)).name)
     log.info("stopped")
+
+
+def _commitments(config: LabConfig, server: ServerSpec, archive: Archive, folders: LabFolders) -> Commitments:
+    limits = CommitmentLimits(same_association_s=_SAME_ASSOCIATION_S if config.commitment_on_same_association else 0.0)
+    destination = config.destinations(server.id).get
+    return Commitments(archive, folders.commitments(server.id), destination, server.ae_title, limits=limits)
 
 
 def _dimse(config: LabConfig, server: ServerSpec, archive: Archive, commitments: Commitments) -> Server:

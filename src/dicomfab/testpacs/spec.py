@@ -62,6 +62,8 @@ class LabConfig:
         bind: the IPv4 address that all of them listen on.
         strict: reject calling AE titles other than DICOMFAB, MODALITY1 and those of the lab (1/1/3, PS3.8 9.3.4).
         on_duplicate: what happens to a SOP instance UID that is there already with other content.
+        commitment_on_same_association: report on a storage commitment on the association of its request, if that is
+            open long enough, rather than on one of our own (both are right: PS3.4 J.3.3).
 
     Raises:
         InvalidInput: two servers with one port, or an address that is none.
@@ -71,6 +73,7 @@ class LabConfig:
     bind: str = LOOPBACK
     strict: bool = False
     on_duplicate: Duplicate = Duplicate.KEEP
+    commitment_on_same_association: bool = False
 
     def __post_init__(self) -> None:
         _check_distinct(self.servers)
@@ -117,6 +120,7 @@ class LabConfig:
             "bind": self.bind,
             "strict": self.strict,
             "on_duplicate": str(self.on_duplicate),
+            "commitment_on_same_association": self.commitment_on_same_association,
         }
 
 
@@ -133,13 +137,14 @@ def load(folder: Path) -> LabConfig:
         return LabConfig()
     except ValueError as error:
         raise _invalid(path, "(file)", str(error), "is not JSON") from error
-    given = _object(document, path, "(file)", ("ports", "bind", "strict", "on_duplicate"))
+    given = _object(document, path, "(file)", LabConfig().as_dict())
     try:
         return LabConfig(
             servers=_with_ports_of(given.get("ports", {}), path),
             bind=given.get("bind", LOOPBACK),
-            strict=_flag(given.get("strict", False), path),
+            strict=_flag(given, "strict", path),
             on_duplicate=_duplicate(given.get("on_duplicate", Duplicate.KEEP), path),
+            commitment_on_same_association=_flag(given, "commitment_on_same_association", path),
         )
     except InvalidInput as error:
         if error.source:
@@ -198,9 +203,10 @@ def _object(value: Any, path: Path, key: str, known: Iterable[str]) -> Mapping[s
     return value
 
 
-def _flag(value: Any, path: Path) -> bool:
+def _flag(given: Mapping[str, Any], key: str, path: Path) -> bool:
+    value = given.get(key, False)
     if not isinstance(value, bool):
-        raise _invalid(path, "strict", value, "is neither true nor false")
+        raise _invalid(path, key, value, "is neither true nor false")
     return value
 
 

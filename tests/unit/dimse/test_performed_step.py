@@ -151,7 +151,7 @@ def test_a_step_is_changed_while_in_progress():
 @pytest.mark.parametrize("later", [ended(), dataset(PerformedProcedureStepStatus="IN PROGRESS"), dataset()])
 def test_what_has_ended_is_not_changed(status, later):
     refusal = refused(lambda: change(change(begun(), ended(status)), later))
-    assert (refusal.status, refusal.error_id) == (0x0110, 0xA506)
+    assert (refusal.status, refusal.error_id) == (0x0110, 0xA710)
     assert refusal.comment == "Performed Procedure Step Object may no longer be updated"
 
 
@@ -240,7 +240,7 @@ class Steps:
         except KeyError:
             raise NotFound("no such step") from None
 
-    def update(self, sop_instance_uid: str, change: Callable[[Dataset], Dataset]) -> None:
+    def update(self, requestor: Requestor, sop_instance_uid: str, change: Callable[[Dataset], Dataset]) -> None:
         with self._lock:
             self.kept[sop_instance_uid] = change(self.get(sop_instance_uid))
 
@@ -259,7 +259,7 @@ def test_the_handler_keeps_what_the_rules_allow():
     assert refused(lambda: handler.perform(WHO, bad)).status == 0x0121
     assert store.kept["1.2.9"] == begun()
     handler.perform(WHO, request("N-SET", "1.2.9", ended()))
-    assert refused(lambda: handler.perform(WHO, request("N-SET", "1.2.9", ended()))).error_id == 0xA506
+    assert refused(lambda: handler.perform(WHO, request("N-SET", "1.2.9", ended()))).error_id == 0xA710
     assert refused(lambda: handler.perform(WHO, request("N-SET", "1.2.8", ended()))).status == 0x0112
     got = handler.perform(WHO, request("N-GET", "1.2.9", sop_class_uid=RETRIEVE, tags=(0x00400252,)))
     assert got.attributes == dataset(PerformedProcedureStepStatus="COMPLETED")

@@ -54,10 +54,11 @@ def test_without_a_file_all_is_as_printed(tmp_path):
     ports=st.lists(st.integers(1, 65535), min_size=8, max_size=8, unique=True),
     strict=st.booleans(),
     on_duplicate=st.sampled_from(Duplicate),
+    same=st.booleans(),
     bind=st.ip_addresses(v=4).map(str),
 )
-def test_what_is_saved_is_loaded(tmp_path, ports, strict, on_duplicate, bind):
-    config = LabConfig(bind=bind, strict=strict, on_duplicate=on_duplicate)
+def test_what_is_saved_is_loaded(tmp_path, ports, strict, on_duplicate, same, bind):
+    config = LabConfig(bind=bind, strict=strict, on_duplicate=on_duplicate, commitment_on_same_association=same)
     config = config.with_ports(dicom_ports=ports[:4], web_ports=ports[4:])
     spec.save(tmp_path, config)
     assert spec.load(tmp_path) == config
@@ -82,6 +83,7 @@ def test_one_port_can_be_overridden(tmp_path):
         ('{"bind": "everywhere"}', "bind", "IPv4"),
         ('{"bind": 5}', "bind", "IPv4"),
         ('{"strict": "yes"}', "strict", "neither true nor false"),
+        ('{"commitment_on_same_association": 1}', "commitment_on_same_association", "neither true nor false"),
         ('{"on_duplicate": "drop"}', "on_duplicate", "keep, replace, refuse"),
         ('{"port": {}}', "port", "unknown key"),
         ("[]", "(file)", "not an object"),

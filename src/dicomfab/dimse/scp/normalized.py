@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dicomfab.dimse import command as dimse_command
 from dicomfab.dimse.handlers import NormalizedRequest
+from dicomfab.dimse.late_report import ReplyThenReport
 from dicomfab.dimse.link import Message
 from dicomfab.dimse.scp.session import Session
 
@@ -32,4 +33,6 @@ def perform(session: Session, message: Message) -> None:
     for keyword in ("ActionTypeID", "EventTypeID"):
         if keyword in command:
             response[keyword] = command[keyword]
+    if isinstance(reply, ReplyThenReport) and reply.late is not None:
+        session.late.add(reply.late, message.context)  # even if the answer cannot be sent: then it is told so
     session.respond(message, response, reply.attributes)

@@ -25,6 +25,7 @@ from dicomfab.dimse.handlers import (
 from dicomfab.dimse.identifier import MAX_IDENTIFIER_BYTES, IdentifierError, decode, encode
 from dicomfab.dimse.link import Link, Message
 from dicomfab.dimse.scp.gate import Gate
+from dicomfab.dimse.scp.late import LateReports
 from dicomfab.dimse.sop_classes import WORKLIST, is_storage
 from dicomfab.dimse.trace import RECEIVED, SENT
 from dicomfab.dimse.transport.channel import Channel
@@ -92,6 +93,8 @@ class Session:
         self._gate = gate
         self._is_admitted = False
         self._message_id = 0
+        #: What is to be reported on this association when its requests have been answered.
+        self.late = LateReports(self.link, config.pdu_timeout_s)
 
     def serve(self, answer: Callable[[Session, Message], None]) -> None:
         """Until the association ends, in whatever way.
@@ -103,8 +106,10 @@ class Session:
         try:
             if self._established():
                 while True:
-                    answer(self, self.link.receive(self.config.idle_s, Stage.IDLE))
+                    request = self.late.next_request(lambda message: answer(self, message))
+                    answer(self, request or self.link.receive(self.config.idle_s, Stage.IDLE))
         except PeerReleased:
+            self.late.abandon()
             self.link.linger(self.config.artim_s)
         except Ending as ending:
             how = f"{type(ending).__name__}: {ending}"
@@ -114,6 +119,7 @@ class Session:
             self.link.abort()
         finally:
             self.link.close()
+            self.late.abandon()
             if self._gate is not None and self._is_admitted:
                 self._gate.ended(self.requestor, self.handlers, how)
 

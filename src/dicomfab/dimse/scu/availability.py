@@ -14,9 +14,9 @@ from dicomfab.dimse.association import associate
 from dicomfab.dimse.contexts import PLAIN_SYNTAXES
 from dicomfab.dimse.messages import ProposedContext
 from dicomfab.dimse.peer import Peer
-from dicomfab.dimse.scu.normalized import NormalizedResponse, n_create
+from dicomfab.dimse.scu.normalized import NormalizedResponse, n_create, refused
 from dicomfab.dimse.sop_classes import AVAILABILITY, PERFORMED_STEP
-from dicomfab.dimse.status import Category, category, failure
+from dicomfab.dimse.status import Category, category
 
 CONTEXT: Final = ProposedContext(AVAILABILITY, PLAIN_SYNTAXES)
 
@@ -87,7 +87,7 @@ def notify(peer: Peer, notice: AvailabilityNotice, *, sop_instance_uid: str = ""
         implementation = association.implementation
     if category(answered.response.status) in (Category.SUCCESS, Category.WARNING):
         return answered
-    raise failure("N-CREATE", answered.response, peer.label, implementation)
+    raise refused("N-CREATE", answered.response, peer.label, implementation)
 
 
 def attributes_of(notice: AvailabilityNotice) -> Dataset:

@@ -18,15 +18,15 @@ from dicomfab.dimse.commitment import (
     Verdict,
 )
 from dicomfab.dimse.contexts import PLAIN_SYNTAXES
-from dicomfab.dimse.endings import Stage
+from dicomfab.dimse.endings import Ending, Stage
 from dicomfab.dimse.handlers import NormalizedReply, NormalizedRequest, Refusal, Requestor
 from dicomfab.dimse.identifier import IdentifierError, decode
 from dicomfab.dimse.link import Message
 from dicomfab.dimse.messages import ProposedContext
 from dicomfab.dimse.peer import Peer
-from dicomfab.dimse.scu.normalized import n_action
+from dicomfab.dimse.scu.normalized import n_action, refused
 from dicomfab.dimse.sop_classes import COMMITMENT, COMMITMENT_INSTANCE
-from dicomfab.dimse.status import SUCCESS, Category, category, failure
+from dicomfab.dimse.status import SUCCESS, Category, category
 from dicomfab.model.errors import PeerTimeout
 
 log = logging.getLogger(__name__)
@@ -35,18 +35,37 @@ log = logging.getLogger(__name__)
 CONTEXT: Final = ProposedContext(COMMITMENT, PLAIN_SYNTAXES)
 
 _REPORT: Final = "N-EVENT-REPORT"
+_LOOK_S: Final = 0.01
 _NO_SUCH_OBJECT_INSTANCE: Final = 0x0112
 _NO_SUCH_EVENT_TYPE: Final = 0x0113
 _INVALID_ARGUMENT_VALUE: Final = 0x0115
 _UNRECOGNIZED_OPERATION: Final = 0x0211
 
 
-def request_commitment(to: Peer | Association, transaction: Transaction) -> None:
-    """Ask for a storage commitment (N-ACTION, PS3.4 J.3.2). The peer reports later; success only says that it will.
+def _nobody(_verdict: Verdict) -> None:
+    """Not told."""
+
+
+def request_commitment(
+    to: Peer | Association,
+    transaction: Transaction,
+    *,
+    wait_s: float = 0.0,
+    on_report: Callable[[Verdict], None] = _nobody,
+) -> Verdict | None:
+    """Ask for a storage commitment (N-ACTION, PS3.4 J.3.2). The peer reports now or later; success says that it will.
+
+    A report may come on the same association, even before the answer to the request (PS3.4 J.3.3). Those that come on
+    an association of the peer's are for :class:`CommitmentReports`.
 
     Args:
-        to: the peer, or an open association with :data:`CONTEXT` accepted, on which the report may come, too.
+        to: the peer, or an open association with :data:`CONTEXT` accepted.
         transaction: under a new transaction UID.
+        wait_s: seconds that the association stays open for the report after the answer; 0 if it is expected elsewhere.
+        on_report: told of each verdict that comes on this association, those on other transactions too.
+
+    Returns:
+        The verdict, if it came on this association; ``None`` if it is still to come.
 
     Raises:
         StatusFailure: the peer refuses.
@@ -54,11 +73,44 @@ def request_commitment(to: Peer | Association, transaction: Transaction) -> None
     """
     if isinstance(to, Peer):
         with associate(to, [CONTEXT]) as association:
-            request_commitment(association, transaction)
-        return
-    answered = n_action(to, COMMITMENT, COMMITMENT_INSTANCE, REQUEST_ACTION, transaction.to_dataset())
+            return request_commitment(association, transaction, wait_s=wait_s, on_report=on_report)
+    found: list[Verdict] = []
+    requestor = Requestor(to.peer.called_ae_title, to.peer.host)
+
+    def take(association: Association, message: Message) -> None:
+        verdict = _taken(association, requestor, message)
+        if verdict is not None:
+            on_report(verdict)
+            if verdict.transaction_uid == transaction.transaction_uid:
+                found.append(verdict)
+
+    information = transaction.to_dataset()
+    answered = n_action(to, COMMITMENT, COMMITMENT_INSTANCE, REQUEST_ACTION, information, on_request=take)
     if category(answered.response.status) not in (Category.SUCCESS, Category.WARNING):
-        raise failure("N-ACTION", answered.response, to.peer.label, to.implementation)
+        raise refused("N-ACTION", answered.response, to.peer.label, to.implementation)
+    deadline = time.monotonic() + wait_s
+    while not found and time.monotonic() < deadline and _goes_on(to, take):
+        time.sleep(_LOOK_S)
+    return found[0] if found else None
+
+
+def _goes_on(association: Association, take: Callable[[Association, Message], None]) -> bool:
+    """Take what the peer has sent, without waiting and so without an end of the association if it has sent nothing.
+
+    Returns:
+        Whether the association is still open: a peer that ends it reports on one of its own.
+    """
+    try:
+        while (message := association._link.poll()) is not None:
+            if message.command["CommandField"] & dimse_command.RESPONSE:
+                log.warning("%s answers what it was not asked", association.peer.label)
+                association.abort()
+                return False
+            take(association, message)
+    except Ending as ending:
+        log.info("%s ended the association of a storage commitment: %s", association.peer.label, ending)
+        return False
+    return True
 
 
 class CommitmentReports:

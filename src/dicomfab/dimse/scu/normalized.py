@@ -8,18 +8,25 @@ which statuses are failures is for the SOP class to say. Every one raises a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from pydicom import Dataset
 
 from dicomfab.dimse import command as dimse_command
 from dicomfab.dimse import explain
-from dicomfab.dimse.association import Association
+from dicomfab.dimse.association import Association, OnRequest
 from dicomfab.dimse.endings import PeerViolated
 from dicomfab.dimse.identifier import IdentifierError, decode, encode
-from dicomfab.dimse.messages import Response
+from dicomfab.dimse.messages import Implementation, Response
 from dicomfab.dimse.scu.responses import response_of
+from dicomfab.dimse.status import failure
+from dicomfab.model.errors import StatusFailure
+
+_NO_LONGER: Final = "Performed Procedure Step Object may no longer be updated"
+# Error IDs (0000,0903): that of MPPS (PS3.4 table F.7.2-2), and that of the retired general purpose steps, which some
+# send for it as well.
+_ERROR_IDS: Final = {0xA710: _NO_LONGER, 0xA506: _NO_LONGER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,7 @@ class NormalizedResponse:
     """What a peer answered to an N-service request.
 
     Args:
-        response: status and comment.
+        response: status, comment and error ID.
         sop_instance_uid: of the instance that it is about; the peer may have made it up for an N-CREATE.
         attributes: the data set that came with it, if any.
     """
@@ -85,6 +92,8 @@ def n_action(
     sop_instance_uid: str,
     action_type: int,
     information: Dataset | None = None,
+    *,
+    on_request: OnRequest | None = None,
 ) -> NormalizedResponse:
     """N-ACTION (PS3.7 10.1.4), such as the request of a storage commitment (PS3.4 J.3.2).
 
@@ -94,10 +103,11 @@ def n_action(
         sop_instance_uid: of the instance, often a well-known one.
         action_type: as the SOP class numbers it.
         information: as the action wants it.
+        on_request: takes what the peer asks of us before it answers, such as the report of an event.
     """
     fields = {"RequestedSOPClassUID": sop_class_uid, "CommandField": dimse_command.N_ACTION_RQ}
     more = {"RequestedSOPInstanceUID": sop_instance_uid, "ActionTypeID": action_type}
-    return _performed(association, sop_class_uid, fields, more, information)
+    return _performed(association, sop_class_uid, fields, more, information, on_request)
 
 
 def n_event_report(
@@ -133,6 +143,7 @@ def _performed(
     fields: Mapping[str, Any],
     more: Mapping[str, Any],
     data: Dataset | None,
+    on_request: OnRequest | None = None,
 ) -> NormalizedResponse:
     operation = dimse_command.OPERATIONS[fields["CommandField"]]
     reports = fields["CommandField"] == dimse_command.N_EVENT_REPORT_RQ
@@ -145,7 +156,7 @@ def _performed(
         **more,
     }
     association.send(context, command, () if data is None else (encode(data, context.transfer_syntax),))
-    message = association.response_to(message_id, operation, association.peer.timeouts.dimse_s)
+    message = association.response_to(message_id, operation, association.peer.timeouts.dimse_s, on_request)
     attributes = None
     if message.has_data_set:
         try:
@@ -153,4 +164,29 @@ def _performed(
         except IdentifierError as error:
             raise explain.ended(association.peer, PeerViolated(str(error)), f"during {operation}") from error
     uid = message.command.get("AffectedSOPInstanceUID", "")
-    return NormalizedResponse(response_of(message.command), uid, attributes)
+    response = replace(response_of(message.command), error_id=message.command.get("ErrorID"))
+    return NormalizedResponse(response, uid, attributes)
+
+
+def refused(operation: str, response: Response, peer_label: str, implementation: Implementation) -> StatusFailure:
+    """Turn a failure response of an N-service into the error that the user sees; says its Error ID in words.
+
+    Args:
+        operation: its name.
+        response: the peer's.
+        peer_label: what to call the peer.
+        implementation: of the peer.
+    """
+    error = failure(operation, replace(response, comment=_said(response)), peer_label, implementation)
+    error.comment = response.comment
+    return error
+
+
+def _said(response: Response) -> str:
+    """Comment and Error ID; the words of one that is known are said once."""
+    if response.error_id is None:
+        return response.comment
+    number, words = f"Error ID {response.error_id:04X}", _ERROR_IDS.get(response.error_id, "")
+    if words and words.casefold() not in response.comment.casefold():
+        number = f"{number}: {words}"
+    return f"{response.comment}; {number}" if response.comment else number

@@ -12,9 +12,9 @@ from dicomfab.dimse.contexts import PLAIN_SYNTAXES
 from dicomfab.dimse.messages import ProposedContext
 from dicomfab.dimse.peer import Peer
 from dicomfab.dimse.performed_step import COMPLETED, DISCONTINUED, IN_PROGRESS
-from dicomfab.dimse.scu.normalized import NormalizedResponse, n_create, n_set
+from dicomfab.dimse.scu.normalized import NormalizedResponse, n_create, n_set, refused
 from dicomfab.dimse.sop_classes import PERFORMED_STEP
-from dicomfab.dimse.status import Category, category, failure
+from dicomfab.dimse.status import Category, category
 
 CONTEXT: Final = ProposedContext(PERFORMED_STEP, PLAIN_SYNTAXES)
 
@@ -78,6 +78,6 @@ def _sent(peer: Peer, operation: str, uid: str, attributes: Dataset, status: str
         implementation = association.implementation
     if category(answered.response.status) in (Category.SUCCESS, Category.WARNING):
         return answered
-    error = failure(operation, answered.response, peer.label, implementation)
+    error = refused(operation, answered.response, peer.label, implementation)
     error.cause, error.remedy = _EXPLAINED.get(error.status, (error.cause, error.remedy))
     raise error
