@@ -46,7 +46,8 @@ def _schema_once() -> Iterator[None]:
                 raw.execute(statement)
         else:
             migrate(connection, name)
-            scripts.extend(line for line in raw.iterdump() if line not in ("BEGIN TRANSACTION;", "COMMIT;"))
+            # At once: two threads may be here, each with a database of its own.
+            scripts[:] = [line for line in raw.iterdump() if line not in ("BEGIN TRANSACTION;", "COMMIT;")]
 
     run.upgrade = upgrade
     yield

@@ -10,17 +10,29 @@ from typing import TYPE_CHECKING
 from dicomfab.app.clock import draw_seed, local_now
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from dicomfab.app.settings import Settings
     from dicomfab.archive.archive import Archive
+    from dicomfab.fabricate.recipe import ResolvedStudy
     from dicomfab.hl7.profile import Profile
+    from dicomfab.hl7.receiver import Receiver
+    from dicomfab.model.actor import Actor
     from dicomfab.model.procedure import ProcedureEventKind
     from dicomfab.registry.server import PacsServer
+    from dicomfab.services.ordering.building import MessageBuilder
     from dicomfab.services.ordering.intake import Intake
     from dicomfab.services.ordering.loop import Find, Get, LoopService
+    from dicomfab.services.ordering.merging import MergingService
+    from dicomfab.services.ordering.messages import MessageService
     from dicomfab.services.ordering.modality import ModalityService
-    from dicomfab.services.ordering.procedures import MessageService, ProcedureService
+    from dicomfab.services.ordering.patient_check import MergeCheckService
+    from dicomfab.services.ordering.procedures import ProcedureService
+    from dicomfab.services.ordering.report_out import ReportService
     from dicomfab.services.ordering.ris import RisService
     from dicomfab.services.orders import OrderService
+    from dicomfab.services.progress import Cancelled
+    from dicomfab.services.provenance import Origin
     from dicomfab.services.recording import Record
     from dicomfab.services.studies import StudyService
     from dicomfab.services.transfer import TransferService
@@ -36,12 +48,19 @@ class Ordering:
         database: of the installation, not yet opened.
         record: the audit log.
         servers: that are registered, as they are now.
+        carry_out: carries merges of patients through to local studies.
     """
 
     def __init__(
-        self, settings: Settings, database: Database, record: Record, servers: Callable[[], Sequence[PacsServer]]
+        self,
+        settings: Settings,
+        database: Database,
+        record: Record,
+        servers: Callable[[], Sequence[PacsServer]],
+        carry_out: Callable[[Actor, Cancelled], object],
     ) -> None:
         self._servers = servers
+        self._carry_out = carry_out
         self._settings = settings
         self._database = database
         self._record = record
@@ -79,23 +98,51 @@ class Ordering:
     @cached_property
     def messages(self) -> MessageService:
         """Use cases on HL7 messages."""
-        from dicomfab.services.ordering.procedures import MessageService
+        from dicomfab.services.ordering.messages import MessageService
         from dicomfab.storage.hl7_messages import MessageRepository
 
-        return MessageService(MessageRepository(self._database), self.procedures, send_message, self._record)
+        repository = MessageRepository(self._database)
+        return MessageService(repository, self.procedures, send_message, self._servers, self._record)
+
+    @cached_property
+    def builder(self) -> MessageBuilder:
+        """Builds HL7 messages."""
+        from dicomfab.services.ordering.building import MessageBuilder
+
+        return MessageBuilder(self.schedule, local_now)
 
     @cached_property
     def ris(self) -> RisService:
         """Takes messages and answers modalities."""
         from dicomfab.services.ordering.ris import RisService
 
-        return RisService(self.intake, self.procedures, self._servers)
+        return RisService(self.intake, self.procedures, self._servers, send_message, self._carry_out)
 
     def modality(self, studies: StudyService, transfers: TransferService, local: Archive) -> ModalityService:
         """Performs what a worklist asks for."""
         from dicomfab.services.ordering.modality import ModalityService
 
-        return ModalityService(studies, transfers, local, local_now, new_uid, self._record, self._note)
+        clock = local_now
+        return ModalityService(studies, transfers, local, clock, new_uid, self._servers, self._record, self._note)
+
+    def merging(self, local: Archive, origin: Callable[[str], Origin]) -> MergingService:
+        """Carries merges of patients through to local studies."""
+        from dicomfab.services.ordering.merging import MergingService
+        from dicomfab.storage.merges import MergeRepository
+
+        return MergingService(MergeRepository(self._database), local, origin, self._record)
+
+    def merge_checks(self, find: Find, local: Archive) -> MergeCheckService:
+        """Whether a server followed a merge."""
+        from dicomfab.services.ordering.patient_check import MergeCheckService
+
+        return MergeCheckService(find, self.procedures, local, self._record)
+
+    def reports(self, local: Archive, recipe: Callable[[str], ResolvedStudy | None]) -> ReportService:
+        """Reports on fabricated studies."""
+        from dicomfab.services.ordering.report_out import ReportService
+
+        return ReportService(local, self.procedures, recipe, self._record)
 
     def loop(self, find: Find, get: Get) -> LoopService:
         """Checks closed loops."""
@@ -114,12 +161,39 @@ class Ordering:
         return partial(profiles_in, self._settings.hl7_profiles)
 
 
-def send_message(host: str, port: int, data: bytes) -> bytes:
-    """Send a message over MLLP, on a connection of its own; gives the acknowledgement."""
+def send_message(receiver: Receiver, data: bytes) -> bytes:
+    """Send a message over MLLP, on a connection of its own; gives the acknowledgement.
+
+    Raises:
+        InvalidInput: a file for TLS cannot be used.
+        PeerError: no answer came.
+    """
+    from dicomfab.dimse.transport.tls import TlsSettings, client_context
     from dicomfab.hl7.sender import Sender
 
-    with Sender(host, port) as sender:
+    tls = None
+    if receiver.tls is not None:
+        own = receiver.tls
+        tls = client_context(TlsSettings(own.ca_file, own.certificate_file, own.key_file))
+    with Sender(receiver.host, receiver.port, tls=tls) as sender:
         return sender.send(data)
+
+
+def listening_tls(certificate_file: str, key_file: str, ca_file: str) -> SSLContext:
+    """TLS for a listener.
+
+    Args:
+        certificate_file: PEM file of our certificate.
+        key_file: PEM file of its private key.
+        ca_file: PEM file of those who sign senders' certificates, which are demanded then; empty if none are.
+
+    Raises:
+        InvalidInput: a file cannot be used.
+    """
+    from dicomfab.dimse.transport.tls import TlsServerSettings, server_context
+
+    settings = TlsServerSettings(certificate_file, key_file, ca_file, require_client_certificate=bool(ca_file))
+    return server_context(settings)
 
 
 def new_uid() -> str:

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from dicomfab.services.identifier_check import IdentifierCheck
     from dicomfab.services.importing import ImportService
     from dicomfab.services.ordering.loop import LoopService
+    from dicomfab.services.ordering.merging import MergingService
     from dicomfab.services.ordering.modality import ModalityService
+    from dicomfab.services.ordering.patient_check import MergeCheckService
+    from dicomfab.services.ordering.report_out import ReportService
     from dicomfab.services.orders import OrderService
     from dicomfab.services.pacs import EchoAnswer, PacsService
     from dicomfab.services.patients import PatientService
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from dicomfab.services.verifying import VerifyService
     from dicomfab.storage.database import Database
     from dicomfab.storage.fabricated import FabricatedStudies
+    from dicomfab.storage.made_recipes import MadeRecipes
     from dicomfab.storage.registry import RegistryRepository
 
 T = TypeVar("T")
@@ -120,6 +124,7 @@ class Work:
             draw_seed=lambda: secrets.randbelow(2**31),
             identifiers=self.patients,
             note_study=self._is_fabricated.note,
+            keep_recipe=self._made_recipes.keep,
             record=self.audit.record,
         )
 
@@ -156,7 +161,28 @@ class Work:
         """What orders are worked with."""
         from dicomfab.app.ordering import Ordering
 
-        return Ordering(self.settings, self.database, self.audit.record, lambda: self.registry.load().servers)
+        return Ordering(
+            self.settings,
+            self.database,
+            self.audit.record,
+            lambda: self.registry.load().servers,
+            lambda actor, cancelled: self.merging.carry_out(actor, cancelled),
+        )
+
+    @cached_property
+    def merging(self) -> MergingService:
+        """Carries merges of patients through to local studies."""
+        return self.ordering.merging(self.local_archive, self.provenance.of_local)
+
+    @cached_property
+    def merge_checks(self) -> MergeCheckService:
+        """Whether a server followed a merge."""
+        return self.ordering.merge_checks(self._find, self.local_archive)
+
+    @cached_property
+    def reports(self) -> ReportService:
+        """Reports on fabricated studies."""
+        return self.ordering.reports(self.local_archive, self._made_recipes.find)
 
     @cached_property
     def modality(self) -> ModalityService:
@@ -251,6 +277,12 @@ class Work:
         return SweepService(ledger, self.local_archive, self._find, in_lab, self.audit.record, secrets)
 
     @cached_property
+    def _made_recipes(self) -> MadeRecipes:
+        from dicomfab.storage.made_recipes import MadeRecipes
+
+        return MadeRecipes(self.settings.home / "made-recipes")
+
+    @cached_property
     def _is_fabricated(self) -> FabricatedStudies:
         from dicomfab.storage.fabricated import FabricatedStudies
 
@@ -282,6 +314,7 @@ class Work:
             settings.receiver_lock,
             host=settings.scp_host,
             port=settings.scp_port,
+            commitments=settings.home / "commitments",
             record=self.audit.record,
         )
 

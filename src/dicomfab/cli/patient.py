@@ -12,6 +12,7 @@ from typer import Option
 from dicomfab.app.plain import patient_dict
 from dicomfab.cli import output
 from dicomfab.cli.files import read_text
+from dicomfab.cli.patient_merges import check_merge, merges
 from dicomfab.cli.session import actor, application
 
 if TYPE_CHECKING:
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Patients to fabricate studies of: list, add, invent, edit, remove, import, export.",
+    help="Patients to fabricate studies of: list, add, invent, edit, remove, import, export, merges.",
 )
+app.command()(merges)
+app.command()(check_merge)
 
 Known = Annotated[str, typer.Argument(help="Its Patient ID.", metavar="PATIENT_ID")]
 OfIssuer = Annotated[str | None, Option("--of-issuer", help="Its issuer, if several issuers have the ID.")]

@@ -13,10 +13,12 @@ import typer
 from typer import Option
 
 from dicomfab.cli import output
-from dicomfab.cli.hl7 import IsTest
+from dicomfab.cli.hl7 import IsTest, whole_path
 from dicomfab.cli.session import actor, application
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from dicomfab.services.ordering.intake import Taken
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Take orders over MLLP, and offer the worklist.")
@@ -41,6 +43,16 @@ def run(
     any_caller: Annotated[
         bool, Option("--any-caller", help="With --test: answer any AE title, not only registered servers.")
     ] = False,
+    tls_cert: Annotated[
+        str, Option("--tls-cert", metavar="FILE", help="PEM file of our certificate: take HL7 messages over TLS only.")
+    ] = "",
+    tls_key: Annotated[str, Option("--tls-key", metavar="FILE", help="PEM file of its private key.")] = "",
+    tls_ca: Annotated[
+        str,
+        Option(
+            "--tls-ca", metavar="FILE", help="PEM file of who signs senders' certificates, which are demanded then."
+        ),
+    ] = "",
     as_json: Annotated[bool, Option("--json", help="Print one JSON document a line instead of text.")] = False,
 ) -> None:
     """Be the RIS until Ctrl-C: orders come in by HL7, modalities ask for the worklist and report by MPPS.
@@ -69,6 +81,7 @@ def run(
         dicom_port=dicom_port,
         ae_title=values.ae_title(ae_title, field="--ae"),
         any_caller=any_caller,
+        tls=_tls(tls_cert, tls_key, tls_ca),
     )
     over: queue.SimpleQueue[Taken] = queue.SimpleQueue()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -81,12 +94,29 @@ def run(
             listening = {"hl7_port": serving.hl7_port, "dicom_port": serving.dicom_port, "ae_title": serving.ae_title}
             print(json.dumps({"listening": {**listening, "host": serving.host}}), flush=True)
         else:
-            output.print_text(f"HL7 over MLLP on {serving.host} port {serving.hl7_port}")
+            secured = " with TLS" if serving.tls else ""
+            output.print_text(f"HL7 over MLLP{secured} on {serving.host} port {serving.hl7_port}")
             where = f"{serving.host} port {serving.dicom_port}"
             output.print_text(f"Worklist and MPPS as {serving.ae_title} on {where} (stop with Ctrl-C)")
             sys.stdout.flush()
         while True:
             _print(over.get(), as_json=as_json)
+
+
+def _tls(certificate: str, key: str, authority: str) -> SSLContext | None:
+    from dicomfab.app.ordering import listening_tls
+    from dicomfab.model.errors import InvalidInput
+
+    if not (certificate or key or authority):
+        return None
+    for option, file in (("--tls-cert", certificate), ("--tls-key", key)):
+        if not file:
+            raise InvalidInput(
+                f"{option}: is missing: certificate and key go together",
+                field=option,
+                remedy="give --tls-cert and --tls-key",
+            )
+    return listening_tls(*map(whole_path, (certificate, key, authority)))
 
 
 def _print(taken: Taken, *, as_json: bool) -> None:

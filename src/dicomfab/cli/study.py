@@ -15,6 +15,7 @@ from dicomfab.cli.study_attributes import attributes, diff, export_zip
 from dicomfab.cli.study_create import create
 from dicomfab.cli.study_derive import derive
 from dicomfab.cli.study_import import import_files
+from dicomfab.cli.study_report import report
 from dicomfab.cli.transfer_options import NoTranscode, To, Via, Wait, YesProduction
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ Study = Annotated[str, typer.Argument(help="Study Instance UID, accession number
 
 app.command()(create)
 app.command()(derive)
+app.command()(report)
 app.command("import")(import_files)
 app.command()(attributes)
 app.command()(diff)

@@ -23,7 +23,7 @@ def numbered(study: ResolvedStudy, workers: int) -> Iterator[tuple[int, Resolved
     """The same, each with the SeriesNumber of the first series that its entry becomes, and the entry."""
     from dicomfab.fabricate.plan import Planned
 
-    number = 1
+    number = 1 if study.added_to is None else study.added_to.last_series + 1
     before: list[Planned] = []
     for series in study.series:
         first = number

@@ -15,7 +15,7 @@ from dicomfab.fabricate.devices import Device
 from dicomfab.fabricate.kinds import ALL_KINDS
 from dicomfab.fabricate.seeds import SEED_LIMIT, derive, uid
 from dicomfab.model.errors import InvalidInput
-from dicomfab.model.order import RequestAttributes
+from dicomfab.model.order import GroupedRequest, RequestAttributes
 from dicomfab.model.study import Patient
 
 # Part of every UID and recipe hash: raise it whenever the same recipe would give other bytes.
@@ -23,7 +23,7 @@ RENDERER_VERSION: Final = "4"
 MAX_SERIES: Final = 200
 STYLES: Final = ("image", "card", "small")
 # Left out of the recipe hash where they say nothing, so that recipes without them give the bytes that they gave before.
-_LATER: Final = ("order", "written_in", "course_months", "defects", "device", "address", "phone")
+_LATER: Final = ("order", "written_in", "course_months", "defects", "device", "address", "phone", "grouped", "added_to")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +158,31 @@ class ResolvedSeries:
 
 
 @dataclass(frozen=True, slots=True)
+class AddedTo:
+    """A study that is there already, and that series are added to.
+
+    Args:
+        study_instance_uid: StudyInstanceUID (0020,000D).
+        study_date, study_time: of the study, which stay as they are.
+        last_series: its highest SeriesNumber (0020,0011).
+    """
+
+    study_instance_uid: str
+    study_date: str
+    study_time: str
+    last_series: int
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedStudy:
     """A study in which everything is decided: the same value gives the same bytes.
 
-    The fields are those of :class:`StudyRecipe`, checked and filled in.
+    The fields are those of :class:`StudyRecipe`, checked and filled in, and two that only a modality decides.
+
+    Args:
+        grouped: the orders that were performed together, where they are several: one item of
+            RequestAttributesSequence (0040,0275) for each.
+        added_to: the study that these series come to; then date and time are theirs alone.
     """
 
     series: tuple[ResolvedSeries, ...]
@@ -177,6 +198,8 @@ class ResolvedStudy:
     written_in: str = ""
     course_months: int = 0
     defects: tuple[str, ...] = ()
+    grouped: tuple[GroupedRequest, ...] = ()
+    added_to: AddedTo | None = None
 
     @property
     def recipe_hash(self) -> str:
@@ -196,6 +219,8 @@ class ResolvedStudy:
     @property
     def study_instance_uid(self) -> str:
         """StudyInstanceUID (0020,000D); that of the order if it has one, which is never made anew."""
+        if self.added_to is not None:
+            return self.added_to.study_instance_uid
         given = self.order.study_instance_uid if self.order else ""
         return given or self.uid("study")
 
@@ -219,6 +244,8 @@ class ResolvedStudy:
                 yield from (("device", text) for text in series.device.texts())
         if self.order is not None:
             yield from (("order", str(value)) for value in dataclasses.astuple(self.order))
+        for one in self.grouped:
+            yield from (("order", str(value)) for value in dataclasses.astuple(one.attributes))
 
     def uid(self, *names: object) -> str:
         """A UID of this study, for instance ``uid("series", 1)``."""
@@ -237,7 +264,12 @@ class ResolvedStudy:
         series = tuple(ResolvedSeries.from_dict(one) for one in values["series"])
         order = RequestAttributes(**values["order"]) if "order" in values else None
         given = {**values, "series": series, "patient": Patient(**values["patient"]), "order": order}
-        return cls(**{**given, "defects": tuple(values.get("defects", ()))})
+        grouped = tuple(
+            GroupedRequest(one["accession_number"], RequestAttributes(**one["attributes"]))
+            for one in values.get("grouped", ())
+        )
+        added_to = AddedTo(**values["added_to"]) if "added_to" in values else None
+        return cls(**{**given, "defects": tuple(values.get("defects", ())), "grouped": grouped, "added_to": added_to})
 
 
 def _without(names: Collection[str], values: dict[str, Any]) -> dict[str, Any]:

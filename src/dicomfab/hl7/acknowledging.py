@@ -119,6 +119,7 @@ def acknowledged(
     *,
     control_id: str,
     now: dt.datetime,
+    accept_wanted: str = "",
 ) -> str:
     """An acknowledgement.
 
@@ -128,6 +129,7 @@ def acknowledged(
         problems: with it, the first of which MSA-3 tells in short.
         control_id: of the answer, up to 20 characters.
         now: with time zone.
+        accept_wanted: MSH-15, in an acknowledgement that is sent as a message of its own.
 
     Returns:
         The message, in the separators and the character set of what it answers.
@@ -135,7 +137,7 @@ def acknowledged(
     version = (header.get(12) if header else "") or _VERSION
     text = problems[0].text[:_MOST_TEXT] if problems else ""
     lines = [
-        Line("MSH", _header(header, version, control_id, now)),
+        Line("MSH", {**_header(header, version, control_id, now), 15: accept_wanted}),
         Line("MSA", {1: str(what), 2: header.get(10) if header else "", 3: text}),
         *(Line("ERR", _problem(one, is_old=_is_before_2_5(version))) for one in problems),
     ]

@@ -68,35 +68,40 @@ class Segment:
 
     def get(self, number: int, component: int = 1, subcomponent: int = 1) -> str:
         """A value of the first repetition, escapes resolved."""
-        if not self.raw(number):
-            return ""
-        return self.repetitions(number)[0].get(component, subcomponent)
+        text = self.raw(number)
+        if not text or (self.name == "MSH" and number < 3):
+            return text
+        return _value(text.split(self.delimiters.repetition, 1)[0], self.delimiters, component, subcomponent)
 
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One repetition of a field."""
+    """One repetition of a field, or a component of one.
+
+    Args:
+        text: as written.
+        delimiters: that separate its parts.
+        is_plain: it is a text that nothing separates.
+        escapes: the delimiters of the message, if its parts are separated by others.
+    """
 
     text: str
     delimiters: Delimiters
     is_plain: bool = False
+    escapes: Delimiters | None = None
 
     def get(self, component: int = 1, subcomponent: int = 1) -> str:
         """A value, counted from 1, escapes resolved; empty if it is not there."""
         if self.is_plain:
             return self.text
-        parts = self.text.split(self.delimiters.component)
-        if component > len(parts):
-            return ""
-        below = parts[component - 1].split(self.delimiters.subcomponent)
-        return unescaped(below[subcomponent - 1], self.delimiters).strip() if subcomponent <= len(below) else ""
+        return _value(self.text, self.delimiters, component, subcomponent, self.escapes)
 
     def component(self, number: int) -> Element:
         """A component as an element of its own, whose components are its subcomponents."""
         parts = self.text.split(self.delimiters.component)
         text = parts[number - 1] if number <= len(parts) else ""
         own = self.delimiters
-        return Element(text, Delimiters(own.field, own.subcomponent, own.repetition, own.escape, "\0"))
+        return Element(text, Delimiters(own.field, own.subcomponent, own.repetition, own.escape, "\0"), escapes=own)
 
     @property
     def has_subcomponents(self) -> bool:
@@ -178,9 +183,23 @@ def _delimiters(line: str, notes: list[str]) -> Delimiters:
     if len({field, *used}) < 5:
         notes.append(f"MSH-2 names a separator twice: {_USUAL!r} is used instead")
         used = _USUAL
+    if any(one.isalnum() or one in ". " or not one.isprintable() for one in used):
+        # They are part of escapes, and of what is to be separated.
+        notes.append(f"MSH-2 names what cannot separate: {_USUAL!r} is used instead")
+        used = _USUAL
     if field in used:
         raise Hl7Error(f"uses {field!r} to separate fields and more", remedy="paste the message as it was sent")
     return Delimiters(field, *used)
+
+
+def _value(
+    text: str, delimiters: Delimiters, component: int, subcomponent: int, escapes: Delimiters | None = None
+) -> str:
+    parts = text.split(delimiters.component, component)
+    if component > len(parts):
+        return ""
+    below = parts[component - 1].split(delimiters.subcomponent, subcomponent)
+    return unescaped(below[subcomponent - 1], escapes or delimiters).strip() if subcomponent <= len(below) else ""
 
 
 def unescaped(text: str, delimiters: Delimiters) -> str:

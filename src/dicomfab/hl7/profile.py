@@ -7,9 +7,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dicomfab.hl7.er7 import Segment
+from dicomfab.hl7.receiver import Receiver
 
 CodeRule = tuple[str, str]
 TextRule = tuple[re.Pattern[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """Where a sending system hears of its orders.
+
+    Args:
+        receiver: that it listens as.
+        application: that messages to it name (MSH-5).
+        facility: the same (MSH-6).
+        message: the kind that tells of an order: ``orm``, ``omg`` or ``omi``.
+    """
+
+    receiver: Receiver
+    application: str = ""
+    facility: str = ""
+    message: str = "orm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +43,7 @@ class Profile:
             says of the modality.
         modality_by_text: what a procedure's text holds -> modality, the first that fits. They count where neither code
             nor message says it.
+        replies: where it hears how far its orders have come; nothing if it does not.
     """
 
     name: str = ""
@@ -33,6 +52,7 @@ class Profile:
     defaults: Mapping[str, str] = field(default_factory=dict)
     modality_by_code: Mapping[str, str] = field(default_factory=dict)
     modality_by_text: Sequence[TextRule] = ()
+    replies: Replies | None = None
 
     @property
     def note(self) -> str:
@@ -65,6 +85,10 @@ STANDARD = Profile()
 
 def profile_for(header: Segment, profiles: Iterable[Profile]) -> Profile:
     """The profile for who sent a message: one that names the facility before one for all of an application."""
-    application, facility = header.get(3), header.get(4)
-    known = {sender: profile for profile in profiles for sender in profile.senders}
-    return known.get(f"{application}|{facility}") or known.get(application) or STANDARD
+    return profile_of(f"{header.get(3)}|{header.get(4)}", profiles)
+
+
+def profile_of(sender: str, profiles: Iterable[Profile]) -> Profile:
+    """The same, for ``APPLICATION|FACILITY``."""
+    known = {one: profile for profile in profiles for one in profile.senders}
+    return known.get(sender) or known.get(sender.partition("|")[0]) or STANDARD

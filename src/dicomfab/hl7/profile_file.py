@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dicomfab.hl7.entries import Unusable
+from dicomfab.hl7.entries import text as checked_text
 from dicomfab.hl7.er7 import path
 from dicomfab.hl7.orders import MAPPED
-from dicomfab.hl7.profile import Profile
+from dicomfab.hl7.profile import Profile, Replies
+from dicomfab.hl7.receiver import Receiver, ReceiverTls
 from dicomfab.model.errors import InvalidInput
+from dicomfab.model.values import host as checked_host
 
 SCHEMA_ID: Final = "https://dicom-fabricator.example/hl7-profile.schema.json"
 MAX_CHARS: Final = 1 << 20
@@ -33,6 +37,26 @@ class ModalityRules(BaseModel):
     )
 
 
+class RepliesFile(BaseModel):
+    """Where the sending system hears how far its orders have come."""
+
+    model_config = _STRICT
+
+    host: str = Field(description="Name or address that it listens at.")
+    port: int = Field(ge=1, le=65535, description="Its port for MLLP.")
+    application: str = Field(default="", max_length=64, description="What it is called in messages (MSH-5).")
+    facility: str = Field(default="", max_length=64, description="Its facility in messages (MSH-6).")
+    message: Literal["orm", "omg", "omi"] = Field(
+        default="orm", description="Kind of message: ORM^O01 2.3.1, OMG^O19 or OMI^O23 2.5.1."
+    )
+    tls: bool = Field(default=False, description="Whether the connection is secured.")
+    tls_ca_file: str = Field(
+        default="", description="PEM file of the certificates to trust; without it, those that this machine trusts."
+    )
+    tls_certificate_file: str = Field(default="", description="PEM file of our certificate, if it demands one.")
+    tls_key_file: str = Field(default="", description="PEM file of the private key of our certificate.")
+
+
 class ProfileFile(BaseModel):
     """What one sending system does otherwise than IHE, and what its messages leave out."""
 
@@ -48,6 +72,9 @@ class ProfileFile(BaseModel):
     )
     defaults: dict[str, str] = Field(default={}, description="Attribute: value where the message says none.")
     modality: ModalityRules = ModalityRules()
+    replies: RepliesFile | None = Field(
+        default=None, description="Where status messages of its orders go, and what became of messages it sent."
+    )
 
 
 def json_schema() -> dict[str, Any]:
@@ -83,7 +110,27 @@ def read(text: str, *, source: str) -> Profile:
         {keyword: _default(source, keyword, value) for keyword, value in found.defaults.items()},
         found.modality.by_code,
         [(_pattern(source, text), modality) for text, modality in found.modality.by_text.items()],
+        _replies(source, found.replies) if found.replies else None,
     )
+
+
+def _replies(source: str, found: RepliesFile) -> Replies:
+    for name in ("application", "facility"):
+        try:
+            checked_text(64)(getattr(found, name))
+        except Unusable as error:
+            raise _refused(source, f"replies.{name}", str(error)) from None
+    try:
+        host = checked_host(found.host)
+    except InvalidInput as error:
+        raise _refused(source, "replies.host", error.cause) from None
+    files = (found.tls_ca_file, found.tls_certificate_file, found.tls_key_file)
+    if any(files) and not found.tls:
+        raise _refused(source, "replies.tls", "is not true, and files for it are named")
+    if bool(found.tls_certificate_file) != bool(found.tls_key_file):
+        raise _refused(source, "replies.tls_key_file", "certificate and key go together")
+    receiver = Receiver(host, found.port, ReceiverTls(*files) if found.tls else None)
+    return Replies(receiver, found.application, found.facility, found.message)
 
 
 def _elements(source: str, keyword: str, elements: list[str]) -> tuple[str, ...]:

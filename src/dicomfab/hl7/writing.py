@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from dicomfab.hl7.character_sets import codec_of
@@ -76,6 +77,8 @@ def encoded(text: str, character_set: str) -> bytes:
 
 def escaped(text: str, delimiters: Delimiters = USUAL) -> str:
     """A text as it stands in a message (chapter 2.7): separators escaped, lines broken by ``.br``."""
+    if not _special(delimiters).search(text):
+        return text
     mark = delimiters.escape
     codes = {
         delimiters.field: "F",
@@ -87,6 +90,13 @@ def escaped(text: str, delimiters: Delimiters = USUAL) -> str:
     out = "".join(f"{mark}{codes[one]}{mark}" if one in codes else one for one in text)
     out = _LINE.sub(lambda _: f"{mark}.br{mark}", out)
     return _CONTROL.sub(lambda found: f"{mark}X{ord(found[0]):02X}{mark}", out)
+
+
+@lru_cache(maxsize=16)
+def _special(delimiters: Delimiters) -> re.Pattern[str]:
+    """What cannot stand in a text as it is."""
+    own = (delimiters.field, delimiters.component, delimiters.repetition, delimiters.escape, delimiters.subcomponent)
+    return re.compile("[\\x00-\\x1f\\x7f" + "".join(map(re.escape, own)) + "]")
 
 
 def _line(line: Line, delimiters: Delimiters) -> str:

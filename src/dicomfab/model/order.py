@@ -121,3 +121,16 @@ class RequestAttributes:
     scheduled_step_description: str = ""
     protocol_code: str = ""
     admission_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedRequest:
+    """One of several orders that were performed together, as the instances of their one study name it.
+
+    Args:
+        accession_number: SH.
+        attributes: the rest; its Study Instance UID is the one that was scheduled for it.
+    """
+
+    accession_number: str
+    attributes: RequestAttributes

@@ -153,11 +153,13 @@ class ProcedureFilter:
     Args:
         search: words, each in name, ID, accession number, description or another identifier.
         accession_number: exactly.
+        patient_id: exactly.
         is_open: whether a step of them is still on the worklist; ``None`` for both.
         environments: what the actor may see.
     """
 
     search: str = ""
     accession_number: str = ""
+    patient_id: str = ""
     is_open: bool | None = None
     environments: frozenset[Environment] = field(default_factory=lambda: frozenset(Environment))

@@ -42,6 +42,7 @@ _BEYOND: Final = 1 << 32  # greater than every tag
 #: FrameOfReferenceUID and SynchronizationFrameOfReferenceUID.
 _FRAMES_OF_REFERENCE: Final = (0x00200052, 0x00200200)
 _OF_THE_STANDARD: Final = "1.2.840.10008."  # well-known frames of reference among them (PS3.6 annex A)
+_UTF_8: Final = "ISO_IR 192"
 #: Digital signatures and their parameters: of what was signed, something changed.
 _SIGNATURES: Final = (0x4FFE0001, 0xFFFAFFFA)
 
@@ -187,6 +188,30 @@ class ChangeService:
         return Changed(study, own, len(instances), size, time.perf_counter() - start)
 
 
+def rewrite(
+    batch: Batch, file: InstanceFile, environment: Environment, attributes: Mapping[str, str], folder: Path
+) -> int:
+    """Hand an instance with the UIDs that it has, and other attributes, to a batch that rewrites.
+
+    Values are changed in sequences too where they were the same. All text becomes UTF-8 if the instance's character
+    set cannot hold one of them.
+
+    Args:
+        batch: from :meth:`dicomfab.archive.archive.Archive.rewriting`.
+        file: the instance as it is.
+        environment: of its study.
+        attributes: texts by keyword.
+        folder: for what is only needed meanwhile.
+
+    Returns:
+        The bytes of its data set.
+
+    Raises:
+        TranscodingFailed: the instance is damaged.
+    """
+    return _changed(batch, file, environment, Changes(attributes=attributes), {}, folder, widens=True)
+
+
 def _changed(
     batch: Batch,
     file: InstanceFile,
@@ -194,6 +219,8 @@ def _changed(
     changes: Changes,
     replaced: Mapping[str, str],
     folder: Path,
+    *,
+    widens: bool = False,
 ) -> int:
     """Hand one changed instance to the batch; the bytes of its data set."""
     inflated = transcode(file, EXPLICIT_LITTLE, folder) if file.identity.transfer_syntax_uid == DEFLATED else None
@@ -202,7 +229,7 @@ def _changed(
     own = replaced.get(identity.sop_instance_uid, identity.sop_instance_uid)
     try:
         with source.path.open("rb") as opened, batch.begin(replace(identity, sop_instance_uid=own)) as incoming:
-            _write(opened, source, changes, replaced, incoming.write)
+            _write(opened, source, changes, replaced, incoming.write, widens=widens)
             size = incoming.size_bytes
             incoming.commit(environment=environment)
     finally:
@@ -217,6 +244,8 @@ def _write(
     changes: Changes,
     replaced: Mapping[str, str],
     write: Callable[[bytes], None],
+    *,
+    widens: bool,
 ) -> None:
     """The header changed, the pixel data byte for byte, then what comes behind them."""
     from pydicom.filereader import read_dataset
@@ -228,6 +257,8 @@ def _write(
     start = io.BytesIO(opened.read(first - file.dataset_offset))
     header = read_dataset(start, not encoding.explicit, encoding.little)
     _replace_uids(header, replaced)
+    if widens:
+        _widen(header, changes.attributes)
     _set(header, changes.attributes, file.identity)
     write(_encoded(header, encoding))
     opened.seek(first)
@@ -336,6 +367,25 @@ def _character_set(dataset: Dataset, around: str) -> str:
         return around
     stated = dataset.SpecificCharacterSet or ""
     return stated if isinstance(stated, str) else "\\".join(stated)
+
+
+def _widen(dataset: Dataset, attributes: Mapping[str, object]) -> None:
+    """Turn all text to UTF-8 if the character set cannot hold one of the values."""
+    own = _character_set(dataset, "")
+    if all(checks.holds(own, value) for value in attributes.values() if isinstance(value, str)):
+        return
+    dataset.decode()
+    _drop_character_sets(dataset)
+    dataset.SpecificCharacterSet = _UTF_8
+
+
+def _drop_character_sets(dataset: Dataset) -> None:
+    """Out of the items, which then have that of the data set around them."""
+    for tag, vr in _representations(dataset):
+        for item in (dataset[tag].value or ()) if vr == "SQ" else ():
+            if "SpecificCharacterSet" in item:
+                del item.SpecificCharacterSet
+            _drop_character_sets(item)
 
 
 def _set_one(dataset: Dataset, keyword: str, value: object, character_set: str, identity: InstanceIdentity) -> None:

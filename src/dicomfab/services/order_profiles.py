@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,17 +21,15 @@ def profiles_in(folder: Path) -> tuple[Profile, ...]:
         Conflict: two are for the same sender.
         LocalFailure: a file cannot be read.
     """
-    from dicomfab.hl7.profile_file import read
-
     found = []
     for file in sorted(folder.glob("*.yaml")):
         try:
-            text = file.read_text("utf-8")
+            stat = file.stat()
+            found.append(_read(file, (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)))
         except (OSError, UnicodeDecodeError) as error:
             raise LocalFailure(
                 f"the mapping profile {file.name} cannot be read", cause=str(error), remedy="save it as UTF-8, readable"
             ) from error
-        found.append(read(text, source=file.name))
     senders = Counter(sender for profile in found for sender in profile.senders)
     twice = [sender for sender, times in senders.items() if times > 1]
     if twice:
@@ -40,3 +39,11 @@ def profiles_in(folder: Path) -> tuple[Profile, ...]:
             remedy="leave it in one of them",
         )
     return tuple(found)
+
+
+@lru_cache(maxsize=64)
+def _read(file: Path, _unchanged: tuple[int, ...]) -> Profile:
+    """A file is read when it has changed, not for each message."""
+    from dicomfab.hl7.profile_file import read
+
+    return read(file.read_text("utf-8"), source=file.name)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from dicomfab.hl7.profile import Profile
     from dicomfab.model.actor import Actor
+    from dicomfab.model.hl7_message import Hl7Message
     from dicomfab.storage.procedures import ProcedureRepository
 
 
@@ -62,6 +63,17 @@ class OrderService:
 
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         return read(message, self.profiles())
+
+    def said_by(self, actor: Actor, message: Hl7Message) -> tuple[Order, ...]:
+        """What a message of the ledger says, each value with where it stands.
+
+        Raises:
+            InvalidInput: it is no HL7 v2 message, or a mapping profile cannot be used.
+        """
+        from dicomfab.hl7.orders import read
+
+        require(actor, Action.VIEW, message.environment)
+        return read(message.data, self.profiles())
 
     def known_profiles(self, actor: Actor) -> Sequence[Profile]:
         """The mapping profiles that there are.

@@ -80,6 +80,8 @@ class StudyService:
     identifiers: Identifiers | None = None
     #: Told of each study before anything of it is kept.
     note_study: Callable[[str], None] = lambda _study_instance_uid: None
+    #: Keeps what a study is made of, before anything of it is kept: later reports are made from it.
+    keep_recipe: Callable[[ResolvedStudy], None] = lambda _resolved: None
     record: Record = nobody
 
     def resolve_recipe(self, actor: Actor, recipe: StudyRecipe) -> ResolvedStudy:
@@ -199,6 +201,7 @@ class StudyService:
         refuse_defects([resolved])
         start, total, size, done = time.perf_counter(), count(resolved), 0, 0
         self._know(resolved)
+        self.keep_recipe(resolved)
         with recorded(self.record, _fabrication(actor, resolved)) as noted, self.local.batch() as batch:
             noted.add(detail={"instances": str(total)})
             for instance in fabricate(resolved, workers=workers):

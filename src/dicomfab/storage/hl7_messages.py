@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, select, update
 
 from dicomfab.model.errors import NotFound
 from dicomfab.model.hl7_message import Direction, Hl7Message, MessageState
@@ -18,7 +18,25 @@ from dicomfab.storage.order_tables import hl7_message
 
 _LARGEST: Final = 2**63
 _BRIEF: Final = [column for column in hl7_message.c if column.name != "data"]
-_ADD: Final = insert(hl7_message).returning(hl7_message.c.number)
+_columns: Final = hl7_message.c
+# Put together once: that costs more than executing them, and each message needs them all.
+_ADD: Final = insert(hl7_message).returning(_columns.number)
+_EARLIER: Final = (
+    select(*_BRIEF)
+    .where(
+        _columns.control_id == bindparam("with_control_id"),
+        _columns.sender == bindparam("of_sender"),
+        _columns.direction == bindparam("in_direction"),
+        _columns.environment == bindparam("in_environment"),
+        _columns.at >= bindparam("since"),
+    )
+    .order_by(_columns.number.desc())
+    .limit(20)
+)
+_IT: Final = update(hl7_message).where(_columns.number == bindparam("of_number"))
+_FINISH: Final = _IT.values(state=bindparam("state"), reason=bindparam("reason"))
+_ANSWER: Final = _FINISH.values(code=bindparam("code"), acknowledgement=bindparam("acknowledgement"))
+_AGAIN: Final = _IT.values(repeats=_columns.repeats + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +101,29 @@ class MessageRows:
             message: the one that came.
             since: only those that came since then.
         """
-        columns = hl7_message.c
-        found = select(*_BRIEF).where(
-            columns.control_id == message.control_id[:200],
-            columns.sender == message.sender[:200],
-            columns.direction == str(message.direction),
-            columns.environment == str(message.environment),
-            columns.at >= since,
-        )
         own = digest(message.data)
-        rows = self._connection.execute(found.order_by(columns.number.desc()).limit(20))
+        values = {
+            "with_control_id": message.control_id[:200],
+            "of_sender": message.sender[:200],
+            "in_direction": str(message.direction),
+            "in_environment": str(message.environment),
+            "since": since,
+        }
+        rows = self._connection.execute(_EARLIER, values)
         return [(_message(row), row.digest == own) for row in rows]
 
     def came_again(self, number: int) -> None:
         """Count that a message came once more, unchanged."""
-        self._change(number, {"repeats": hl7_message.c.repeats + 1})
+        self._connection.execute(_AGAIN, {"of_number": number})
 
     def finish(
         self, number: int, state: MessageState, *, code: str = "", acknowledgement: str = "", reason: str = ""
     ) -> None:
         """Note what became of a message; an acknowledgement that is not given stays."""
-        values: dict[str, Any] = {"state": str(state), "reason": reason}
+        values: dict[str, Any] = {"of_number": number, "state": str(state), "reason": reason}
         if code:
             values |= {"code": code, "acknowledgement": acknowledgement.replace("\0", "")}
-        self._change(number, values)
+        self._connection.execute(_ANSWER if code else _FINISH, values)
 
     def with_state(self, direction: Direction, state: MessageState, limit: int) -> list[Hl7Message]:
         """The oldest in a state, bytes and all."""
@@ -148,9 +165,6 @@ class MessageRows:
         total = self._connection.execute(select(func.count()).select_from(hl7_message).where(*where)).scalar_one()
         chosen = select(*_BRIEF).where(*where).order_by(columns.number.desc()).limit(limit).offset(offset)
         return MessagePage(tuple(_message(row) for row in self._connection.execute(chosen)), total)
-
-    def _change(self, number: int, values: dict[str, Any]) -> None:
-        self._connection.execute(update(hl7_message).where(hl7_message.c.number == number).values(values))
 
 
 class MessageRepository:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from dicomfab.model.order import OrderField
 from dicomfab.model.values import Environment
@@ -17,7 +17,7 @@ from dicomfab.storage.order_tables import patient_merge
 
 @dataclass(frozen=True, slots=True)
 class PatientMerge:
-    """One identifier in place of another.
+    """One identifier in place of another; or, under the one that there was, other data of the patient.
 
     Args:
         number: identifies the merge.
@@ -44,6 +44,15 @@ class PatientMerge:
     is_done: bool
     outcome: str
     at: datetime
+
+    @property
+    def is_update(self) -> bool:
+        """Whether the identifier stays, and only other data are other now."""
+        return self.prior_id == self.patient_id and self.prior_issuer == self.issuer
+
+    def value(self, keyword: str) -> str:
+        """What is known of the patient by a keyword; empty if nothing is."""
+        return next((one.value for one in self.fields if one.keyword == keyword), "")
 
 
 class MergeRows:
@@ -92,23 +101,32 @@ class MergeRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def pending(self) -> list[PatientMerge]:
-        """Those that the local studies do not say yet, the oldest first."""
+    def pending(self, environments: Collection[Environment], limit: int) -> list[PatientMerge]:
+        """Those of some environments that the local studies do not say yet, the oldest first."""
         with self._database.read() as connection:
-            chosen = select(patient_merge).where(patient_merge.c.is_done.is_(False)).order_by(patient_merge.c.number)
-            return [_merge(row) for row in connection.execute(chosen)]
+            chosen = select(patient_merge).where(
+                patient_merge.c.is_done.is_(False), patient_merge.c.environment.in_(map(str, environments))
+            )
+            return [_merge(row) for row in connection.execute(chosen.order_by(patient_merge.c.number).limit(limit))]
 
-    def newest(self, limit: int) -> list[PatientMerge]:
-        """The newest first."""
+    def newest(self, environments: Collection[Environment], limit: int) -> list[PatientMerge]:
+        """Those of some environments, the newest first."""
         with self._database.read() as connection:
-            chosen = select(patient_merge).order_by(patient_merge.c.number.desc()).limit(limit)
-            return [_merge(row) for row in connection.execute(chosen)]
+            chosen = select(patient_merge).where(patient_merge.c.environment.in_(map(str, environments)))
+            newest = chosen.order_by(patient_merge.c.number.desc()).limit(limit)
+            return [_merge(row) for row in connection.execute(newest)]
 
-    def done(self, number: int, outcome: str) -> None:
-        """Note what came of a merge."""
+    def note(self, number: int, outcome: str, *, is_done: bool = True) -> None:
+        """Note what came of a merge, or why it could not be carried out yet."""
         with self._database.write() as connection:
             of_it = update(patient_merge).where(patient_merge.c.number == number)
-            connection.execute(of_it.values(is_done=True, outcome=outcome))
+            connection.execute(of_it.values(is_done=is_done, outcome=outcome))
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """Forget updates that nothing here had to follow."""
+        if numbers:
+            with self._database.write() as connection:
+                connection.execute(delete(patient_merge).where(patient_merge.c.number.in_(numbers)))
 
 
 def _merge(row: Row[Any]) -> PatientMerge:

@@ -62,6 +62,20 @@ hl7_message = Table(
     sqlite_autoincrement=True,
 )
 
+# Where a message that goes out has to go. One with a moment waits for it; one without is sent by whoever asked for it.
+hl7_delivery = Table(
+    "hl7_delivery",
+    metadata,
+    Column("message", Integer, ForeignKey("hl7_message.number", ondelete="CASCADE"), primary_key=True),
+    Column("environment", String(8), nullable=False),
+    Column("host", String(200), nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("tls", JSON, nullable=True),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", UtcDateTime),
+    Index("ix_hl7_delivery_next_at", "next_at"),
+)
+
 requested_procedure = Table(
     "requested_procedure",
     metadata,

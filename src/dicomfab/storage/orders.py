@@ -31,6 +31,9 @@ _SEARCHED: Final = (
     "Modality",
 )
 
+# Put together once: that costs more than executing it.
+_NUMBERED: Final = insert(imaging_order).returning(imaging_order.c.number, sort_by_parameter_order=True)
+
 
 @dataclass(frozen=True, slots=True)
 class MadeStudy:
@@ -155,7 +158,7 @@ def add_orders(
     connection: Connection, now: datetime, orders: Sequence[Order], message: str, environment: Environment, by: str
 ) -> tuple[StoredOrder, ...]:
     """Keep the orders of a message, as a part of a transaction."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "environment": str(environment),
             "state": str(order.state),
@@ -169,9 +172,11 @@ def add_orders(
         }
         for order in orders
     ]
-    numbered = insert(imaging_order).returning(imaging_order.c.number, sort_by_parameter_order=True)
-    numbers = connection.execute(numbered, rows).scalars().all()
-    return tuple(_get(connection, number) for number in numbers)
+    numbers = connection.execute(_NUMBERED, rows).scalars().all()
+    return tuple(
+        StoredOrder(number, environment, order, row["message"], order.state, (), None, row["added_by"], now)
+        for number, order, row in zip(numbers, orders, rows, strict=True)
+    )
 
 
 def add_note(connection: Connection, kept: StoredOrder, note: str) -> None:

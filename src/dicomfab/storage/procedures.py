@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    Table,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from dicomfab.fabricate.patients import folded
 from dicomfab.model.errors import NotFound
@@ -42,6 +54,20 @@ _KEYS: Final = {
 }
 _procedures: Final = requested_procedure.c
 _steps: Final = scheduled_step.c
+
+# Put together once: that costs more than executing them, and each message needs most of them.
+_ADD: Final = insert(requested_procedure).returning(_procedures.number)
+_ADD_STEP: Final = insert(scheduled_step).returning(_steps.number)
+_NOTE: Final = insert(procedure_event)
+_STEPS_OF: Final = (
+    select(scheduled_step).where(_steps.procedure.in_(bindparam("of", expanding=True))).order_by(_steps.number)
+)
+_STATES_OF: Final = select(_steps.state).where(_steps.procedure == bindparam("of")).distinct()
+_LINK: Final = (
+    update(imaging_order)
+    .where(imaging_order.c.number.in_(bindparam("of", expanding=True)))
+    .values(procedure=bindparam("about"), hl7_message=bindparam("in_message"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +123,7 @@ class ProcedureRows:
         Raises:
             NotFound: there is none.
         """
-        found = self._of(_procedures.number == number) if 0 < number < _LARGEST else []
+        found = self._having(number=number) if 0 < number < _LARGEST else []
         if not found:
             raise NotFound(
                 f"there is no requested procedure {number}.",
@@ -108,15 +134,16 @@ class ProcedureRows:
 
     def with_study(self, study_instance_uid: str) -> RequestedProcedure | None:
         """The procedure of a study, in whichever environment: a UID is of one study in the world."""
-        return next(iter(self._of(_procedures.study_instance_uid == study_instance_uid)), None)
+        return next(iter(self._having(study_instance_uid=study_instance_uid)), None)
 
     def with_value(self, environment: Environment, **values: str) -> list[RequestedProcedure]:
         """The procedures that have these values, of columns of their table; the newest first."""
-        where = [_procedures[name] == value for name, value in values.items()]
-        return self._of(_procedures.environment == str(environment), *where)
+        return self._having(environment=str(environment), **values)
 
-    def add(self, environment: Environment, study_instance_uid: str, fields: Sequence[OrderField]) -> int:
-        """Add a procedure without steps; its number."""
+    def add(
+        self, environment: Environment, study_instance_uid: str, fields: Sequence[OrderField]
+    ) -> RequestedProcedure:
+        """Add a procedure without steps."""
         values = {
             **_columns(fields),
             "environment": str(environment),
@@ -125,8 +152,8 @@ class ProcedureRows:
             "created_at": self.now,
             "changed_at": self.now,
         }
-        adding = insert(requested_procedure).returning(_procedures.number)
-        return int(self._connection.execute(adding, values).scalar_one())
+        number = int(self._connection.execute(_ADD, values).scalar_one())
+        return _procedure({**values, "number": number}, ())
 
     def replace_fields(self, number: int, fields: Sequence[OrderField]) -> None:
         """Put other fields in place of those of a procedure."""
@@ -142,10 +169,10 @@ class ProcedureRows:
             "state": str(StepState.SCHEDULED),
             "is_over": False,
         }
-        number = int(self._connection.execute(insert(scheduled_step).returning(_steps.number), values).scalar_one())
-        self._connection.execute(
-            update(requested_procedure).where(_procedures.number == procedure.number).values(is_over=False)
-        )
+        number = int(self._connection.execute(_ADD_STEP, values).scalar_one())
+        if procedure.steps and procedure.is_over:
+            of_it = update(requested_procedure).where(_procedures.number == procedure.number)
+            self._connection.execute(of_it.values(is_over=False))
         return number
 
     def replace_step_fields(self, step: ScheduledStep, fields: Sequence[OrderField]) -> None:
@@ -168,6 +195,10 @@ class ProcedureRows:
                 .values(is_over=~is_open, changed_at=self.now)
             )
 
+    def states_of(self, procedure: int) -> set[StepState]:
+        """The states of its steps."""
+        return {StepState(one) for one in self._connection.execute(_STATES_OF, {"of": procedure}).scalars()}
+
     def note(
         self,
         procedure: int,
@@ -179,7 +210,7 @@ class ProcedureRows:
     ) -> None:
         """Note what happened to a procedure."""
         values = {"procedure": procedure, "kind": str(kind), "text": text, "message": message, "reference": reference}
-        self._connection.execute(insert(procedure_event), {**values, "at": self.now})
+        self._connection.execute(_NOTE, {**values, "at": self.now})
 
     def note_study(self, study_instance_uid: str, kind: ProcedureEventKind, text: str, reference: str) -> None:
         """Note what happened to the procedure of a study; nothing if none of ours has it."""
@@ -201,10 +232,15 @@ class ProcedureRows:
         chosen = select(imaging_order.c.number).where(imaging_order.c.procedure == procedure)
         return list(self._connection.execute(chosen.order_by(imaging_order.c.number)).scalars())
 
+    def of_message(self, message: int) -> list[int]:
+        """Numbers of the procedures that a message did something to."""
+        column = procedure_event.c.procedure
+        chosen = select(column).where(procedure_event.c.message == message).distinct().order_by(column)
+        return list(self._connection.execute(chosen).scalars())
+
     def link_orders(self, numbers: Sequence[int], procedure: int, message: int | None) -> None:
         """Note which procedure orders are about, and the message that they came in."""
-        of_these = update(imaging_order).where(imaging_order.c.number.in_(numbers))
-        self._connection.execute(of_these.values(procedure=procedure, hl7_message=message))
+        self._connection.execute(_LINK, {"of": list(numbers), "about": procedure, "in_message": message})
 
     def set_order_state(self, procedure: int, state: str) -> None:
         """Put all orders of a procedure into a state."""
@@ -217,12 +253,15 @@ class ProcedureRows:
         where += [_procedures.search_text.contains(word, autoescape=True) for word in folded(wanted.search).split()]
         if wanted.accession_number:
             where.append(_procedures.accession_number == wanted.accession_number)
+        if wanted.patient_id:
+            where.append(_procedures.patient_id == wanted.patient_id)
         if wanted.is_open is not None:
             where.append(_procedures.is_over.is_(not wanted.is_open))
         total = self._connection.execute(
             select(func.count()).select_from(requested_procedure).where(*where)
         ).scalar_one()
-        return ProcedurePage(tuple(self._of(*where, limit=limit, offset=offset)), total)
+        chosen = select(requested_procedure).where(*where).order_by(_procedures.number.desc())
+        return ProcedurePage(tuple(self._with_steps(chosen.limit(limit).offset(offset), {})), total)
 
     def on_worklist(self, wanted: WorklistFilter) -> Iterator[tuple[RequestedProcedure, ScheduledStep]]:
         """Steps on the worklist with their procedures, by their start; streamed."""
@@ -236,16 +275,16 @@ class ProcedureRows:
             step = _step(row, "step_")
             yield _procedure(row, (step,), "procedure_"), step
 
-    def _of(
-        self, *where: ColumnElement[bool], limit: int | None = None, offset: int | None = None
-    ) -> list[RequestedProcedure]:
-        chosen = select(requested_procedure).where(*where).order_by(_procedures.number.desc())
-        rows = self._connection.execute(chosen.limit(limit).offset(offset)).mappings().all()
+    def _having(self, **values: str | int) -> list[RequestedProcedure]:
+        """Those with these values, of columns of their table; the newest first."""
+        return self._with_steps(_chosen(*values), {f"of_{name}": value for name, value in values.items()})
+
+    def _with_steps(self, chosen: Select[Any], values: dict[str, Any]) -> list[RequestedProcedure]:
+        rows = self._connection.execute(chosen, values).mappings().all()
         steps: dict[int, list[ScheduledStep]] = {row["number"]: [] for row in rows}
         numbers = list(steps)
         for start in range(0, len(numbers), 500):
-            of_these = select(scheduled_step).where(_steps.procedure.in_(numbers[start : start + 500]))
-            for found in self._connection.execute(of_these.order_by(_steps.number)).mappings():
+            for found in self._connection.execute(_STEPS_OF, {"of": numbers[start : start + 500]}).mappings():
                 steps[found["procedure"]].append(_step(found))
         return [_procedure(row, tuple(steps[row["number"]])) for row in rows]
 
@@ -274,6 +313,13 @@ class ProcedureRepository:
             yield ProcedureRows(connection, now)
 
 
+@cache
+def _chosen(*names: str) -> Select[Any]:
+    """Procedures by the values of these columns, the newest first."""
+    where = [_procedures[name] == bindparam(f"of_{name}") for name in names]
+    return select(requested_procedure).where(*where).order_by(_procedures.number.desc())
+
+
 def _narrowed(wanted: WorklistFilter) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = [_steps.environment == str(wanted.environment)]
     if wanted.first_date:
@@ -295,7 +341,7 @@ def _labelled(prefix: str, table: Table) -> list[ColumnElement[Any]]:
     return [column.label(prefix + column.name) for column in table.c]
 
 
-def _procedure(row: RowMapping, steps: tuple[ScheduledStep, ...], prefix: str = "") -> RequestedProcedure:
+def _procedure(row: Mapping[Any, Any], steps: tuple[ScheduledStep, ...], prefix: str = "") -> RequestedProcedure:
     return RequestedProcedure(
         number=row[prefix + "number"],
         environment=Environment(row[prefix + "environment"]),

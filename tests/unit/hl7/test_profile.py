@@ -4,8 +4,9 @@ import pytest
 
 from dicomfab.hl7.er7 import parse
 from dicomfab.hl7.orders import read
-from dicomfab.hl7.profile import STANDARD, profile_for
+from dicomfab.hl7.profile import STANDARD, Replies, profile_for
 from dicomfab.hl7.profile_file import read as read_profile
+from dicomfab.hl7.receiver import Receiver, ReceiverTls
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.order import Order
 
@@ -92,6 +93,16 @@ def test_a_facility_counts_more_than_an_application() -> None:
         ("{name: a, senders: [R], defaults: {AccessionNumber: 12345678901234567}}", "defaults.AccessionNumber"),
         ("{name: a, senders: [R], defaults: {PatientSex: female}}", "defaults.PatientSex"),
         ("{name: a, senders: [R], modality: {by_text: {'(': CT}}}", "modality.by_text"),
+        ("{name: a, senders: [R], replies: {host: a}}", "replies.port"),
+        ("{name: a, senders: [R], replies: {host: a b, port: 1}}", "replies.host"),
+        ("{name: a, senders: [R], replies: {host: a, port: 65536}}", "replies.port"),
+        ("{name: a, senders: [R], replies: {host: a, port: 1, message: adt}}", "replies.message"),
+        ('{name: a, senders: [R], replies: {host: a, port: 1, application: "R\\tS"}}', "replies.application"),
+        ("{name: a, senders: [R], replies: {host: a, port: 1, tls_ca_file: ca.pem}}", "replies.tls"),
+        (
+            "{name: a, senders: [R], replies: {host: a, port: 1, tls: true, tls_key_file: k.pem}}",
+            "replies.tls_key_file",
+        ),
         ("{name: a, senders: [R", "file"),
         ("[a]", "file"),
     ],
@@ -101,3 +112,12 @@ def test_what_cannot_be_used_is_refused_by_its_field(text: str, field: str) -> N
         read_profile(text, source="north.yaml")
     assert caught.value.field == field
     assert "north.yaml" in caught.value.what
+
+
+def test_where_replies_go() -> None:
+    text = "{name: a, senders: [R], replies: {host: ris.example.com, port: 2575, application: R, message: omg"
+    plain = read_profile(f"{text}}}}}", source="x").replies
+    assert plain == Replies(Receiver("ris.example.com", 2575), "R", "", "omg")
+    secured = read_profile(f"{text}, tls: true, tls_ca_file: /ca.pem}}}}", source="x").replies
+    assert secured is not None
+    assert secured.receiver.tls == ReceiverTls("/ca.pem")

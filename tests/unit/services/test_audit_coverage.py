@@ -39,15 +39,19 @@ WRITES = {
     "110101": "AuditService.page .show .export .verify .anchor",
     "110102 110104": "TransferService.send .move .get ReceivingService.listening VerifyService.verify",
     "110103": "PopulationService.create .resume StudyService.create .write_files .resume_files .show .derive_lossy"
-    " ChangeService.make OrderService.show ProcedureService.show MessageService.show",
+    " ChangeService.make ReportService.report_of .add_documents"
+    " OrderService.show ProcedureService.show MessageService.show",
     "110105": "StudyService.delete SweepService.delete ExpiringCopies.beat .sweep",
     "110106": "StudyService.export PatientService.export_csv PacsService.export_json SearchService.export"
-    " MessageService.send",
-    "110107": "ImportService.take OrderService.add Intake.take .apply_kept",
+    " MessageService.send .resend",
+    "110107": "ImportService.take OrderService.add Intake.take .apply_kept PerformedSteps.create .update"
+    " AvailabilityNotices.take",
     "110103 110105 110106 110107": "DicomWebService.store",
-    "110110": "PatientService.add .invent .edit .remove .put_back .import_csv",
+    "110110": "PatientService.add .invent .edit .remove .put_back .import_csv MergingService.carry_out",
     "110112": "QueryService.search .studies .series .below .instances .identify SweepService.look DoctorService.server"
-    " VerifyService.check SearchService.run .ask_again LoopService.check ModalityService.items Worklist.worklist",
+    " VerifyService.check SearchService.run .ask_again LoopService.check"
+    " MergeCheckService.check ModalityService.items Worklist.worklist"
+    " ProcedureService.worklist",
     "110112 110102 110104 110105": "MoveDoctor.diagnose",
     "110113": "PacsService.add .edit .remove .take_out .put_back .set_routes .import_json"
     " LabRegistryService.configure .correct MonitorService.change"
@@ -64,7 +68,8 @@ EXCEPTIONS = {
     " .checks_since .events .recent PacsService.servers .overview .default .get .resolve .routes .route"
     " .favourites ScheduleService.need_a_worker ExpiringCopies.need_a_worker .said .expires_at"
     " SetUpService.is_needed MonitorService.job_counts Metrics.text DashboardService.holdings .activity"
-    " OrderService.page .known_profiles RouteService.all .get ProcedureService.page MessageService.page",
+    " OrderService.page .known_profiles .said_by MergingService.page RouteService.all .get"
+    " ProcedureService.page .of_message MessageService.page .delivery",
     "finds what somebody means; what is done with it is recorded by itself": "StudyService.resolve_reference .brief"
     " OrderService.brief PatientService.resolve_reference .get .studies_of AccountService.named DoctorService.subject",
     "makes nothing yet: a recipe is filled in, a picture of what it would be": "PopulationService.load .resolve .plan"
@@ -82,7 +87,8 @@ EXCEPTIONS = {
     "only an offer; it counts when its code has come": "AccountService.offer_totp",
     "the index is made from the files anew; no study changes": "StudyService.reindex",
     "part of a transfer, which is recorded as a whole": "ReceivingService.arrival",
-    "each message is recorded by Intake; worklist queries and MPPS are not in the audit log": "RisService.serving",
+    "what comes is recorded by Intake, Worklist, PerformedSteps and AvailabilityNotices": "RisService.serving",
+    "N-GET, which the RIS does not offer": "PerformedSteps.get",
     "words for what could not be kept, or is no message: nothing happened": "Intake.failed .unframed",
     "asks by MoveDoctor, which records it": "RouteService.test",
     "part of a fabrication, which is recorded by itself": "OrderService.note_studies",
@@ -148,11 +154,14 @@ WITHOUT = {
     "ValidationService": "opens studies through StudyService",
     "RecipeService": "recipes are files of nobody's data",
     "SavedSearches": "questions, not answers",
+    "MessageBuilder": "makes a text; the procedure that it is filled in from is shown by ProcedureService",
+    "Outbox": "has no method that anybody calls; that a message leaves is recorded before it does",
     "Transfer": "part of TransferService",
     "Tools": "part of MoveDoctor",
     "RouteRuns": "tests many routes by RouteService",
     "StudyJobs": "lists jobs, as JobService",
     "Identifiers": "a protocol",
+    "LocalCommitments": "part of ReceivingService: a server asks, nobody of ours; each request and verdict is an entry",
 }
 
 

@@ -109,7 +109,8 @@ def _patient(ds: Dataset, study: ResolvedStudy) -> None:
 
 def _study(ds: Dataset, study: ResolvedStudy) -> None:
     ds.StudyInstanceUID = study.study_instance_uid
-    ds.StudyDate, ds.StudyTime = study.study_date, study.study_time
+    begun = study.added_to or study
+    ds.StudyDate, ds.StudyTime = begun.study_date, begun.study_time
     ds.ReferringPhysicianName = study.referring_physician
     ds.StudyID = study.study_id
     ds.AccessionNumber = study.accession_number
@@ -124,30 +125,42 @@ def _study(ds: Dataset, study: ResolvedStudy) -> None:
 
 def _request(ds: Dataset, study: ResolvedStudy, order: RequestAttributes) -> None:
     """What the order says, as IHE wants it copied: RequestAttributesSequence (0040,0275), PS3.3 table 10-9."""
+    if order.requested_procedure_code:
+        ds.ProcedureCodeSequence = coded_text(order.requested_procedure_code)
+    if study.grouped:
+        items = [_requested(one.attributes, one.accession_number, study) for one in study.grouped]
+    else:
+        items = [_requested(order, study.accession_number, study)]
+    ds.RequestAttributesSequence = Sequence(items)
+    if order.admission_id:
+        ds.AdmissionID = order.admission_id
+
+
+def _requested(order: RequestAttributes, accession_number: str, study: ResolvedStudy) -> Dataset:
     item = Dataset()
-    item.AccessionNumber = study.accession_number
-    item.StudyInstanceUID = study.study_instance_uid
+    item.AccessionNumber = accession_number
+    item.StudyInstanceUID = order.study_instance_uid or study.study_instance_uid
     if order.requested_procedure_id:
         item.RequestedProcedureID = order.requested_procedure_id
     if order.requested_procedure_description:
         item.RequestedProcedureDescription = order.requested_procedure_description
     if order.requested_procedure_code:
-        item.RequestedProcedureCodeSequence = coded(_code(order.requested_procedure_code))
-        ds.ProcedureCodeSequence = coded(_code(order.requested_procedure_code))
+        item.RequestedProcedureCodeSequence = coded_text(order.requested_procedure_code)
     if order.scheduled_step_id:
         item.ScheduledProcedureStepID = order.scheduled_step_id
     if order.scheduled_step_description:
         item.ScheduledProcedureStepDescription = order.scheduled_step_description
     if order.protocol_code:
-        item.ScheduledProtocolCodeSequence = coded(_code(order.protocol_code))
-    ds.RequestAttributesSequence = Sequence([item])
-    if order.admission_id:
-        ds.AdmissionID = order.admission_id
+        item.ScheduledProtocolCodeSequence = coded_text(order.protocol_code)
+    return item
 
 
-def _code(text: str) -> tuple[str, str, str]:
+def coded_text(text: str) -> Sequence:
+    """``value^scheme^meaning`` as a code sequence; empty if there is none."""
+    if not text:
+        return Sequence()
     value, scheme, meaning = text.split("^")
-    return value, scheme, meaning
+    return coded((value, scheme, meaning))
 
 
 def _provenance(ds: Dataset, study: ResolvedStudy) -> None:

@@ -32,9 +32,9 @@ _SOURCE_SERIES: Final[Code] = ("121232", "DCM", "Source series for segmentation"
 _SURFACE: Final[Code] = ("121231", "DCM", "Volume Surface")
 _METHOD: Final[Code] = ("370129005", "SCT", "Measurement Method")
 _ELLIPSOID: Final[Code] = ("126029", "DCM", "LWH method for volume of ellipsoid")
-_VOLUME: Final[Code] = ("118565006", "SCT", "Volume")
-_ATTENUATION: Final[Code] = ("112031", "DCM", "Attenuation Coefficient")
-_SUV: Final[Code] = ("126401", "DCM", "SUVbw")
+VOLUME: Final[Code] = ("118565006", "SCT", "Volume")
+ATTENUATION: Final[Code] = ("112031", "DCM", "Attenuation Coefficient")
+SUV: Final[Code] = ("126401", "DCM", "SUVbw")
 _DERIVATION: Final[Code] = ("121401", "DCM", "Derivation")
 _MEAN: Final[Code] = ("373098007", "SCT", "Mean")
 _COMMENT: Final[Code] = ("121106", "DCM", "Comment")
@@ -168,12 +168,12 @@ def _numbers(study: ResolvedStudy, finding: Finding) -> list[Dataset]:
     made = [
         sr.number(sr.CONTAINS, LONG_AXIS, max(finding.size_mm), sr.MM),
         sr.number(sr.CONTAINS, SHORT_AXIS, min(finding.size_mm), sr.MM),
-        sr.number(sr.CONTAINS, _VOLUME, _volume_mm3(finding), sr.MM3, method),
+        sr.number(sr.CONTAINS, VOLUME, _volume_mm3(finding), sr.MM3, method),
     ]
     mean = [sr.code(sr.MODIFIER, _DERIVATION, _MEAN)]
     for concept, value, unit in (
-        (_ATTENUATION, findings.attenuation_hu(finding), sr.HU),
-        (_SUV, findings.suv(study, finding), sr.SUV),
+        (ATTENUATION, findings.attenuation_hu(finding), sr.HU),
+        (SUV, findings.suv(study, finding), sr.SUV),
     ):
         if value is not None:
             made.append(sr.number(sr.CONTAINS, concept, value, unit, mean))

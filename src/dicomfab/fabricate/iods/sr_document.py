@@ -11,12 +11,13 @@ from pydicom.sequence import Sequence as Items
 
 from dicomfab.fabricate.encode.items import Item, sequence
 from dicomfab.fabricate.iods import sr_content as sr
-from dicomfab.fabricate.iods.common import base, clock, coded
+from dicomfab.fabricate.iods.common import base, clock, coded, coded_text
 from dicomfab.fabricate.iods.references import without_pixels
 from dicomfab.fabricate.kinds import KINDS, Code
 from dicomfab.fabricate.plan import Planned, SeriesPlan
 from dicomfab.fabricate.recipe import ResolvedSeries, ResolvedStudy
 from dicomfab.fabricate.seeds import Draw
+from dicomfab.model.order import RequestAttributes
 
 _EVIDENCE: Final = "CurrentRequestedProcedureEvidenceSequence"
 _LANGUAGE: Final[Code] = ("121049", "DCM", "Language of Content Item and Descendants")
@@ -130,19 +131,33 @@ def requested(ds: Dataset, study: ResolvedStudy) -> None:
     """ReferencedRequestSequence (0040,A370), of a study that was ordered; a document has no other place for it."""
     if "RequestAttributesSequence" in ds:
         del ds.RequestAttributesSequence
-    order = study.order
-    if order is None:
+    if study.order is None:
         return
+    if not study.grouped:
+        codes = ds.get("ProcedureCodeSequence", ())
+        ds.ReferencedRequestSequence = Items([_request(study, study.order, study.accession_number, codes)])
+        return
+    ds.ReferencedRequestSequence = Items(
+        [
+            _request(study, one.attributes, one.accession_number, coded_text(one.attributes.requested_procedure_code))
+            for one in study.grouped
+        ]
+    )
+
+
+def _request(
+    study: ResolvedStudy, order: RequestAttributes, accession_number: str, codes: Iterable[Dataset]
+) -> Dataset:
     item = Dataset()
-    item.StudyInstanceUID = study.study_instance_uid
+    item.StudyInstanceUID = order.study_instance_uid or study.study_instance_uid
     item.ReferencedStudySequence = Items()
-    item.AccessionNumber = study.accession_number
+    item.AccessionNumber = accession_number
     item.PlacerOrderNumberImagingServiceRequest = ""
     item.FillerOrderNumberImagingServiceRequest = ""
     item.RequestedProcedureID = order.requested_procedure_id
     item.RequestedProcedureDescription = order.requested_procedure_description
-    item.RequestedProcedureCodeSequence = _copied(ds.get("ProcedureCodeSequence", ()))
-    ds.ReferencedRequestSequence = Items([item])
+    item.RequestedProcedureCodeSequence = _copied(codes)
+    return item
 
 
 def _copied(items: Iterable[Dataset]) -> Items:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -32,13 +33,15 @@ from dicomfab.hl7.profile import Profile
 from dicomfab.hl7.writing import encoded
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind, Outcome
-from dicomfab.model.errors import InvalidInput, LocalFailure
+from dicomfab.model.errors import Conflict, InvalidInput, LocalFailure
 from dicomfab.model.hl7_message import Direction, Hl7Message, MessageState
-from dicomfab.model.order import Order
+from dicomfab.model.order import CANCELLING, Order
 from dicomfab.model.values import Environment
+from dicomfab.services.ordering.late_answer import queue_answer
 from dicomfab.services.ordering.patient_news import PatientNews
 from dicomfab.services.ordering.reporting import note_report
 from dicomfab.services.ordering.scheduling import Scheduler
+from dicomfab.services.ordering.status import StatusMessages
 from dicomfab.services.recording import Record, nobody
 from dicomfab.storage.hl7_messages import MessageRows
 from dicomfab.storage.orders import StoredOrder, add_orders
@@ -124,13 +127,12 @@ class Intake:
                         ledger.came_again(before.number)
                         return Taken(before, _again(before, header, mode), is_repeat=True)
                     problems = [_reused(message)]
-            message = ledger.add(message)
             if mode.is_enhanced and header is not None:
                 taken = self._committed(ledger, message, header, mode, problems)
                 if taken.message.state is MessageState.REFUSED:
                     self._note(actor, rows, message, (), Acknowledgement(taken.message.code), taken.problems)
                 return taken
-            return self._applied(actor, rows, message, header, problems)
+            return self._applied(actor, rows, ledger.add(message), header, problems)
 
     def apply_kept(self, actor: Actor, limit: int = 100) -> int:
         """Apply messages that were only committed to, the oldest first, in one transaction.
@@ -141,6 +143,9 @@ class Intake:
         Raises:
             LocalFailure: none were.
         """
+        with self.procedures.read() as rows:
+            if not MessageRows(rows.transaction).with_state(Direction.IN, MessageState.KEPT, 1):
+                return 0
         with self.procedures.change() as rows:
             kept = MessageRows(rows.transaction).with_state(Direction.IN, MessageState.KEPT, limit)
             for message in kept:
@@ -189,10 +194,10 @@ class Intake:
             _must_be_known(header)
         except Unacceptable as error:
             state, what, problems = MessageState.REFUSED, _COMMITTED[error.what], [error.problem, *problems]
-        answer, text = self._answer(header, what, problems, f"DF{message.number}")
-        reason = _words(problems)
-        ledger.finish(message.number, state, code=str(what), acknowledgement=text, reason=reason)
-        kept = replace(message, state=state, code=str(what), acknowledgement=text, reason=reason)
+        # Written once, with its answer: that names no number, which is not known before.
+        answer, text = self._answer(header, what, problems, f"DF{secrets.token_hex(8)}")
+        told = {"code": str(what), "acknowledgement": text.replace("\0", ""), "reason": _words(problems)}
+        kept = ledger.add(replace(message, state=state, **told))
         return Taken(kept, answer if mode.accept[not what.is_accepted] else b"", problems=tuple(problems))
 
     def _applied(
@@ -218,6 +223,8 @@ class Intake:
         if not is_committed:
             answer, text = self._answer(header, what, problems, f"DF{message.number}")
             code = str(what)
+        elif header is not None:
+            queue_answer(rows, self._known_profiles, message, header, what, problems)
         MessageRows(rows.transaction).finish(message.number, state, code=code, acknowledgement=text, reason=reason)
         done = replace(message, state=state, code=code or message.code, acknowledgement=text, reason=reason)
         return Taken(done, answer, orders, tuple(problems))
@@ -241,8 +248,18 @@ class Intake:
         scheduler = Scheduler(rows, message.environment, message.number, self.new_uid)
         problems: list[Problem] = []
         for order, stored in zip(asking, kept, strict=True):
-            problems += scheduler.apply(order, stored.number)
+            noteworthy = scheduler.apply(order, stored.number)
+            problems += noteworthy
+            if order.control in CANCELLING and not noteworthy:
+                StatusMessages(self.profiles).cancelled(rows, stored.number, order.sender)
         return kept, problems
+
+    def _known_profiles(self) -> Sequence[Profile]:
+        try:
+            return self.profiles()
+        except (InvalidInput, Conflict) as error:
+            log.error("mapping profiles cannot be used, and nobody is told anything: %s", error.what)
+            return ()
 
     def _read(self, message: Hl7Message) -> tuple[str, tuple[Order, ...]]:
         text, notes = decoded(message.data)
@@ -250,7 +267,7 @@ class Intake:
             raise content_error(Code.DATA_TYPE, "the bytes are not in the character set that MSH-18 names", "MSH-18")
         try:
             return text, read(message.data, self.profiles())
-        except InvalidInput as error:
+        except (InvalidInput, Conflict) as error:
             raise content_error(Code.INTERNAL, error.what[:200]) from None
 
     def _answer(
@@ -307,7 +324,7 @@ def header_of(data: bytes) -> Segment | None:
         return None
     line = data[start : start + 4096].replace(b"\n", b"\r").split(b"\r", 1)[0]
     try:
-        return parse(line.decode("utf-8", "replace")).segments[0]
+        return parse(decoded(line)[0]).segments[0]
     except InvalidInput:
         return None
 

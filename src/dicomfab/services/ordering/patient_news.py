@@ -77,6 +77,8 @@ class PatientNews:
         is_registered = self._register(news)
         for procedure in procedures:
             self._rename(procedure, news, f"patient's data changed ({event})")
+        if self.environment is Environment.TEST:  # of production no local study is rewritten
+            self._keep((news.value("PatientID"), news.value("IssuerOfPatientID")), news)
         return [] if is_registered or procedures else [self._unknown("nobody here has this Patient ID: noted only")]
 
     def _merge(self, event: str, news: Order, text: str) -> list[Problem]:
@@ -92,18 +94,22 @@ class PatientNews:
             was_registered = self._register_merge(prior.patient_id, news)
             for procedure in procedures:
                 self._rename(procedure, news, f"patient {prior.patient_id} is {now_called[0]} now ({event})")
-            MergeRows(self.rows.transaction).add(
-                self.environment,
-                (prior.patient_id, prior.issuer),
-                now_called,
-                [one for one in news.fields if one.keyword in PATIENT_KEYWORDS],
-                message=self.message,
-                at=self.rows.now,
-            )
+            self._keep((prior.patient_id, prior.issuer), news)
             if not procedures and not was_registered:
                 text = f"{prior.patient_id} is nobody's ID in orders and registry: the merge is noted"
                 problems.append(self._unknown(text, "MRG-1.1"))
         return problems
+
+    def _keep(self, prior: tuple[str, str], news: Order) -> None:
+        """Have local studies follow, which takes longer than a message may."""
+        MergeRows(self.rows.transaction).add(
+            self.environment,
+            prior,
+            (news.value("PatientID"), news.value("IssuerOfPatientID")),
+            [one for one in news.fields if one.keyword in PATIENT_KEYWORDS],
+            message=self.message,
+            at=self.rows.now,
+        )
 
     def _procedures(self, patient_id: str, issuer: str) -> list[RequestedProcedure]:
         having = self.rows.with_value(self.environment, patient_id=patient_id)

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dicomfab.access.policy import Action, Scope, require
 from dicomfab.dimse.explain import rejection_words
 from dicomfab.dimse.handlers import Handlers, Requestor, ServerConfig
 from dicomfab.dimse.performed_step import PerformedStepHandler
+from dicomfab.dimse.scp.availability import AvailabilityHandler
 from dicomfab.dimse.scp.server import Server
-from dicomfab.dimse.sop_classes import PERFORMED_STEP
+from dicomfab.dimse.sop_classes import AVAILABILITY, PERFORMED_STEP
 from dicomfab.hl7.listener import Listener, ListenerConfig
 from dicomfab.hl7.mllp import Fault, Wrong
+from dicomfab.hl7.receiver import Send
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import LocalFailure, PortInUse
+from dicomfab.model.hl7_message import MessageState
 from dicomfab.model.values import Environment
 from dicomfab.registry.server import DEFAULT_AE_TITLE, PacsServer
+from dicomfab.services.ordering.applying import Applying
+from dicomfab.services.ordering.availability import AvailabilityNotices
+from dicomfab.services.ordering.following import Following
 from dicomfab.services.ordering.intake import Intake, Taken
+from dicomfab.services.ordering.outbox import Outbox
 from dicomfab.services.ordering.performed import PerformedSteps
+from dicomfab.services.ordering.status import StatusMessages
 from dicomfab.services.ordering.worklist import Worklist
+from dicomfab.services.progress import Cancelled
 from dicomfab.services.receiving import is_at
 from dicomfab.storage.procedures import ProcedureRepository
 from dicomfab.ul import AssociateRJ
@@ -36,7 +45,6 @@ log = logging.getLogger(__name__)
 
 HL7_PORT: Final = 2575
 DICOM_PORT: Final = 11114
-_APPLY_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +79,15 @@ class RisService:
         intake: takes messages.
         procedures: what is to be done.
         servers: that are registered, as they are now.
+        send_one: sends a message that waits, over MLLP.
+        carry_out: carries merges of patients through to local studies.
     """
 
     intake: Intake
     procedures: ProcedureRepository
     servers: Callable[[], Sequence[PacsServer]]
+    send_one: Send
+    carry_out: Callable[[Actor, Cancelled], object] = lambda _actor, _cancelled: None
 
     @contextmanager
     def serving(
@@ -95,14 +107,18 @@ class RisService:
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         require(actor, Action.RETRIEVE, config.environment)
         with ExitStack() as running:
-            messages = self._messages(actor, config, on_message)
+            applying = running.enter_context(Applying(partial(self.intake.apply_kept, actor)))
+            running.enter_context(Outbox(self.procedures, config.environment, self.send_one, actor, self.intake.record))
+            running.enter_context(Following(partial(self.carry_out, actor)))
+            messages = self._messages(actor, config, applying, on_message)
             hl7 = _listening(running, messages, config.host, config.hl7_port, "HL7")
             dimse = _listening(running, self._modalities(config), config.host, config.dicom_port, "DICOM")
-            running.enter_context(self._applying(actor))
             log.info("HL7 on port %d, worklist as %s on port %d", hl7.port, config.ae_title, dimse.port)
             yield replace(config, hl7_port=hl7.port, dicom_port=dimse.port)
 
-    def _messages(self, actor: Actor, config: RisConfig, on_message: Callable[[Taken], None]) -> Listener:
+    def _messages(
+        self, actor: Actor, config: RisConfig, applying: Applying, on_message: Callable[[Taken], None]
+    ) -> Listener:
         def answer(data: bytes, peer: str) -> bytes:
             try:
                 taken = self.intake.take(actor, data, config.environment, peer=peer)
@@ -110,6 +126,7 @@ class RisService:
                 log.error("a message of %d bytes from %s was not kept: %s", len(data), peer, failure.what)
                 return self.intake.failed(data, failure)
             log.info("message %d from %s: %s", taken.message.number, peer, taken.message.code or "not answered")
+            applying.came(is_kept=taken.message.state is MessageState.KEPT)
             on_message(taken)
             return taken.answer
 
@@ -120,35 +137,14 @@ class RisService:
         return Listener(ListenerConfig(config.host, config.hl7_port, config.tls), answer, on_fault)
 
     def _modalities(self, config: RisConfig) -> Server:
-        worklist = Worklist(self.procedures, config.environment, self.intake.record)
-        performed = PerformedStepHandler(PerformedSteps(self.procedures, config.environment))
+        record, status = self.intake.record, StatusMessages(self.intake.profiles)
+        worklist = Worklist(self.procedures, config.environment, record)
+        performed = PerformedStepHandler(PerformedSteps(self.procedures, config.environment, record, status.tell))
+        notices = AvailabilityHandler(AvailabilityNotices(self.procedures, config.environment, record).take)
         served = ServerConfig(config.ae_title, host=config.host, port=config.dicom_port)
         is_open = config.any_caller and config.environment is Environment.TEST
         gate = _Gate(worklist, self.servers, config.environment, is_open=is_open)
-        return Server(served, worklist, {PERFORMED_STEP: performed}, gate=gate)
-
-    @contextmanager
-    def _applying(self, actor: Actor) -> Iterator[None]:
-        """Apply what was only committed to, this run's and what a run before left."""
-        stop = threading.Event()
-
-        def run() -> None:
-            while not stop.is_set():
-                try:
-                    applied = self.intake.apply_kept(actor)
-                except LocalFailure as failure:
-                    log.error("kept messages could not be applied: %s", failure.what)
-                    applied = 0
-                if not applied:
-                    stop.wait(_APPLY_S)
-
-        thread = threading.Thread(target=run, name="hl7-apply", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
+        return Server(served, worklist, {PERFORMED_STEP: performed, AVAILABILITY: notices}, gate=gate)
 
 
 class _Gate:

@@ -85,7 +85,8 @@ class Scheduler:
         else:
             procedure, problems = found, self._told(order, found)
         self.rows.link_orders([number], procedure.number, self.message)
-        settle(self.rows, procedure.number)
+        if found is not None:  # what has just been scheduled is not over
+            settle(self.rows, procedure.number)
         return problems
 
     def _told(self, order: Order, found: RequestedProcedure) -> list[Problem]:
@@ -163,13 +164,15 @@ class Scheduler:
         given = uid or self.new_uid()
         if not uid:
             fields.append(OrderField("StudyInstanceUID", given, "", _INVENTED))
-        number = self.rows.add(self.environment, given, fields)
+        procedure = self.rows.add(self.environment, given, fields)
+        number = procedure.number
         if not order.value("AccessionNumber"):
             fields = _with(fields, "AccessionNumber", self._free_accession(number))
         if not order.value("RequestedProcedureID"):
             fields = _with(fields, "RequestedProcedureID", f"RP{number}")
-        self.rows.replace_fields(number, fields)
-        procedure = self.rows.get(number)
+        if tuple(fields) != procedure.fields:
+            self.rows.replace_fields(number, fields)
+            procedure = self.rows.get(number)
         self.rows.note(number, ProcedureEventKind.ORDERED, f"ordered ({order.control})", message=self.message)
         self._add_step(procedure, order)
         return procedure
@@ -245,7 +248,7 @@ class Scheduler:
 
 def settle(rows: ProcedureRows, number: int) -> None:
     """Put the orders behind a procedure into the state that follows from its steps."""
-    states = {step.state for step in rows.get(number).steps}
+    states = rows.states_of(number)
     if states == {StepState.COMPLETED}:
         rows.set_order_state(number, str(OrderState.COMPLETED))
     elif states <= {StepState.CANCELLED, StepState.DISCONTINUED}:

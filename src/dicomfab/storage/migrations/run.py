@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Final
+
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -9,6 +12,9 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
 from dicomfab.model.errors import LocalFailure
+
+#: The scripts reach their connection by a name of Alembic's that the whole process has in common.
+_ALONE: Final = threading.Lock()
 
 
 def configuration() -> Config:
@@ -32,7 +38,8 @@ def upgrade(connection: Connection, name: str) -> None:
     config = configuration()
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        with _ALONE:
+            command.upgrade(config, "head")
     except CommandError as error:
         newest = ScriptDirectory.from_config(config).get_current_head()
         raise LocalFailure(
