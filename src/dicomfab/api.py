@@ -23,12 +23,20 @@ from dicomfab.app.settings import load_settings
 from dicomfab.model.actor import Actor, local_admin
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
+
     from dicomfab.archive.records import StudySummary
     from dicomfab.fabricate.population.recipe import PopulationRecipe
     from dicomfab.fabricate.recipe import StudyRecipe
+    from dicomfab.model.hl7_message import Hl7Message
     from dicomfab.model.job import Job, JobItem, JobKind, JobState
+    from dicomfab.model.procedure import RequestedProcedure
+    from dicomfab.model.values import Environment
     from dicomfab.registry.server import ConnectionTest, PacsServer
     from dicomfab.services.jobs.service import Options
+    from dicomfab.services.ordering.intake import Taken
+    from dicomfab.services.ordering.loop import LoopStep
+    from dicomfab.services.ordering.procedures import ProcedureDetails
     from dicomfab.services.populations import PopulationMade
     from dicomfab.services.query import ServerAnswer
     from dicomfab.services.studies import Fabricated
@@ -78,6 +86,11 @@ class Lab:
     def jobs(self) -> Jobs:
         """Work that goes on in a worker process, whatever becomes of this one."""
         return Jobs(self)
+
+    @property
+    def orders(self) -> Orders:
+        """HL7 messages, and what is to be done for them."""
+        return Orders(self)
 
     def servers(self) -> tuple[PacsServer, ...]:
         """The PACS servers of the registry."""
@@ -355,6 +368,93 @@ class Jobs:
 
         ensure_worker(self._lab.application)
         return job
+
+
+class Orders:
+    """HL7 messages, requested procedures, the worklist, closed loops.
+
+    Every method may raise what the service of the same name raises.
+
+    >>> with connect() as lab:                                   # doctest: +SKIP
+    ...     taken = lab.orders.take(Path("order.hl7").read_bytes(), environment="test")
+    ...     taken.message.code, lab.orders.procedures(accession_number="A100")[0].study_instance_uid
+    ('AA', '2.25.1')
+
+    Args:
+        lab: the open installation.
+    """
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._ordering = lab.application.ordering
+
+    def take(self, message: bytes, *, environment: Environment | str = "prod") -> Taken:
+        """Take an HL7 v2 message as if it had come over MLLP. Look at its ``message.state``: it may be refused.
+
+        Args:
+            message: in the character set that its MSH-18 names.
+            environment: ``test`` only if no real person is in it.
+        """
+        from dicomfab.model.values import environment as checked
+
+        return self._ordering.intake.take(self._lab.actor, message, checked(environment), peer="api")
+
+    def send(self, message: bytes, *, host: str, port: int, environment: Environment | str) -> Hl7Message:
+        """Send an HL7 v2 message over MLLP. Look at its ``state`` and ``code``: it may not be accepted.
+
+        Args:
+            message: is sent unchanged.
+            host: of the receiver.
+            port: of the receiver.
+            environment: of the receiver.
+        """
+        from dicomfab.model.values import environment as checked
+
+        return self._ordering.messages.send(self._lab.actor, message, checked(environment), host, port)
+
+    def procedures(
+        self, search: str = "", *, accession_number: str = "", patient_id: str = "", is_open: bool | None = None
+    ) -> tuple[RequestedProcedure, ...]:
+        """Requested procedures with their steps, the newest first (100 at most).
+
+        Args:
+            search: words, each in name, ID, accession number, description or another identifier.
+            accession_number: exactly.
+            patient_id: exactly.
+            is_open: whether a step of them is still on the worklist.
+        """
+        from dicomfab.model.procedure import ProcedureFilter
+
+        wanted = ProcedureFilter(search, accession_number, patient_id, is_open)
+        return self._ordering.schedule.page(self._lab.actor, wanted).procedures
+
+    def show(self, number: int) -> ProcedureDetails:
+        """A requested procedure: what happened to it, what was performed of it, the orders behind it."""
+        return self._ordering.schedule.show(self._lab.actor, number)
+
+    def worklist(self, environment: Environment | str, **wanted: Any) -> list[Dataset]:
+        """What modalities are offered now, by its start (1000 at most).
+
+        Args:
+            environment: whose worklist.
+            wanted: fields of :class:`dicomfab.storage.procedures.WorklistFilter`.
+        """
+        from dicomfab.model.values import environment as checked
+        from dicomfab.storage.procedures import WorklistFilter
+
+        filtered = WorklistFilter(checked(environment), **wanted)
+        return self._ordering.schedule.worklist(self._lab.actor, filtered, limit=1000)[0]
+
+    def check(self, accession_number: str, *, pacs: str) -> list[tuple[RequestedProcedure, list[LoopStep]]]:
+        """Compare every step of the loop with the order, for each procedure that has the accession number.
+
+        Args:
+            accession_number: of the order.
+            pacs: id or name of the server where the study should be.
+        """
+        lab = self._lab
+        server = lab.application.pacs.resolve(lab.actor, pacs)
+        return lab.application.loops.check(lab.actor, accession_number, server)
 
 
 def _options(priority: int) -> Options:

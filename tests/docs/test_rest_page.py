@@ -57,7 +57,7 @@ def test_the_lines_do_what_the_guide_says(address: str) -> None:
     lines = LINES.replace("http://localhost:5001", address).replace("curl -s", "curl -sS -w '\\n'")
     done = subprocess.run(["bash", "-euc", lines], capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
-    me, servers, job, made, items, studies, sending, sent, query, matrix, moving, moved, problem = map(
+    me, servers, job, made, items, studies, sending, sent, query, matrix, moving, moved, *order, problem = map(
         json.loads, done.stdout.splitlines()
     )
     assert me["roles"] == ["admin"]
@@ -67,6 +67,10 @@ def test_the_lines_do_what_the_guide_says(address: str) -> None:
     assert items["total"] == studies["total"] == 1
     assert (query["state"], query["found"]) == ("done", 1)
     assert [one["ae_title"] for one in matrix["routes"]] == ["TESTPACS2"]
+    taken, procedures, worklist, loop = order
+    assert (taken["code"], procedures["total"]) == ("AA", 1)
+    assert [one["00080050"]["Value"] for one in worklist["items"]] == [["A7"]]
+    assert (loop["is_closed"], loop["items"][0]["patient_name"]) == (False, "DOE^JANE")
     (shown,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     assert problem == json.loads(shown)
 

@@ -24,6 +24,9 @@ from dicomfab.web import (
     home,
     instances,
     jobs,
+    message_builder,
+    messages,
+    modality,
     monitor,
     ohif,
     orders,
@@ -34,6 +37,7 @@ from dicomfab.web import (
     palette,
     patients,
     previews,
+    procedures,
     query,
     query_chosen,
     query_lists,
@@ -52,6 +56,7 @@ from dicomfab.web.doctor_runs import Runs
 from dicomfab.web.door import DoorMiddleware
 from dicomfab.web.kept_previews import KeptPreviews
 from dicomfab.web.list_runs import ListRuns
+from dicomfab.web.modality_runs import ModalityRuns
 from dicomfab.web.security import SecurityMiddleware
 from dicomfab.web.validation_runs import ValidationRuns
 
@@ -73,6 +78,7 @@ def create_app(application: Application, web: WebSettings | None = None) -> Fast
     app.state.web = web
     app.state.doctor_runs = Runs()
     app.state.list_runs = ListRuns()
+    app.state.modality_runs = ModalityRuns()
     app.state.notices = undo.Notices()
     app.state.previews = KeptPreviews()
     app.state.route_runs = RouteRuns()
@@ -89,6 +95,9 @@ def create_app(application: Application, web: WebSettings | None = None) -> Fast
         home,
         instances,
         jobs,
+        message_builder,  # before messages, whose numbers it would be taken for
+        messages,
+        modality,
         monitor,
         ohif,
         orders,
@@ -99,6 +108,7 @@ def create_app(application: Application, web: WebSettings | None = None) -> Fast
         palette,
         patients,
         previews,
+        procedures,
         query,
         query_chosen,
         query_lists,

@@ -45,10 +45,18 @@ GROUPS = (
             Entry("/query", "Query PACS", "search", Action.QUERY, "2"),
             Entry("/studies", "Studies", "collection", Action.VIEW, "3"),
             Entry("/studies/new", "Create study", "magic", Action.FABRICATE, "n"),
-            Entry("/orders", "Orders", "clipboard2-pulse", Action.VIEW),
             Entry("/patients", "Patients", "people", Action.VIEW),
             Entry("/jobs", "Jobs", "list-task", Action.VIEW, "5"),
             Entry("/schedules", "Schedules", "calendar-week", Action.VIEW),
+        ),
+    ),
+    Group(
+        "Orders",
+        (
+            Entry("/orders", "Orders", "clipboard2-pulse", Action.VIEW),
+            Entry("/procedures", "Procedures", "calendar2-check", Action.VIEW),
+            Entry("/messages", "HL7 messages", "envelope", Action.VIEW),
+            Entry("/modality", "Modality", "camera", Action.FABRICATE),
         ),
     ),
     Group(

@@ -27,6 +27,7 @@ SHOWING = (
     "/pacs/network.svg", "/monitor", "/jobs", f"/jobs?q={ASKED}", "/jobs/1", "/studies",
     f"/studies?q={ASKED}", f"/studies/{STUDY}", "/query", "/doctor", "/compare", "/studies/new/order?order=1",
     "/api/v1/servers", "/api/v1/servers/matrix", "/api/v1/studies", "/api/v1/jobs", "/api/v1/monitor/servers",
+    "/api/v1/orders", "/api/v1/orders/1", "/api/v1/procedures", "/api/v1/procedures/1",
 )  # fmt: skip
 
 

@@ -132,34 +132,39 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def json_only(request: Request) -> None:
-    """Refuse a body that is not JSON.
+def only(*kinds: str) -> Callable[[Request], None]:
+    """A dependency that refuses a body of another media type.
 
-    Raises:
-        HTTPException: 415.
+    Args:
+        kinds: those that are taken, in lower case.
     """
-    has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if has_body and kind and kind != "application/json":
-        raise HTTPException(415, "the body must be application/json")
+
+    def check(request: Request) -> None:
+        has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if has_body and kind and kind not in kinds:
+            raise HTTPException(415, f"the body must be {' or '.join(kinds)}")
+
+    return check
 
 
 def _operation(route: APIRoute) -> str:
     return f"{str(route.tags[0]).replace(' ', '_')}_{route.name}"
 
 
-def resource(name: str, prefix: str = "") -> APIRouter:
+def resource(name: str, prefix: str = "", takes: Sequence[str] = ("application/json",)) -> APIRouter:
     """A router for one kind of resource.
 
     Args:
         name: its plural, as the documents group by it.
         prefix: what follows ``/api/v1``; ``/NAME`` if left out.
+        takes: media types of bodies.
     """
     return APIRouter(
         prefix=PREFIX + (prefix or f"/{name}"),
         tags=[name],
         responses=PROBLEMS,
-        dependencies=[Depends(json_only)],
+        dependencies=[Depends(only(*takes))],
         generate_unique_id_function=_operation,
     )
 
