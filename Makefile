@@ -31,7 +31,7 @@ run: setup  ## Start the lab, do the main job before your eyes, serve the web pa
 	@$(BIN)/dicomfab lab start
 	@$(BIN)/dicomfab lab configure
 	@$(BIN)/dicomfab demo
-	@$(BIN)/dicomfab serve
+	@$(BIN)/dicomfab serve --ris
 
 test: setup-dev  ## Checks and all tests that CI runs (under 15 minutes on 2 cores)
 	@$(MAKE) --no-print-directory check

@@ -14,7 +14,7 @@ import typer
 
 from dicomfab.app.plain import check_dict, day_dict, event_dict
 from dicomfab.cli import output
-from dicomfab.cli.session import actor, application
+from dicomfab.cli.session import actor, application, end_with_input
 from dicomfab.model.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def run(
     monitor = application().monitor
     if until_input_ends:
         log_to(application().settings.logs / "monitor.log")
-        threading.Thread(target=_end_with_input, args=(stopped,), daemon=True).start()
+        end_with_input(stopped.set)
     else:
         import logging
 
@@ -201,13 +201,6 @@ def _run_once(*, as_json: bool) -> None:
 def _sentence(one: Checked) -> str:
     check = one.check
     return f"{one.server.id}: {_latency(check.latency_ms)}" if check.ok else f"{one.server.id}: {check.heading}"
-
-
-def _end_with_input(stopped: threading.Event) -> None:
-    """Whoever started us holds the other end of our standard input; however it dies, that is closed."""
-    while sys.stdin.buffer.read(1):
-        pass
-    stopped.set()
 
 
 def _what_happens(one: ServerStatus) -> str:

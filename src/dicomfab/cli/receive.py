@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import signal
 import sys
-import threading
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dicomfab.cli import output
-from dicomfab.cli.session import actor, application
+from dicomfab.cli.session import actor, application, end_with_input, terminate
 
 if TYPE_CHECKING:
     from dicomfab.app.build import Application
@@ -59,7 +57,7 @@ def receive(
         built.receiving.listening(actor(), host=host, port=port, on_reception=over.put) as listens_on,
     ):
         if until_input_ends:
-            threading.Thread(target=_end_with_input, daemon=True).start()
+            end_with_input(terminate)
         if as_json:
             _print_line({"listening": {"ae_title": AE_TITLE, "host": host, "port": listens_on}})
         else:
@@ -91,10 +89,3 @@ def _print_hint(built: Application, host: str) -> None:
         elsewhere = [s.name for s in built.pacs.servers(actor()) if canonical_host(s.host) != "localhost"]
         if elsewhere:
             output.print_text(f"Only this computer reaches it. For {', '.join(elsewhere)}, add: --bind 0.0.0.0")
-
-
-def _end_with_input() -> None:
-    """Whoever started us holds the other end of our standard input; however it dies, that is closed."""
-    while sys.stdin.buffer.read(1):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)

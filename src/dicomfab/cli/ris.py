@@ -14,7 +14,7 @@ from typer import Option
 
 from dicomfab.cli import output
 from dicomfab.cli.hl7 import IsTest, whole_path
-from dicomfab.cli.session import actor, application
+from dicomfab.cli.session import actor, application, end_with_input, terminate
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -53,6 +53,7 @@ def run(
             "--tls-ca", metavar="FILE", help="PEM file of who signs senders' certificates, which are demanded then."
         ),
     ] = "",
+    until_input_ends: Annotated[bool, Option("--until-input-ends", hidden=True)] = False,
     as_json: Annotated[bool, Option("--json", help="Print one JSON document a line instead of text.")] = False,
 ) -> None:
     """Be the RIS until Ctrl-C: orders come in by HL7, modalities ask for the worklist and report by MPPS.
@@ -90,6 +91,8 @@ def run(
         built.audit.running(actor(), "ris"),
         built.ordering.ris.serving(actor(), config, on_message=over.put) as serving,
     ):
+        if until_input_ends:
+            end_with_input(terminate)
         if as_json:
             listening = {"hl7_port": serving.hl7_port, "dicom_port": serving.dicom_port, "ae_title": serving.ae_title}
             print(json.dumps({"listening": {**listening, "host": serving.host}}), flush=True)

@@ -25,6 +25,10 @@ def serve(
     receive: Annotated[
         bool, typer.Option("--receive", help="Run `dicomfab receive` beside it, for as long as it runs.")
     ] = False,
+    ris: Annotated[
+        bool,
+        typer.Option("--ris", help="Run `dicomfab ris run --test --any-caller` beside it, for as long as it runs."),
+    ] = False,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Serve the web interface until Ctrl-C.
@@ -50,6 +54,8 @@ def serve(
             output.print_text(f"  {code}  (works once, within an hour)")
         if receive:
             children.enter_context(_beside("receive"))
+        if ris:
+            children.enter_context(_beside("ris", "run", "--test", "--any-caller"))
         if built.settings.worker_idle_s:  # else you run workers yourself, and they monitor
             children.enter_context(_beside("monitor", "run"))
         if open_browser:

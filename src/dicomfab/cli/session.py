@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import getpass
 import os
+import signal
+import sys
+import threading
 from typing import TYPE_CHECKING
 
 from dicomfab.app.acting import from_environment
 from dicomfab.model.actor import Actor, local_admin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dicomfab.app.build import Application
     from dicomfab.dimse.trace import Trace, TraceBook
 
@@ -25,6 +30,22 @@ def application() -> Application:
     if not _built:
         _built.append(build(traces=_books[0] if _books else None))
     return _built[0]
+
+
+def end_with_input(end: Callable[[], None]) -> None:
+    """Call something when our standard input ends: whoever started us holds its other end, however he ends."""
+
+    def watch() -> None:
+        while sys.stdin.buffer.read(1):
+            pass
+        end()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def terminate() -> None:
+    """End this process as a service manager's stop does."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def start_tracing() -> None:

@@ -322,9 +322,12 @@ def _chosen(*names: str) -> Select[Any]:
 
 def _narrowed(wanted: WorklistFilter) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = [_steps.environment == str(wanted.environment)]
-    if wanted.first_date:
+    if wanted.first_date and wanted.first_date == wanted.last_date:
+        # One day, as a value instead of a range: then the index leads to the station as well.
+        where.append(_steps.start_date == wanted.first_date)
+    elif wanted.first_date:
         where.append(_steps.start_date >= wanted.first_date)
-    if wanted.last_date:
+    if wanted.last_date and wanted.first_date != wanted.last_date:
         where.append(_steps.start_date <= wanted.last_date)
     if wanted.station_ae_titles:
         where.append(_steps.station_ae_title.in_([*wanted.station_ae_titles, ""]))
