@@ -27,6 +27,7 @@ from dicomfab.model.actor import Role
 from dicomfab.model.study import Patient
 from dicomfab.model.values import Environment
 from dicomfab.services.lab_registry import LabRegistryService
+from dicomfab.services.ordering.ris import RisConfig
 from dicomfab.testpacs.lab import Lab
 from dicomfab.web.access import declared_actions
 from dicomfab.web.app import create_app
@@ -84,6 +85,11 @@ PAGES = {
     "job": Shown("/jobs/{job_id}", until="Verified"),
     "jobs": Shown("/jobs"),
     "jobs-begun": Shown("/query/started", "job={job_id}"),
+    "message": Shown("/messages/{number}"),
+    "message-new": Shown("/messages/new", "template=orm-new", until="Not a message yet"),
+    "messages": Shown("/messages"),
+    "modality": Shown("/modality", "pacs=test-pacs-1&ris={ris}", until="1 item"),
+    "modality-worklist": Shown("/modality/worklist", "pacs=test-pacs-1&ris={ris}", until="1 item"),
     "monitoring": Shown("/monitor"),
     "monitoring-server": Shown("/monitor/{server_id}"),
     "order": Shown("/orders/{number}"),
@@ -103,6 +109,9 @@ PAGES = {
     "patients": Shown("/patients"),
     "patients-import": Shown("/patients/import"),
     "patients-invent": Shown("/patients/invent"),
+    "procedure": Shown("/procedures/{number}"),
+    "procedure-loop": Shown("/procedures/{number}/loop", "pacs=test-pacs-1", until="The loop is open"),
+    "procedures": Shown("/procedures"),
     "query": Shown("/query"),
     "query-results": Shown("/query", "search={search}", until="2 of 2 servers answered"),
     "query-list": Shown("/query/list"),
@@ -143,6 +152,7 @@ OTHERS = {
     "/healthz": "",
     "/jobs/{job_id}/events": "",
     "/metrics": "",
+    "/modality/events": "run={examination}",
     "/pacs/export": "",
     "/pacs/matrix/tests": "run={matrix}",
     "/pacs/network.svg": "",
@@ -206,13 +216,16 @@ def _place(lab: Lab, home: Path) -> Iterator[Place]:
     application = build(Settings(home / "home", worker_idle_s=0))
     new = build(Settings(home / "new", worker_idle_s=0))
     words = _filled(application, lab)
+    ris = RisConfig(Environment.TEST, hl7_port=0, dicom_port=0, any_caller=True)
     account = application.accounts.add(actor(), "anna", [Role.ADMIN], password=PASSWORD)
     local = WebSettings(Mode.LOCAL)
     with (
+        application.ordering.ris.serving(actor(), ris) as answering,
         serving(create_app(application)) as url,
         serving(create_app(application, local)) as signed_in,
         serving(create_app(new, local)) as fresh,
     ):
+        words["ris"] = f"127.0.0.1:{answering.dicom_port}:{answering.ae_title}"
         with httpx.Client(base_url=url, headers=OURS, timeout=60) as client:
             words |= _begun(client, words)
         with httpx.Client(base_url=signed_in, headers=OURS, timeout=60) as client:
@@ -239,7 +252,7 @@ def _filled(application: Application, lab: Lab) -> dict[str, str]:
     job = application.jobs.send(actor(), uids[:1], end)
     assert application.worker.run_one(job.id)
     application.pacs.test_all(actor(), [one.id for one in application.pacs.servers(actor())])
-    application.orders.add(actor(), ORM, Environment.TEST)
+    application.ordering.intake.take(actor(), ORM.encode(), Environment.TEST)
     application.patients.add(actor(), {"name": "Lindgren^Astrid", "birth_date": "19500102", "sex": "F"})
     return {
         "study": uids[0],
@@ -282,6 +295,7 @@ def _begun(client: httpx.Client, words: dict[str, str]) -> dict[str, str]:
         "search": search[1],
         "token": token[1],
         "diagnosis": diagnosed(),
+        "examination": last("/modality", pacs="test-pacs-1", ris=words["ris"], accession="NOBODY").removesuffix("#run"),
         "broken_off": diagnosed(),
         "matrix": last("/pacs/matrix", how="ask"),
         "run_id": last("/query/list", text="SYN-PAGES-0", pacs="test-pacs-1"),

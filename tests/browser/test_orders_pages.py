@@ -10,6 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from dicomfab.app.build import Application
+from dicomfab.model.procedure import ProcedureFilter
 from dicomfab.model.values import Environment
 from dicomfab.services.ordering.ris import RisConfig
 from dicomfab.testpacs.ports import free_ports
@@ -30,17 +31,45 @@ def ris(application: Application) -> Iterator[RisConfig]:
         yield running
 
 
+def test_a_message_is_built_by_keyboard_and_taken(
+    page: Page, web: str, application: Application, picture: Picture
+) -> None:
+    page.goto(f"{web}/messages/new")
+    preview = page.get_by_label("Preview")
+    expect(preview).to_contain_text("Not a message yet: Patient ID")
+    page.get_by_label("Patient ID", exact=True).focus()
+    for value in ("SYN7200", "HOSP", "OKAFOR^ADA", "19800229"):
+        page.keyboard.type(value)
+        page.keyboard.press("Tab")
+    page.get_by_label("Accession number").fill("A7200")
+    page.get_by_label("Procedure description").fill("MR head")
+    page.get_by_label("Modality", exact=True).fill("MR")
+    expect(preview).to_contain_text("|A7200|")
+    expect(preview).to_contain_text("OKAFOR^ADA")
+    _fits(page, picture, "message-builder")
+    page.get_by_role("button", name="Take it here").press("Enter")
+    expect(page.get_by_role("heading", name="Applied, answered with AA")).to_be_visible()
+    found = application.ordering.schedule.page(actor(), ProcedureFilter(accession_number="A7200")).procedures
+    assert [one.value("PatientName") for one in found] == ["OKAFOR^ADA"]
+    page.goto(f"{web}/messages/new")
+    page.get_by_label("Template").select_option("adt-merge")
+    expect(page.get_by_label("Patient ID that ends")).to_be_visible()
+    assert "template=adt-merge" in page.url
+
+
 def test_from_message_to_closed_loop(page: Page, web: str, ris: RisConfig, picture: Picture) -> None:
     page.goto(f"{web}/messages")
-    page.get_by_role("link", name=re.compile("ORM")).first.click()
+    page.get_by_role("row", name=re.compile("WEB1")).get_by_role("link").click()
     expect(page.get_by_text("AccessionNumber")).to_be_visible()
     _fits(page, picture, "hl7-message")
     page.get_by_role("link", name=re.compile("requested procedure")).click()
     expect(page.get_by_text("scheduled", exact=True)).to_be_visible()
+    page.get_by_label("Server that should hold the study").select_option("test-pacs-1")
     page.get_by_role("button", name="Check").click()
     expect(page.get_by_text("The loop is open:")).to_be_visible()
     page.get_by_role("link", name="Perform").click()
     page.get_by_label("Worklist of").fill(f"127.0.0.1:{ris.dicom_port}:DICOMFAB")
+    page.get_by_label("Images go to").select_option("test-pacs-1")
     (port,) = free_ports(1, "127.0.0.1")
     page.get_by_label("Its port").fill(str(port))
     page.get_by_text("What happens").click()
@@ -55,6 +84,7 @@ def test_from_message_to_closed_loop(page: Page, web: str, ris: RisConfig, pictu
     page.get_by_role("link", name="Requested procedure").click()
     page.get_by_role("link", name=re.compile("LINDGREN")).click()
     expect(page.get_by_text("completed", exact=True).first).to_be_visible()
+    page.get_by_label("Server that should hold the study").select_option("test-pacs-1")
     page.get_by_role("button", name="Check").click()
     chain = page.get_by_role("list", name=re.compile("closed loop"))
     expect(chain).to_be_visible()

@@ -157,7 +157,8 @@ def _alone() -> list[tuple[str, str]]:
 
 def _servers(application: Application, actor: Actor) -> list[PacsServer]:
     able = [one for one in application.pacs.servers(actor) if one.is_active and one.can(Capability.STORE)]
-    return [one for one in able if one.environment is Environment.TEST]
+    # The default server first: it is the one that is proposed.
+    return sorted((one for one in able if one.environment is Environment.TEST), key=lambda one: not one.is_default)
 
 
 def _page(

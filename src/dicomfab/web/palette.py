@@ -1,4 +1,4 @@
-"""The command palette: pages, servers, studies, patients and jobs by a few letters of their names."""
+"""The command palette: pages, servers, studies, patients, procedures and jobs by a few letters of their names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dicomfab.access.policy import Action, Scope, decide, visible
 from dicomfab.app.build import Application
 from dicomfab.archive.records import StudyFilter
 from dicomfab.model.actor import Actor
+from dicomfab.model.procedure import ProcedureFilter
 from dicomfab.registry.fields import Capability
 from dicomfab.storage.jobs import JobFilter
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
@@ -46,7 +47,7 @@ def palette(request: Request, actor: CurrentActor, application: CurrentApplicati
     choices += _servers(application, actor, wanted.casefold())
     if len(wanted) >= _SHORTEST:
         choices += [*_studies(application, actor, wanted), *_patients(application, actor, wanted)]
-        choices += _jobs(application, actor, wanted)
+        choices += [*_procedures(application, actor, wanted), *_jobs(application, actor, wanted)]
     return page(request, "fragments/palette.html", {"choices": choices, "wanted": wanted})
 
 
@@ -92,6 +93,16 @@ def _patients(application: Application, actor: Actor, wanted: str) -> Iterator[C
             "person",
             data.patient_id,
         )
+
+
+def _procedures(application: Application, actor: Actor, wanted: str) -> Iterator[Choice]:
+    if not visible(actor, Action.VIEW):
+        return
+    for one in application.ordering.schedule.page(actor, ProcedureFilter(search=wanted), limit=_OF_A_KIND).procedures:
+        name = person_name(one.value("PatientName")) or "no name"
+        label = f"{name}: {one.value('RequestedProcedureDescription') or 'no description'}"
+        note = f"{one.accession_number} · {one.environment}"
+        yield Choice(f"/procedures/{one.number}", label, "procedure", "calendar2-check", note)
 
 
 def _jobs(application: Application, actor: Actor, wanted: str) -> Iterator[Choice]:

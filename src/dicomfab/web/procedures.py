@@ -135,6 +135,7 @@ def _context(application: Application, actor: Actor, number: int) -> dict[str, A
     details = application.ordering.schedule.show(actor, number)
     procedure = details.procedure
     able = [one for one in application.pacs.servers(actor) if one.is_active and one.can(Capability.FIND)]
+    able.sort(key=lambda one: not one.is_default)
     return {
         "details": details,
         "procedure": procedure,

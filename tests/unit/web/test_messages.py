@@ -99,6 +99,19 @@ def test_a_reader_of_test_sees_nothing_of_production(browser: Browser, applicati
     assert "Nothing is scheduled yet" in browser.get("/procedures").text
 
 
+def test_an_order_leads_to_its_procedure(browser: Browser, application: Application) -> None:
+    take(application, orm())
+    assert 'href="/procedures/1"' in browser.get("/orders/1").text
+
+
+def test_the_palette_finds_a_procedure_by_its_accession_number(browser: Browser, application: Application) -> None:
+    take(application, orm())
+    assert 'href="/procedures/1"' in browser.get("/palette?q=a100").text
+    browser.act_as(TEST_READER)
+    take(application, orm("M2", accession="A200", uid="1.2.3.9"), Environment.PROD)
+    assert "/procedures/2" not in browser.get("/palette?q=a200").text
+
+
 def test_a_procedure_tells_its_story(browser: Browser, application: Application) -> None:
     take(application, orm("M1"))
     take(application, orm("M2", control="SC", status="IP"))
