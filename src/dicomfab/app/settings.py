@@ -17,6 +17,8 @@ DEFAULT_WEB_PORT = 5001
 DEFAULT_WORKER_IDLE_S = 60.0
 DEFAULT_SCP_HOST = "127.0.0.1"
 DEFAULT_SCP_PORT = 11112
+DEFAULT_HL7_PORT = 2575
+DEFAULT_WORKLIST_PORT = 11114
 DEFAULT_SESSION_IDLE_MINUTES = 30.0
 DEFAULT_SESSION_HOURS = 12.0
 DEFAULT_MONITOR_KEEP_DAYS = 7.0
@@ -37,6 +39,8 @@ class Settings:
             them. 0: none is started; you run ``dicomfab worker`` yourself.
         scp_host: ``DICOMFAB_SCP_HOST``; the address that our own Storage SCP listens on when it runs.
         scp_port: ``DICOMFAB_SCP_PORT``; its port.
+        hl7_port: ``DICOMFAB_HL7_PORT``; where HL7 messages are taken over MLLP while the RIS runs.
+        worklist_port: ``DICOMFAB_WORKLIST_PORT``; where it offers the worklist.
         lease_s: ``DICOMFAB_LEASE_S``; how long a job stays with a worker that is not heard of, for tests. 0: as usual.
         postgres: ``DICOMFAB_DATABASE``; where registry and ledger are kept if not in a file of the home.
         audit_key_file: ``DICOMFAB_AUDIT_KEY_FILE``; where the key of the audit log's chain is, if not in a file that is
@@ -60,6 +64,8 @@ class Settings:
     worker_idle_s: float = DEFAULT_WORKER_IDLE_S
     scp_host: str = DEFAULT_SCP_HOST
     scp_port: int = DEFAULT_SCP_PORT
+    hl7_port: int = DEFAULT_HL7_PORT
+    worklist_port: int = DEFAULT_WORKLIST_PORT
     lease_s: float = 0.0
     postgres: PostgresAddress | None = None
     audit_key_file: Path | None = None
@@ -159,6 +165,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         worker_idle_s=_seconds(env.get("DICOMFAB_WORKER_IDLE_S", ""), "DICOMFAB_WORKER_IDLE_S", DEFAULT_WORKER_IDLE_S),
         scp_host=values.host(env.get("DICOMFAB_SCP_HOST", DEFAULT_SCP_HOST), field="DICOMFAB_SCP_HOST"),
         scp_port=values.port(env.get("DICOMFAB_SCP_PORT", DEFAULT_SCP_PORT), field="DICOMFAB_SCP_PORT"),
+        hl7_port=values.port(env.get("DICOMFAB_HL7_PORT", DEFAULT_HL7_PORT), field="DICOMFAB_HL7_PORT"),
+        worklist_port=values.port(
+            env.get("DICOMFAB_WORKLIST_PORT", DEFAULT_WORKLIST_PORT), field="DICOMFAB_WORKLIST_PORT"
+        ),
         lease_s=_seconds(env.get("DICOMFAB_LEASE_S", ""), "DICOMFAB_LEASE_S", 0.0),
         postgres=PostgresAddress.parse(raw_database, name="DICOMFAB_DATABASE") if raw_database else None,
         audit_key_file=Path(key_file).expanduser().absolute() if key_file else None,

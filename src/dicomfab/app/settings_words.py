@@ -84,10 +84,12 @@ def _web(settings: Settings, web: WebSettings) -> list[_Row]:
 
 
 def _dicom(settings: Settings) -> list[_Row]:
-    group = "Receiving DICOM"
+    group = "Receiving"
     return [
         (group, "DICOMFAB_SCP_HOST", "Address that our own Storage SCP listens on.", settings.scp_host),
         (group, "DICOMFAB_SCP_PORT", "Its port.", str(settings.scp_port)),
+        (group, "DICOMFAB_HL7_PORT", "Port for HL7 messages, while the RIS runs.", str(settings.hl7_port)),
+        (group, "DICOMFAB_WORKLIST_PORT", "Port of its worklist.", str(settings.worklist_port)),
     ]
 
 

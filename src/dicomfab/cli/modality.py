@@ -25,7 +25,11 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="A simulated 
 
 Ris = Annotated[
     str,
-    Option("--ris", metavar="HOST:PORT:AE", help="Whose worklist: a registered server, or host, port and AE title."),
+    Option(
+        "--ris",
+        metavar="HOST:PORT:AE",
+        help="Whose worklist: a registered server, or host, port and AE title. [default: our own RIS here]",
+    ),
 ]
 Pacs = Annotated[str, Option("--pacs", help="Where images go: a registered server of test.")]
 Ae = Annotated[str, Option("--ae", help="AE title of the modality.")]
@@ -43,13 +47,23 @@ Timing = Annotated[
         help="How fast time goes: without any waiting; as long as it takes in reality; or so many times as fast.",
     ),
 ]
-_RIS = "127.0.0.1:11114:DICOMFAB"
 _PACS = "test-pacs-1"
+#: What the service calls a value -> the option that gives it.
+_OPTIONS = {
+    "is_appended": "--append",
+    "is_wrong_item": "--wrong-item",
+    "is_grouped": "--group",
+    "group_with": "--accession",
+    "unscheduled": "--unscheduled",
+    "reason": "--reason",
+    "kind": "--kind",
+    "pacs": "--pacs",
+}
 
 
 @app.command()
 def worklist(
-    ris: Ris = _RIS,
+    ris: Ris = "",
     pacs: Pacs = _PACS,
     ae_title: Ae = "MODALITY1",
     accession: Accession = "",
@@ -58,7 +72,8 @@ def worklist(
 ) -> None:
     """List what the worklist offers to the modality."""
     config = _config(ris, pacs, ae_title, accession, modality)
-    found = application().modality.items(actor(), config)
+    with _ris_hint(config):
+        found = application().modality.items(actor(), config)
     if as_json:
         output.print_json({"items": [item.to_json_dict() for item in found]})
         return
@@ -79,7 +94,7 @@ def worklist(
 
 @app.command()
 def run(
-    ris: Ris = _RIS,
+    ris: Ris = "",
     pacs: Pacs = _PACS,
     ae_title: Ae = "MODALITY1",
     port: Annotated[int, Option(min=0, max=65535, help="Where the PACS reports on commitments.")] = 11113,
@@ -139,13 +154,43 @@ def run(
         commit_s=0.0 if no_commitment else COMMIT_S,
         announce=announce,
     )
-    with _stoppable() as stopped:
+    with _stoppable() as stopped, _by_option(), _ris_hint(config):
         for told in application().modality.perform(actor(), config, stopped):
             if as_json:
                 print(json.dumps(dataclasses.asdict(told)), flush=True)
             else:
                 output.print_text(f"{told.step:13} {told.text}")
                 sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _by_option() -> Iterator[None]:
+    """Within it, what cannot be done is refused by the names of the options."""
+    from dicomfab.model.errors import InvalidInput
+
+    try:
+        yield
+    except InvalidInput as error:
+        if error.field in _OPTIONS:
+            error.what = error.what.replace(f"{error.field}: ", f"{_OPTIONS[error.field]}: ", 1)
+            error.field = _OPTIONS[error.field]
+            words = error.cause.split(" ")
+            error.cause = " ".join(_OPTIONS.get(word, word) if "_" in word else word for word in words)
+        raise
+
+
+@contextlib.contextmanager
+def _ris_hint(config: ModalityConfig) -> Iterator[None]:
+    """Within it, a RIS of this computer that does not answer comes with how to start one."""
+    from dicomfab.model.errors import ConnectionFailed
+
+    try:
+        yield
+    except ConnectionFailed as error:
+        ris = config.worklist
+        if ris.label in error.what and ris.host in ("127.0.0.1", "localhost", "::1"):
+            error.remedy = "start it: dicomfab ris run --test --any-caller; or say where it is: --ris HOST:PORT:AE"
+        raise
 
 
 @contextlib.contextmanager
@@ -169,13 +214,13 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
 def _config(ris: str, pacs: str, ae_title: str, accession: str, modality: str) -> ModalityConfig:
     from dicomfab.model import values
     from dicomfab.services.ordering.modality import ModalityConfig
-    from dicomfab.services.ordering.ris_address import ris_peer
+    from dicomfab.services.ordering.ris_address import own_ris, ris_peer
 
     def resolve(reference: str) -> Any:
         return application().pacs.resolve(actor(), reference)
 
     return ModalityConfig(
-        worklist=ris_peer(ris, resolve, field="--ris"),
+        worklist=ris_peer(ris or own_ris(application().settings.worklist_port), resolve, field="--ris"),
         pacs=resolve(pacs),
         ae_title=values.ae_title(ae_title, field="--ae"),
         accession_number=accession,

@@ -14,6 +14,7 @@ from typer import Option
 
 from dicomfab.cli import output
 from dicomfab.cli.hl7 import IsTest, whole_path
+from dicomfab.cli.hl7_sending import tls_options
 from dicomfab.cli.session import actor, application, end_with_input, terminate
 
 if TYPE_CHECKING:
@@ -32,10 +33,22 @@ def ris() -> None:
 @app.command()
 def run(
     is_test: IsTest = False,
-    hl7_port: Annotated[int, Option(min=0, max=65535, help="Port for HL7 messages (MLLP); 0 takes a free one.")] = 2575,
+    hl7_port: Annotated[
+        int | None,
+        Option(
+            min=0,
+            max=65535,
+            help="Port for HL7 messages (MLLP); 0 takes a free one. [default: DICOMFAB_HL7_PORT, or 2575]",
+        ),
+    ] = None,
     dicom_port: Annotated[
-        int, Option(min=0, max=65535, help="Port for the worklist and MPPS; 0 takes a free one.")
-    ] = 11114,
+        int | None,
+        Option(
+            min=0,
+            max=65535,
+            help="Port for worklist and MPPS; 0 takes a free one. [default: DICOMFAB_WORKLIST_PORT, or 11114]",
+        ),
+    ] = None,
     bind: Annotated[
         str, Option(metavar="ADDRESS", help="Address to listen on; 0.0.0.0 for all of this computer's.")
     ] = "127.0.0.1",
@@ -78,8 +91,8 @@ def run(
     config = RisConfig(
         Environment.TEST if is_test else Environment.PROD,
         host=values.host(bind, field="--bind"),
-        hl7_port=hl7_port,
-        dicom_port=dicom_port,
+        hl7_port=built.settings.hl7_port if hl7_port is None else hl7_port,
+        dicom_port=built.settings.worklist_port if dicom_port is None else dicom_port,
         ae_title=values.ae_title(ae_title, field="--ae"),
         any_caller=any_caller,
         tls=_tls(tls_cert, tls_key, tls_ca),
@@ -119,7 +132,8 @@ def _tls(certificate: str, key: str, authority: str) -> SSLContext | None:
                 field=option,
                 remedy="give --tls-cert and --tls-key",
             )
-    return listening_tls(*map(whole_path, (certificate, key, authority)))
+    with tls_options():
+        return listening_tls(*map(whole_path, (certificate, key, authority)))
 
 
 def _print(taken: Taken, *, as_json: bool) -> None:

@@ -21,7 +21,6 @@ from dicomfab.model.actor import Actor
 from dicomfab.model.errors import ConfirmationRequired, DicomFabError, InvalidInput
 from dicomfab.model.values import Environment
 from dicomfab.services.ordering.outgoing import new_control_id
-from dicomfab.services.ordering.ris import HL7_PORT
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.errors import status_of
 from dicomfab.web.message_view import lines_of, segments_of
@@ -74,7 +73,7 @@ class Draft:
     text: str = ""
     environment: str = str(Environment.TEST)
     host: str = "127.0.0.1"
-    port: str = str(HL7_PORT)
+    port: str = ""
     confirm_host: str = ""
 
     @property
@@ -88,19 +87,21 @@ def new(request: Request, actor: CurrentActor, application: CurrentApplication) 
     """The form: of a template, filled in from a procedure, or with the text of a message that there is."""
     asked = request.query_params
     name, number, before = (asked.get(one, "").strip() for one in ("template", "procedure", "from"))
+    own_port = str(application.settings.hl7_port)
     if before:
         found = application.ordering.messages.show(actor, order_number(before))
         environment = str(found.environment)
-        return _form(request, Draft(AS_TEXT, text=lines_of(decoded(found.data)[0]), environment=environment))
+        text = lines_of(decoded(found.data)[0])
+        return _form(request, Draft(AS_TEXT, text=text, environment=environment, port=own_port))
     if name == AS_TEXT:
-        return _form(request, Draft(AS_TEXT))
+        return _form(request, Draft(AS_TEXT, port=own_port))
     chosen = template(name or next(iter(TEMPLATES)))
     given = {one.entry.keyword: one.default for one in chosen.fields}
     given["MessageControlID"] = new_control_id()
     given |= {one: asked[one] for one in asked if one in given}
     if number:
         given |= application.ordering.builder.filled(actor, chosen.name, order_number(number))
-    return _form(request, Draft(chosen.name, given))
+    return _form(request, Draft(chosen.name, given, port=own_port))
 
 
 @router.post("/preview", dependencies=[permission(Action.FABRICATE)])

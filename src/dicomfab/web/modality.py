@@ -22,6 +22,7 @@ from dicomfab.registry.server import PacsServer
 from dicomfab.services.ordering.modality import ModalityConfig
 from dicomfab.services.ordering.modality_config import Told
 from dicomfab.services.ordering.performing import REASONS, step_of
+from dicomfab.services.ordering.ris_address import own_ris
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.errors import status_of
 from dicomfab.web.modality_form import CASES, PACES, SPECIAL, Wanted, config_of, wanted_of
@@ -187,6 +188,7 @@ def _page(
         "run_id": run_id,
         "icons": ICONS,
         "cases": CASES,
+        "own_ris": own_ris(application.settings.worklist_port),
         "paces": PACES,
         "special": SPECIAL,
         "reasons": [("", "no reason named"), *REASONS.items()],

@@ -18,7 +18,7 @@ from dicomfab.model.study import Patient
 from dicomfab.services.ordering.modality import AE_TITLE, COMMIT_S, PORT, ModalityConfig
 from dicomfab.services.ordering.modality_config import pace_of
 from dicomfab.services.ordering.performing import REASONS
-from dicomfab.services.ordering.ris_address import OWN_RIS, ris_peer
+from dicomfab.services.ordering.ris_address import own_ris, ris_peer
 
 #: What can happen, and what it is called.
 CASES: Final = (
@@ -40,7 +40,7 @@ SPECIAL: Final = frozenset({"case", "patient", "kind", "timing", "discontinue", 
 class Wanted(BaseModel):
     """The form, and the same in the address."""
 
-    ris: str = OWN_RIS
+    ris: str = ""
     pacs: str = ""
     ae: str = AE_TITLE
     port: str = str(PORT)
@@ -97,8 +97,9 @@ def config_of(application: Application, actor: Actor, wanted: Wanted) -> Modalit
         raise InvalidInput("case: is none that is known", field="case", value=wanted.case)
     if wanted.kind and wanted.kind not in ALL_KINDS:
         raise InvalidInput("kind: is none that is known", field="kind", value=wanted.kind)
+    ris = wanted.ris.strip() or own_ris(application.settings.worklist_port)
     return ModalityConfig(
-        worklist=ris_peer(wanted.ris, partial(application.pacs.resolve, actor), field="ris"),
+        worklist=ris_peer(ris, partial(application.pacs.resolve, actor), field="ris"),
         pacs=application.pacs.get(actor, wanted.pacs),
         ae_title=values.ae_title(wanted.ae, field="ae"),
         port=values.port(wanted.port, field="port"),

@@ -21,9 +21,12 @@ from dicomfab.app.settings import Settings, load_settings
 from dicomfab.dimse.peer import Peer, Timeouts
 from dicomfab.dimse.scu.echo import echo
 from dicomfab.dimse.scu.store import store
+from dicomfab.hl7.sender import Sender
 from dicomfab.model.errors import AssociationRejected, ConnectionFailed, InvalidInput
 from dicomfab.model.values import Environment
+from dicomfab.testpacs.ports import free_ports
 from tests.unit.services.hospital import ADMIN, Hospital, hospital
+from tests.unit.services.ordering.conftest import orm
 
 WAIT_S = 60.0
 
@@ -172,3 +175,25 @@ def test_serve_receives_in_a_child_that_ends_with_it(
         ended(process, how)  # reads until the child too has closed its standard output
         with pytest.raises(ConnectionFailed):
             echo(sender(port))
+
+
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGTERM, marks=pytest.mark.full), signal.SIGKILL])
+def test_serve_is_a_ris_in_a_child_that_ends_with_it(
+    home: Path, how: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web, hl7, worklist = free_ports(3, "127.0.0.1")
+    monkeypatch.setenv("DICOMFAB_HL7_PORT", str(hl7))
+    monkeypatch.setenv("DICOMFAB_WORKLIST_PORT", str(worklist))
+    with running(home, "serve", "--ris", "--port", str(web), port=worklist) as process:
+        printed = ""
+        while "Worklist and MPPS as DICOMFAB" not in printed:
+            new = line(process)
+            assert new, printed
+            printed += new
+        assert f"port {hl7}" in printed
+        assert f"port {worklist}" in printed
+        with Sender("127.0.0.1", hl7) as sending:
+            assert b"MSA|AA|M1" in sending.send(orm("M1"))
+        ended(process, how)
+        with pytest.raises(ConnectionFailed), Sender("127.0.0.1", hl7):
+            pass

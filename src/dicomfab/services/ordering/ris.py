@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -43,9 +45,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HL7_PORT: Final = 2575
-DICOM_PORT: Final = 11114
-
 
 @dataclass(frozen=True, slots=True)
 class RisConfig:
@@ -64,8 +63,8 @@ class RisConfig:
 
     environment: Environment
     host: str = "127.0.0.1"
-    hl7_port: int = HL7_PORT
-    dicom_port: int = DICOM_PORT
+    hl7_port: int = 0
+    dicom_port: int = 0
     ae_title: str = DEFAULT_AE_TITLE
     any_caller: bool = False
     tls: ssl.SSLContext | None = None
@@ -120,13 +119,16 @@ class RisService:
         self, actor: Actor, config: RisConfig, applying: Applying, on_message: Callable[[Taken], None]
     ) -> Listener:
         def answer(data: bytes, peer: str) -> bytes:
+            applying.came()
             try:
                 taken = self.intake.take(actor, data, config.environment, peer=peer)
             except LocalFailure as failure:
                 log.error("a message of %d bytes from %s was not kept: %s", len(data), peer, failure.what)
                 return self.intake.failed(data, failure)
             log.info("message %d from %s: %s", taken.message.number, peer, taken.message.code or "not answered")
-            applying.came(is_kept=taken.message.state is MessageState.KEPT)
+            applying.came()
+            if taken.message.state is MessageState.KEPT:
+                applying.kept()
             on_message(taken)
             return taken.answer
 
@@ -196,11 +198,25 @@ def _listening(running: ExitStack, server: Listener | Server, host: str, port: i
     try:
         running.enter_context(server)
     except socket.gaierror as error:
-        raise LocalFailure(f"{host} is no address of this computer", cause=error.strerror or "") from error
-    except OSError as error:
-        raise PortInUse(
-            f"{what} port {port} of {host} cannot be listened on ({error.strerror})",
-            cause="another program has it, perhaps this one started before",
-            remedy="end that program, or name another port",
+        raise LocalFailure(
+            f"{host} is no address of this computer",
+            cause=error.strerror or "",
+            remedy="give one of its own: --bind 127.0.0.1, or 0.0.0.0 for all",
         ) from error
+    except OSError as error:
+        raise _not_listening(error, host, port, what) from error
     return server
+
+
+def _not_listening(error: OSError, host: str, port: int, what: str) -> LocalFailure:
+    if error.errno == errno.EADDRINUSE:
+        return PortInUse(
+            f"{what} port {port} of {host} is taken",
+            cause="another program listens there, perhaps this one started before",
+            remedy=f"end that program, or choose another port: --{what.lower()}-port",
+        )
+    return LocalFailure(
+        f"{what} port {port} of {host} cannot be listened on ({os.strerror(error.errno or 0)})",
+        cause="the address is not one of this computer's, or ports below 1024 are kept for root",
+        remedy=f"choose another address or port: --bind, --{what.lower()}-port",
+    )

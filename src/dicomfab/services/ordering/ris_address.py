@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from dicomfab.dimse.peer import Peer
 from dicomfab.model import values
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import DEFAULT_AE_TITLE, PacsServer
-from dicomfab.services.ordering.ris import DICOM_PORT
 from dicomfab.services.peers import peer_for
 
-#: Where ``dicomfab ris run`` answers unless it is told otherwise.
-OWN_RIS: Final = f"127.0.0.1:{DICOM_PORT}:{DEFAULT_AE_TITLE}"
+
+def own_ris(port: int) -> str:
+    """Where ``dicomfab ris run`` answers on this computer, as it is typed."""
+    return f"127.0.0.1:{port}:{DEFAULT_AE_TITLE}"
 
 
 def ris_peer(text: str, resolve: Callable[[str], PacsServer], *, field: str) -> Peer:
