@@ -75,7 +75,8 @@ def serve(
 def _beside(*words: str) -> Iterator[None]:
     """A command in a process of its own, which ends with this one, however this one ends; it prints its own lines."""
     command = [sys.executable, "-m", "dicomfab", *words, "--until-input-ends"]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE)
+    # Not in our process group: Ctrl-C in a terminal ends us first, who may need it to the end.
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield
     finally:

@@ -16,6 +16,7 @@ from dicomfab.app.build import Application
 from dicomfab.hl7.character_sets import decoded
 from dicomfab.hl7.orders import read
 from dicomfab.hl7.templates import TEMPLATES, Template, TemplateField, template
+from dicomfab.hl7.writing import from_text
 from dicomfab.model import values
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import ConfirmationRequired, DicomFabError, InvalidInput
@@ -167,7 +168,7 @@ def _message(application: Application, actor: Actor, draft: Draft) -> bytes:
     text = "\r".join(line for line in draft.text.replace("\r\n", "\n").replace("\r", "\n").split("\n") if line.strip())
     if not text:
         raise InvalidInput("text: is empty", field="text", value="", remedy="paste an HL7 v2 message")
-    return f"{text}\r".encode()
+    return from_text(f"{text}\r")
 
 
 def _looked_at(application: Application, actor: Actor, draft: Draft) -> dict[str, Any]:

@@ -97,6 +97,8 @@ def perform(
     request: Request, wanted: Annotated[Wanted, Form()], actor: CurrentActor, application: CurrentApplication
 ) -> Response:
     """Begin an examination; the page that it leads to follows it."""
+    if wanted.item:
+        wanted = wanted.model_copy(update={"accession": wanted.item, "item": ""})
     try:
         config = config_of(application, actor, wanted)
         require(actor, Action.FABRICATE, Scope.SYSTEM)

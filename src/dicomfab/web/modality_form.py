@@ -46,6 +46,7 @@ class Wanted(BaseModel):
     port: str = str(PORT)
     modality: str = ""
     accession: str = ""
+    item: str = ""  # the accession number of the row whose button was pressed
     case: str = ""
     patient: str = ""
     kind: str = ""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 KEPT: Final = 50
 AT_ONCE: Final = 4
+#: When the pages end, an examination that does not come to its end is left alone.
+END_WITHIN_S: Final = 30.0
 
 #: Performs, and asks now and then whether it shall stop.
 Perform = Callable[[Callable[[], bool]], "Iterator[Told]"]
@@ -60,6 +62,11 @@ class ModalityRun:
         """Until there is more than was seen, or it has ended, or the time is over."""
         with self._changed:
             self._changed.wait_for(lambda: len(self.told) != seen or self.has_ended, seconds)
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Until it has ended, or the time is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.has_ended, seconds)
 
     def work(self) -> None:
         """Perform, to the end."""
@@ -110,6 +117,15 @@ class ModalityRuns:
         # It is waited for when this process ends, so that nothing stays in progress at the RIS.
         threading.Thread(target=run.work, name="modality").start()
         return run_id
+
+    def end(self) -> None:
+        """Break off what is under way, and wait until that is reported to its RIS."""
+        with self._lock:
+            runs = [*self._runs.values()]
+        for run in runs:
+            run.stop()
+        for run in runs:
+            run.wait_for_end(END_WITHIN_S)
 
     def get(self, actor: Actor, run_id: str) -> ModalityRun:
         """One of the actor's.

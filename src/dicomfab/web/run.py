@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -50,7 +51,7 @@ def serve(application: Application, web: WebSettings, port: int, on_ready: Calla
         try:
             server = server_of(application, web)
             on_ready(_address(web, bound.getsockname()[1]))
-            with workers_kept(application):
+            with workers_kept(application), examinations_ended(server.config.app):
                 server.run(sockets=[bound])
         finally:
             application.close()
@@ -104,6 +105,15 @@ def workers_kept(application: Application, every_s: float = _WORKERS_LOOKED_AFTE
     finally:
         ended.set()
         thread.join()
+
+
+@contextmanager
+def examinations_ended(pages: Any) -> Iterator[None]:
+    """After the block, break off examinations that were begun on the pages, so that none stays in progress."""
+    try:
+        yield
+    finally:
+        pages.state.modality_runs.end()
 
 
 def _look_for_worker(application: Application) -> None:

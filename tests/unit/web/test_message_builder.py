@@ -149,3 +149,14 @@ def test_production_wants_the_receiver_typed_again_and_the_right_to_it(
     assert browser.post("/messages/new/send", {**form, "confirm_host": "127.0.0.1"}).status_code == 403
     assert browser.post("/messages/new/take", form).status_code == 403
     assert application.ordering.messages.page(ACTOR, MessageFilter()).total == 0
+
+
+def test_text_goes_out_in_the_character_set_that_it_names(browser: Browser, application: Application) -> None:
+    lines = "MSH|^~\\&|RIS|HOSP|||||ADT^A04|{0}|T|2.5.1||||||{1}\nPID|1||P9^^^RIS||LINDGREN^Åsa||19700102|F"
+    for control_id, named, codec in (("L1", "8859/1", "iso-8859-1"), ("L2", "UNICODE UTF-8", "utf-8")):
+        form = {"template": "text", "environment": "test", "text": lines.format(control_id, named)}
+        number = number_of(browser.post("/messages/new/take", form))
+        assert "LINDGREN^Åsa".encode(codec) in application.ordering.messages.show(ACTOR, number).data
+        assert application.patients.resolve_reference(ACTOR, "P9").data.name == "LINDGREN^Åsa"
+    refused = browser.post("/messages/new/take", {**form, "text": lines.format("L3", "ASCII")})
+    assert (refused.status_code, "MSH-18" in refused.text) == (422, True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Final
 
 from anyio import to_thread
@@ -18,7 +17,7 @@ from dicomfab.app.plain_orders import message_details, message_dict, taken_dict
 from dicomfab.hl7.acknowledging import Code
 from dicomfab.hl7.acknowledging import Problem as Hl7Problem
 from dicomfab.hl7.mllp import END, START
-from dicomfab.hl7.writing import encoded
+from dicomfab.hl7.writing import from_text
 from dicomfab.model import values
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import InvalidInput
@@ -233,10 +232,6 @@ def _bytes(message: str) -> bytes:
             cause="it was copied together with its frame",
             remedy="leave the frame out",
         )
-    text = re.sub(r"\r\n?|\n", "\r", message)
-    header = header_of(text.encode("utf-8"))
-    if header is None:
+    if header_of(message.encode("utf-8")) is None:
         raise InvalidInput("message: has no MSH segment", field="message", remedy="give a whole HL7 v2 message")
-    if header.raw(18):
-        return encoded(text, "~".join(one.get(1) for one in header.repetitions(18)))
-    return text.encode("utf-8")
+    return from_text(message)
