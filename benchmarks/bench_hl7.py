@@ -28,8 +28,8 @@ from report import Table, alternating
 
 # The issue wants 200 a second applied and 1,000 kept: what a machine does is reported, how near it is to its limit is
 # the gate.
-APPLIED_OF_LIMIT = 0.08
-KEPT_OF_LIMIT = 0.3
+APPLIED_OF_LIMIT = 0.04
+KEPT_OF_LIMIT = 0.12
 WANTED_APPLIED, WANTED_KEPT = 200, 1000
 _DEADLINE_S = 60.0
 _WARM = 50

@@ -327,6 +327,7 @@ def _studies(world: World, folder: Path) -> None:
 
 def _orders(application: Application) -> None:
     for number, value in enumerate(VALUES, 1):
+        application.ordering.intake.take(ACTOR, order_message(number, value).encode(), Environment.TEST)
         application.orders.add(ACTOR, order_message(number, value), Environment.TEST)
 
 

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dicomfab.app.web_settings import Mode, WebSettings
+from dicomfab.model.procedure import ProcedureFilter
 from dicomfab.storage.audit import AuditFilter
 from dicomfab.web.app import create_app
 from tests.browser.conftest import serving
@@ -81,6 +82,11 @@ def of_searches(world: World) -> Iterator[str]:
 
 def of_the_rest(world: World) -> Iterator[str]:
     """All other pages."""
+    yield from ("/procedures", "/messages", "/modality")
+    for number in range(1, len(VALUES) + 1):
+        yield from (f"/messages/{number}", f"/messages/new?from={number}")
+    for one in world.application.ordering.schedule.page(ACTOR, ProcedureFilter()).procedures:
+        yield from (f"/procedures/{one.number}", f"/messages/new?template=omi-new&procedure={one.number}")
     yield from ("/", "/orders", "/patients", "/jobs", "/schedules", "/audit", "/settings", "/help?q=<b>", "/users")
     yield from (f"/users/{number}" for number in world.people)
     for number in range(1, len(VALUES) + 1):
@@ -169,6 +175,9 @@ def test_a_hostile_address_is_no_fault_and_no_script(watched: Page, url: str, va
     for address in (
         f"/{text}", f"/studies/{text}", f"/studies?q={text}&sort={text}&modality={text}", f"/jobs/{text}",
         f"/jobs?q={text}&kind={text}&server={text}", f"/orders?q={text}&state={text}", f"/patients?q={text}",
+        f"/procedures?q={text}&state={text}", f"/messages?q={text}&state={text}&direction={text}",
+        f"/messages/new?template={text}&procedure={text}&from={text}", f"/messages/new?PatientID={text}",
+        f"/modality?ris={text}&pacs={text}&ae={text}&case={text}&run={text}", f"/modality/worklist?ris={text}",
         f"/query?pacs={text}&patient_name={text}&run=1", f"/query?search={text}", f"/audit?q={text}&kind={text}",
         f"/doctor?pacs={text}&run={text}", f"/pacs?q={text}&group={text}", f"/pacs/{text}/edit", f"/compare?a={text}",
         f"/monitor/{text}", f"/studies/diff?a={text}&b={text}", f"/help?q={text}", f"/studies/new?patient={text}",

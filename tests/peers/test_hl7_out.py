@@ -400,10 +400,12 @@ def test_orders_and_replies_go_over_tls_with_certificates_on_both_sides(site: Ap
             assert send(orm(accession="A101", uid=f"{UID}.1"), ours).code == "AA"
             perform(ris, to=("IN PROGRESS",))
             until(lambda: ended_up(site, MessageState.SENT, MessageState.SENT))
-            with pytest.raises(PeerError):  # without a certificate of ours
+            with pytest.raises(PeerError) as refused:  # without a certificate of ours
                 send(orm("M2"), ReceiverTls(authority.file))
-            with pytest.raises(ConnectionFailed, match="certificate"):  # by somebody else's authority
+            assert "--tls-cert" in refused.value.remedy
+            with pytest.raises(ConnectionFailed, match="is not trusted") as refused:  # by somebody else's authority
                 send(orm("M3"), replace(ours, ca_file=Authority(tmp_path, "other").file))
+            assert "--tls-ca" in refused.value.remedy
             with pytest.raises(InvalidInput, match="tls_ca_file"):
                 send(orm("M4"), ReceiverTls(str(tmp_path / "absent")))
     assert [read(one)[0].status for one in received] == ["IP"]
@@ -453,3 +455,28 @@ def test_a_receiver_that_never_answers_does_not_hold_up_the_end(site: Applicatio
         assert time.monotonic() - start < 15
         gate.set()
     assert ended_up(site, MessageState.WAITING)  # whoever delivers next sends it again
+
+
+@pytest.mark.parametrize("takes_s", [2.0, pytest.param(9.0, marks=pytest.mark.full)])
+def test_two_processes_with_one_ledger_send_each_message_once(
+    site: Application, tmp_path: Path, takes_s: float
+) -> None:
+    """Longer than one of them holds a message without saying so again."""
+
+    def ponders(data: bytes) -> bytes:
+        over.wait(takes_s)
+        return answer(data)
+
+    over = threading.Event()
+    receiver = Receiver([ponders])
+    other = build(Settings(tmp_path / "home"))
+    with receiver.listening():
+        asks_for_replies(tmp_path / "home", receiver.port)
+        with serving(site) as ris, serving(other):
+            order(ris)
+            perform(ris)
+            sent = MessageState.SENT
+            until(lambda: ended_up(site, sent, sent))
+    other.close()
+    assert [read(one)[0].status for one in receiver.received] == ["IP", "CM"]
+    assert receiver.most_at_once == 1

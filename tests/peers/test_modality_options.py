@@ -249,6 +249,24 @@ def test_items_of_a_patient_are_performed_together(hospital: Hospital, how: dict
     assert states == {"A1": [StepState.COMPLETED], "A2": [StepState.COMPLETED], "A3": [StepState.SCHEDULED]}
     for accession in ("A1", "A2"):
         assert hospital.events(accession) == ["performing", "stored", "performed", "committed"]
+        assert set(hospital.loop(accession).values()) == {"equal"}
+    assert hospital.loop("A3")["performed"] == "missing"
+
+
+def test_the_loop_of_a_group_is_open_where_the_images_do_not_name_the_order(hospital: Hospital) -> None:
+    order(hospital, "A1", uid="1.2.1")
+    order(hospital, "A2", uid="1.2.2")
+    hospital.perform(is_grouped=True, commit_s=0)
+    changed = orm("M9", control="XO", accession="A2", rp="RA9", sps="SA2", uid="1.2.2")
+    assert b"MSA|AA" in hospital.send(changed)
+    assert {name for name, state in hospital.loop("A2").items() if state != "equal"} == {
+        "performed", "committed", "retrievable",
+    }  # fmt: skip
+    [(_, steps)] = hospital.site.loops.check(ACTOR, "A2", hospital.pacs)
+    assert {step.name: step.mismatches for step in steps if step.mismatches} == {
+        name: {"RequestedProcedureID": ("RA9", "RA2")} for name in ("performed", "retrievable")
+    }
+    assert {name for name, state in hospital.loop("A1").items() if state != "equal"} == {"committed"}
 
 
 def _studies(hospital: Hospital) -> list[tuple[str, str, str]]:
@@ -372,3 +390,31 @@ def test_what_modalities_report_is_in_the_audit_log(hospital: Hospital) -> None:
         assert (one.study_uids, one.patient_ids, one.door) == (("1.2.3",), ("P100",), "dicom")
         assert one.sender is not None
         assert (one.sender.ae_title, one.sender.host) == ("MODALITY1", "127.0.0.1")
+
+
+@pytest.mark.parametrize("first", ["A1", "A2"])
+def test_what_is_reported_says_its_character_set(hospital: Hospital, first: str) -> None:
+    """An item of the worklist in ASCII may be performed together with one in another character set."""
+    for number, (accession, text) in enumerate({"A1": "CT chest", "A2": "CT Schädel β"}.items(), start=1):
+        made = orm(f"M{number}", accession=accession, rp=f"R{number}", sps=f"S{number}", uid=f"1.2.{number}")
+        assert b"MSA|AA" in hospital.send(made.replace(b"CT chest", text.encode()))
+    [second] = {"A1", "A2"} - {first}
+    hospital.perform(accession_number=first, group_with=(second,), commit_s=0)
+    [step] = hospital.reported()
+    told = {one.AccessionNumber: one.RequestedProcedureDescription for one in step.ScheduledStepAttributesSequence}
+    assert told == {"A1": "CT chest", "A2": "CT Schädel β"}
+    assert {one.CodeMeaning for one in step.ProcedureCodeSequence} <= {"CT chest", "CT Schädel β"}
+    assert "CT Schädel β" in step.PerformedSeriesSequence[0].ProtocolName
+
+
+def test_an_examination_on_the_night_when_clocks_go_back_does_not_end_before_it_begins(hospital: Hospital) -> None:
+    order(hospital, "A1", uid="1.2.1")
+    summer, winter = (dt.timezone(dt.timedelta(hours=hours)) for hours in (2, 1))
+    moments = [dt.datetime(2026, 10, 25, 2, 59, 50, tzinfo=summer), dt.datetime(2026, 10, 25, 2, 0, 20, tzinfo=winter)]
+    modality = dataclasses.replace(
+        hospital.site.modality, now=lambda: moments.pop(0) if len(moments) > 1 else moments[0]
+    )
+    config = dataclasses.replace(hospital.config, kind="us-abdomen", commit_s=0)
+    list(modality.perform(ACTOR, config))
+    [step] = hospital.reported()
+    assert step.PerformedProcedureStepStartTime < step.PerformedProcedureStepEndTime == "030020"

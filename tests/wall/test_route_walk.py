@@ -68,7 +68,8 @@ class Walk:
             "server_id": server, "source": server, "destination": other, "study": study,
             "frames": "1", "value": "7FE00010",
             "series": instance.series_instance_uid, "instance": instance.identity.sop_instance_uid, "job_id": str(job),
-            "request": "cancel", "orders": self.place.admins["order"][0 if is_test else 1],
+            "request": "cancel",
+            **{f"{what}s": self.place.admins[what][0 if is_test else 1] for what in ("order", "procedure", "message")},
             **({} if is_test else {"schedule_id": self.place.admins["schedule"][0]}),
         }  # fmt: skip
 
@@ -76,7 +77,8 @@ class Walk:
         """The address with ids of an object of each environment; one alone for what has none."""
         found = {}
         for scope, ids in self.ids.items():
-            known = {**ids, "number": ids["orders"]} if path.startswith("/orders/") else ids
+            numbered = re.match(r"(?:/api/v1)?/(orders|procedures|messages)/\{number", path)
+            known = {**ids, "number": ids[numbered[1]]} if numbered else ids
             if set(re.findall(r"\{(\w+)", path)) & set(known) - {"request", "frames", "value"}:
                 found[scope] = _put_in(path, known)
         return found or {Scope.SYSTEM: _put_in(path, {})}

@@ -174,7 +174,8 @@ class World:
         parameters = {"studies": [HIDDEN_STUDY], "source": "prod"}
         schedule = built.schedules.add(ADMIN, JobKind.GET, parameters, cron="0 0 1 1 *")
         texts = {Environment.TEST: ORDER.format("TESTER"), Environment.PROD: ORDER.format(CANARY)}
-        orders = [one.number for env, text in texts.items() for one in built.orders.add(ADMIN, text, env)]
+        taken = [built.ordering.intake.take(ADMIN, text.encode(), env) for env, text in texts.items()]
+        orders = [one for each in taken for one in each.orders]
         search = built.searches.begin(ADMIN, [prod, test], wanted, 50)
         assert {answer.found for answer in built.searches.run(ADMIN, search)} == {2, 0}
         built.searches.saved.save(ADMIN, SavedSearch("of-the-chief", ("prod",), wanted, 50))
@@ -182,7 +183,9 @@ class World:
             "job": [str(job.id) for job in (*ran, waiting)],
             "schedule": [str(schedule.id)],
             "search": [search],
-            "order": [str(number) for number in orders],
+            "order": [str(one.number) for one in orders],
+            "procedure": [str(built.orders.brief(ADMIN, one.number).procedure) for one in orders],
+            "message": [str(each.message.number) for each in taken],
         }
 
     # ------------------------------------------------------------------ people

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from pydicom.charset import default_encoding
 from pydicom.config import IGNORE
@@ -305,15 +305,16 @@ def _items(dataset: Dataset, tag: int) -> Iterator[Dataset]:
 
 
 def _answer(keys: _Keys, dataset: Dataset, always: tuple[int, ...]) -> Dataset:
-    answer = Dataset()
-    for tag, (vr, _) in keys.texts.items():
-        answer.add(_element(dataset, tag, vr))
+    held = dict(dataset.items())
+    answer = {
+        tag: _element(dataset, tag, vr) if tag in held else _empty(tag, vr) for tag, (vr, _) in keys.texts.items()
+    }
     for tag in {*keys.nested, *keys.whole}:
-        answer.add(_sequence(tag, keys, dataset))
+        answer[tag] = _sequence(tag, keys, dataset)
     for tag in always:
-        if tag not in answer and tag in dataset:
-            answer.add(_sequence(tag, keys, dataset) if tag == SCHEDULED_STEP else _element(dataset, tag, ""))
-    return answer
+        if tag not in answer and tag in held:
+            answer[tag] = _sequence(tag, keys, dataset) if tag == SCHEDULED_STEP else _element(dataset, tag, "")
+    return Dataset({BaseTag(tag): element for tag, element in answer.items()})
 
 
 def _sequence(tag: int, keys: _Keys, dataset: Dataset) -> DataElement:
@@ -337,9 +338,14 @@ def _copy(item: Dataset) -> Dataset:
     return copy
 
 
+def _empty(tag: int, vr: str) -> DataElement:
+    """What was asked for and has no value; nothing has to be converted, which is what costs most."""
+    return DataElement(BaseTag(tag), vr, None, already_converted=True, validation_mode=IGNORE)
+
+
 def _element(dataset: Dataset, tag: int, vr: str) -> DataElement:
     if tag not in dataset:
-        return DataElement(BaseTag(tag), vr, None, validation_mode=IGNORE)
+        return _empty(tag, vr)
     element = dataset[tag]
     if element.VR != "SQ":
         return element
@@ -347,9 +353,13 @@ def _element(dataset: Dataset, tag: int, vr: str) -> DataElement:
 
 
 def _texts(dataset: Dataset) -> Iterator[str]:
-    for element in dataset.iterall():
-        if element.VR != "SQ" and element.value and not isinstance(element.value, bytes):
-            yield str(element.value)
+    for element in dataset.values():
+        value: Any = element.value
+        if element.VR == "SQ":
+            for item in value or ():
+                yield from _texts(item)
+        elif value and not isinstance(value, bytes):
+            yield str(value)
 
 
 def _is_writable(text: str, character_set: str) -> bool:

@@ -10,7 +10,8 @@ import typer
 from typer import Option
 
 from dicomfab.cli import output
-from dicomfab.cli.order import message_of
+from dicomfab.cli.hl7_sending import REFUSALS, finish, receiver_address, tell, tls_options
+from dicomfab.cli.order import message_of, print_message
 from dicomfab.cli.session import actor, application
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def list_messages(
     wanted = MessageFilter(search=search, states=frozenset({MessageState(state)} if state else ()))
     found = application().ordering.messages.page(actor(), wanted, limit=limit, offset=offset)
     if as_json:
-        output.print_json({"total": found.total, "messages": [_dict(one) for one in found.messages]})
+        output.print_json({"total": found.total, "messages": [message_dict(one) for one in found.messages]})
     elif not found.total:
         output.print_text("No message matches." if search or state else "No messages yet. Take some: dicomfab ris run")
     else:
@@ -64,10 +65,9 @@ def show(
     text = decoded(found.data)[0]
     if as_json:
         delivery = _delivery_dict(service.delivery(actor(), message))
-        output.print_json({**_dict(found), **delivery, "data": text, "acknowledgement": found.acknowledgement})
+        output.print_json({**message_dict(found), **delivery, "data": text, "acknowledgement": found.acknowledgement})
         return
-    shown = found.acknowledgement if acknowledgement else text
-    sys.stdout.write(shown.replace("\r\n", "\r").replace("\r", "\n"))
+    print_message(found.acknowledgement if acknowledgement else text)
 
 
 @app.command()
@@ -76,12 +76,16 @@ def take(file: _File, is_test: IsTest = False, as_json: output.Json = False) -> 
     from dicomfab.model.errors import InvalidInput
 
     taken = application().ordering.intake.take(actor(), message_of(file), _environment(is_test), peer="command line")
-    if as_json:
-        output.print_json({**_dict(taken.message), "acknowledgement": taken.message.acknowledgement})
-    else:
-        output.print_text(f"message {taken.message.number}: {taken.message.code} {taken.message.reason}".rstrip())
-    if taken.message.state == "refused":
-        raise InvalidInput(f"message: {taken.message.reason}", field="message", remedy="correct it, and send it again")
+    one, error = taken.message, None
+    if one.state == "refused":
+        error = InvalidInput(
+            f"message {one.number} is refused with {one.code}: {one.reason}",
+            field="message",
+            cause=REFUSALS.get(one.code, ""),
+            remedy=f"correct it, and take it again; the whole answer: dicomfab hl7 show {one.number} --acknowledgement",
+        )
+    text = f"message {one.number}: {one.code} {one.reason}".rstrip()
+    finish(text, {**message_dict(one), "acknowledgement": one.acknowledgement}, error, as_json=as_json)
 
 
 @app.command()
@@ -101,23 +105,23 @@ def send(
 ) -> None:
     """Send a message over MLLP and print what was answered; up to three times if nothing is."""
     from dicomfab.hl7.receiver import ReceiverTls
-    from dicomfab.model import values
     from dicomfab.model.errors import InvalidInput
 
-    host, _, port = to.rpartition(":")
-    address = (values.host(host, field="--to"), values.port(port, field="--to"))
+    address = receiver_address(to, field="--to")
     files = (tls_ca, tls_cert, tls_key)
     if any(files) and not is_secure:
         raise InvalidInput("--tls: is missing, and files for it are given", field="--tls", remedy="add --tls")
     tls = ReceiverTls(*map(whole_path, files)) if is_secure else None
-    sent = application().ordering.messages.send(actor(), message_of(file), _environment(is_test), *address, tls=tls)
-    _tell(sent, as_json=as_json)
+    with tls_options():
+        sent = application().ordering.messages.send(actor(), message_of(file), _environment(is_test), *address, tls=tls)
+    tell(sent, message_dict(sent), as_json=as_json)
 
 
 @app.command()
 def resend(message: Annotated[int, typer.Argument(help="Its number.", min=1)], as_json: output.Json = False) -> None:
     """Send a message that failed once more, unchanged, to where it went."""
-    _tell(application().ordering.messages.resend(actor(), message), as_json=as_json)
+    sent = application().ordering.messages.resend(actor(), message)
+    tell(sent, message_dict(sent), as_json=as_json)
 
 
 @app.command()
@@ -157,6 +161,7 @@ def build(
     ] = None,
     step: Annotated[str, Option("--step", help="With --from-procedure: ID of the step, if not its first.")] = "",
     file: Annotated[str, Option("-o", "--output", metavar="FILE", help="Write it there instead of printing it.")] = "",
+    as_json: output.Json = False,
 ) -> None:
     """Build a message and print it; to be looked at, or piped into: dicomfab hl7 send - --to HOST:PORT"""
     from pathlib import Path
@@ -166,16 +171,35 @@ def build(
 
     builder = application().ordering.builder
     values = builder.filled(actor(), template, procedure, step) if procedure else {}
-    data = builder.build(actor(), template, {**values, **_given(given or [])})
+    chosen = _given(given or [])
+    data = builder.build(actor(), template, {**values, **chosen})
+    if procedure and not step and not as_json and "ScheduledProcedureStepID" in values.keys() - chosen.keys():
+        _tell_other_steps(procedure, values["ScheduledProcedureStepID"])
     if file:
         try:
             Path(file).write_bytes(data)
         except OSError as error:
             raise LocalFailure(f"{file} cannot be written ({error.strerror})", remedy="name another file") from error
-    elif sys.stdout.isatty():
-        output.print_text(decoded(data)[0].replace("\r", "\n").rstrip())
+    if as_json:
+        output.print_json({"message": decoded(data)[0], "file": file or None})
+    elif not file:
+        _print_message(decoded(data)[0], data)
+
+
+def _print_message(text: str, data: bytes) -> None:
+    """For people a line for each segment; for programs the bytes as they are."""
+    if sys.stdout.isatty():
+        output.print_text(text.replace("\r", "\n").rstrip())
     else:
         sys.stdout.buffer.write(data)
+
+
+def _tell_other_steps(procedure: int, chosen: str) -> None:
+    """On standard error: a message names one step, and who orders or cancels may mean them all."""
+    steps = application().ordering.schedule.show(actor(), procedure).procedure.steps
+    if others := [one.step_id for one in steps if one.step_id != chosen]:
+        said = f"Note: the message names step {chosen}; one each for the others: --step {', --step '.join(others)}"
+        typer.echo(output.clean(said), err=True)
 
 
 def whole_path(file: str) -> str:
@@ -194,26 +218,6 @@ def _given(pairs: list[str]) -> dict[str, str]:
     return {keyword.strip(): value for keyword, _, value in (pair.partition("=") for pair in pairs)}
 
 
-def _tell(sent: Hl7Message, *, as_json: bool) -> None:
-    """Print what became of a message that was sent.
-
-    Raises:
-        TransferIncomplete: it was not accepted.
-    """
-    from dicomfab.model.errors import TransferIncomplete
-
-    if as_json:
-        output.print_json({**_dict(sent), "acknowledgement": sent.acknowledgement})
-    else:
-        output.print_text(f"message {sent.number}: {sent.code} {sent.reason}".rstrip())
-    if sent.state == "failed":
-        raise TransferIncomplete(
-            f"{sent.peer} did not accept the message: {sent.code} {sent.reason}".rstrip(),
-            cause="its reason stands before",
-            remedy="correct the message; sent again unchanged it is refused again",
-        )
-
-
 def _environment(is_test: bool) -> Any:
     from dicomfab.model.values import Environment
 
@@ -225,7 +229,8 @@ def _cells(one: Hl7Message) -> tuple[str, ...]:
     return (*start, str(one.state), one.code, one.reason)
 
 
-def _dict(one: Hl7Message) -> dict[str, Any]:
+def message_dict(one: Hl7Message) -> dict[str, Any]:
+    """A message as JSON has it."""
     return {
         "number": one.number,
         "direction": str(one.direction),

@@ -82,7 +82,7 @@ def show(
     """Show what was read from an order, each value with where it came from."""
     found = application().orders.show(actor(), order)
     if message:
-        sys.stdout.write(found.message.replace("\r\n", "\r").replace("\r", "\n"))
+        print_message(found.message)
         return
     if as_json:
         output.print_json({**_dict(found), "message": found.message})
@@ -236,6 +236,15 @@ def message_of(file: str) -> bytes:
             cause="there is no such file, or it may not be read",
             remedy="name a file with an HL7 v2 message, or - for standard input",
         ) from error
+
+
+def print_message(text: str) -> None:
+    """Print a message, a line for each segment. What could steer a terminal is kept out of one, not out of a file."""
+    lines = text.replace("\r\n", "\r").replace("\r", "\n")
+    if sys.stdout.isatty():
+        output.print_text(lines.rstrip())
+    else:
+        sys.stdout.write(lines)
 
 
 def order_to_make(reference: str, *, is_test: bool) -> StoredOrder:

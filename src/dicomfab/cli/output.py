@@ -89,8 +89,8 @@ def verdict_text(ok: bool, words: str) -> Text:
 
 def print_error(error: DicomFabError, *, as_json: bool) -> None:
     """Print a failure where the reader of this command looks for it."""
-    if as_json:
-        print_json({"error": error.as_dict()})
+    if as_json:  # in one line: some commands print a document a line
+        print(json.dumps({"error": error.as_dict()}, default=str), flush=True)
         return
     heading, _, rest = str(error).partition(":")
     text = _styled(f"{heading}:", "bold red")

@@ -62,10 +62,18 @@ def check_merge(
 
     Exit code 0: it followed. 6: partly, or not. 7: it lists nothing to tell by. 4: it could not be asked.
     """
+    from dicomfab.model.errors import InvalidInput
     from dicomfab.services.ordering.patient_check import PatientKey
 
     built = application()
     prior, new = PatientKey(prior_id, prior_issuer), PatientKey(new_id, issuer)
+    if prior == new:
+        raise InvalidInput(
+            f"NEW_ID: {new_id!r} is the identifier that ended, too",
+            field="NEW_ID",
+            value=new_id,
+            remedy="give the one that stays; if the issuers alone differ, --prior-issuer and --issuer",
+        )
     server = built.pacs.resolve(actor(), pacs)
     send = _sender(file, to, prior, new, server) if file or to else None
     found = built.merge_checks.check(actor(), prior, new, server, send=send, wait_s=wait)
@@ -78,11 +86,11 @@ def check_merge(
 
 def _sender(file: str, to: str, prior: PatientKey, new: PatientKey, server: PacsServer) -> Any:
     """What sends the message, checked before anybody is asked."""
+    from dicomfab.cli.hl7_sending import not_accepted, receiver_address
     from dicomfab.cli.order import message_of
     from dicomfab.hl7.character_sets import decoded
     from dicomfab.hl7.patients import priors
-    from dicomfab.model import values
-    from dicomfab.model.errors import InvalidInput, TransferIncomplete
+    from dicomfab.model.errors import InvalidInput
 
     if not (file and to):
         raise InvalidInput(
@@ -90,8 +98,7 @@ def _sender(file: str, to: str, prior: PatientKey, new: PatientKey, server: Pacs
             field="--to" if file else "--send",
             remedy="give a message and where to: --send FILE --to HOST:PORT",
         )
-    host, _, port = to.rpartition(":")
-    address = (values.host(host, field="--to"), values.port(port, field="--to"))
+    address = receiver_address(to, field="--to")
     data = message_of(file)
     if prior.patient_id not in {one.patient_id for one in priors(decoded(data)[0])}:
         raise InvalidInput(
@@ -104,11 +111,7 @@ def _sender(file: str, to: str, prior: PatientKey, new: PatientKey, server: Pacs
     def send() -> None:
         sent = application().ordering.messages.send(actor(), data, server.environment, *address)
         if sent.state == "failed":
-            raise TransferIncomplete(
-                f"{to} did not accept the message: {sent.code} {sent.reason}".rstrip(),
-                cause="its reason stands before",
-                remedy="correct the message; sent again unchanged it is refused again",
-            )
+            raise not_accepted(sent)
 
     return send
 

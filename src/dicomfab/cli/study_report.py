@@ -10,8 +10,10 @@ import typer
 from typer import Option
 
 from dicomfab.cli import output
+from dicomfab.cli.hl7 import message_dict
+from dicomfab.cli.hl7_sending import receiver_address, tell
 from dicomfab.cli.session import actor, application
-from dicomfab.model.errors import InvalidInput, TransferIncomplete
+from dicomfab.model.errors import InvalidInput
 
 if TYPE_CHECKING:
     from dicomfab.hl7.reports import Report
@@ -69,7 +71,6 @@ def _message(found: Report, send: str, receiver: str, *, as_json: bool) -> None:
 
     from dicomfab.app.clock import local_now
     from dicomfab.hl7.reports import message
-    from dicomfab.model import values
     from dicomfab.model.values import Environment
 
     application_name, _, facility = receiver.partition("|")
@@ -83,17 +84,7 @@ def _message(found: Report, send: str, receiver: str, *, as_json: bool) -> None:
         else:
             sys.stdout.buffer.write(data)
         return
-    host, _, port = send.rpartition(":")
-    address = (values.host(host, field="--send"), values.port(port, field="--send"))
-    sent = application().ordering.messages.send(actor(), data, Environment.TEST, *address)
-    if as_json:
-        output.print_json({"number": sent.number, "control_id": sent.control_id, "code": sent.code,
-                           "reason": sent.reason, "state": str(sent.state)})  # fmt: skip
-    else:
-        output.print_text(f"message {sent.number}: {sent.code} {sent.reason}".rstrip())
-    if sent.state == "failed":
-        raise TransferIncomplete(
-            f"{send} did not accept the report: {sent.code} {sent.reason}".rstrip(),
-            cause="its reason stands before",
-            remedy="the receiver has to know the order: see dicomfab order procedures",
-        )
+    sent = application().ordering.messages.send(
+        actor(), data, Environment.TEST, *receiver_address(send, field="--send")
+    )
+    tell(sent, message_dict(sent), as_json=as_json)

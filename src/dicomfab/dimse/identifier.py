@@ -86,7 +86,7 @@ def encode(identifier: Dataset, transfer_syntax: str) -> bytes:
 
 def _encode_plain(identifier: Dataset, *, implicit: bool) -> bytes | None:
     """The bytes of a data set that holds short ASCII texts and sequences of them alone, as most do; else ``None``."""
-    parts = []
+    parts: list[bytes] = []
     for tag in sorted(identifier.keys()):
         element = identifier[tag]
         vr = element.VR.encode()
@@ -104,7 +104,7 @@ def _encode_plain(identifier: Dataset, *, implicit: bool) -> bytes | None:
 
 
 def _plain_items(items: Iterable[Dataset] | None, *, implicit: bool) -> bytes | None:
-    parts = []
+    parts: list[bytes] = []
     for item in items or ():
         raw = _encode_plain(item, implicit=implicit)
         if raw is None:

@@ -105,9 +105,12 @@ class Wanted:
 
 
 def wanted(header: Segment) -> Wanted:
-    """What MSH-15 and MSH-16 ask for. In enhanced mode, one that is empty means never (chapter 2.9.2)."""
+    """What MSH-15 and MSH-16 ask for. In enhanced mode, one that is empty means never (chapter 2.9.2).
+
+    Never the first and always the second is original mode by another name, as a note there says: one answer at once.
+    """
     accept, application = header.get(15), header.get(16)
-    if not accept and not application:
+    if not (accept or application) or (accept or "NE", application) == ("NE", "AL"):
         return Wanted(False, _CONDITIONS["NE"], _CONDITIONS["AL"])
     return Wanted(True, _condition(accept), _condition(application))
 

@@ -13,6 +13,8 @@ from dicomfab.hl7.mllp import Frame, Framer, framed
 from dicomfab.model.errors import ConnectionFailed, ConnectionLost, PeerTimeout
 
 _READ: Final = 1 << 16
+_OURS: Final = "--tls-cert and --tls-key, in a profile tls_certificate_file and tls_key_file"
+_THEIRS: Final = "--tls-ca, in a profile tls_ca_file"
 
 
 class Sender:
@@ -47,11 +49,7 @@ class Sender:
                 self._connection = self._tls.wrap_socket(connection, server_hostname=self._host)
         except OSError as error:
             self.__exit__(None, None, None)
-            raise ConnectionFailed(
-                f"{self._host}:{self._port} cannot be reached over MLLP ({error.strerror or error})",
-                cause="no listener runs there, a firewall is between, or one side wants TLS and the other does not",
-                remedy="see that the receiver listens, and on which port",
-            ) from error
+            raise _unreachable(error, f"{self._host}:{self._port}") from error
         return self
 
     def __exit__(
@@ -85,7 +83,8 @@ class Sender:
                 self._connection.settimeout(max(0.001, end - time.monotonic()))
                 data = self._connection.recv(_READ)
                 if not data:
-                    raise _unanswered(f"{self._host}:{self._port} closed the connection without an answer")
+                    what = f"{self._host}:{self._port} closed the connection without an answer"
+                    raise _unanswered(what, is_secure=self._tls is not None)
                 for found in self._framer.feed(data):
                     if isinstance(found, Frame):
                         return found.data
@@ -98,14 +97,54 @@ class Sender:
                 remedy="send it again unchanged: by its control ID the receiver knows it",
             ) from error
         except OSError as error:
-            raise _unanswered(
-                f"the connection with {self._host}:{self._port} broke ({error.strerror or error})"
-            ) from error
+            what = f"the connection with {self._host}:{self._port} broke ({_words(error)})"
+            raise _unanswered(what, is_secure=self._tls is not None) from error
 
 
-def _unanswered(what: str) -> ConnectionLost:
+def _unanswered(what: str, *, is_secure: bool) -> ConnectionLost:
+    """In TLS 1.3 a certificate of ours is refused only when we have begun to send."""
+    if is_secure:
+        return ConnectionLost(
+            what,
+            cause="the receiver ended, demands a certificate of ours, or does not trust the one that it got",
+            remedy=f"give one that it trusts, {_OURS}; else send it again unchanged: the receiver knows its control ID",
+        )
     return ConnectionLost(
         what,
-        cause="the receiver ended, or takes no message of this kind",
+        cause="the receiver ended, wants TLS where we use none, or takes no message of this kind",
         remedy="send it again unchanged: by its control ID the receiver knows it",
     )
+
+
+def _unreachable(error: OSError, where: str) -> ConnectionFailed:
+    """Why there is no connection: what, likely cause, remedy."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ConnectionFailed(
+            f"the certificate of {where} is not trusted ({error.verify_message})",
+            cause="it was not signed by whom we trust, is for another name, or is out of date",
+            remedy=f"give the certificate of who signed it, or the name that it is for: {_THEIRS}",
+        )
+    if isinstance(error, ssl.SSLError):
+        return ConnectionFailed(
+            f"no secure connection with {where} came about ({_words(error)})",
+            cause="the port is for HL7 without TLS, or the receiver demands a certificate of ours",
+            remedy=f"leave TLS out, ask for the port with TLS, or give a certificate: {_OURS}",
+        )
+    if isinstance(error, socket.gaierror):
+        return ConnectionFailed(
+            f"{where} cannot be reached over MLLP ({_words(error)})",
+            cause="the name is mistyped, or this computer's DNS does not know it",
+            remedy="check the name, or give the IP address",
+        )
+    return ConnectionFailed(
+        f"{where} cannot be reached over MLLP ({_words(error)})",
+        cause="no listener runs there, a firewall is between, or one side wants TLS and the other does not",
+        remedy="see that the receiver listens, and on which port",
+    )
+
+
+def _words(error: OSError) -> str:
+    """What the system says, without its own file names and numbers."""
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower().replace("_", " ")
+    return error.strerror or str(error) or type(error).__name__

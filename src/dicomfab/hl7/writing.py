@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from dicomfab.hl7.character_sets import codec_of
-from dicomfab.hl7.er7 import Delimiters
+from dicomfab.hl7.er7 import Delimiters, Hl7Error, parse
 from dicomfab.model.errors import InvalidInput
 
 #: A text; components of a field, or subcomponents of a component, in a tuple; repetitions of a field in a list.
@@ -73,6 +73,27 @@ def encoded(text: str, character_set: str) -> bytes:
             cause="the character set lacks some of the message's characters",
             remedy="write UNICODE UTF-8 into MSH-18",
         ) from None
+
+
+def from_text(text: str) -> bytes:
+    """A message that somebody wrote as text, whatever ends its lines, as it goes out.
+
+    Args:
+        text: of the message.
+
+    Returns:
+        It in the character set that its MSH-18 names; in UTF-8 if that names none, or if there is no MSH.
+
+    Raises:
+        InvalidInput: the set is not known, or lacks one of the characters.
+    """
+    text = _LINE.sub("\r", text)
+    try:
+        header = parse(text).segments[0]
+    except Hl7Error:
+        return text.encode("utf-8")
+    named = "~".join(one.get(1) for one in header.repetitions(18))
+    return encoded(text, named) if named else text.encode("utf-8")
 
 
 def escaped(text: str, delimiters: Delimiters = USUAL) -> str:

@@ -151,7 +151,7 @@ class ProcedureFilter:
     """Which requested procedures are wanted.
 
     Args:
-        search: words, each in name, ID, accession number, description or another identifier.
+        search: words, each in name, ID, accession number, description or another identifier, or a Study Instance UID.
         accession_number: exactly.
         patient_id: exactly.
         is_open: whether a step of them is still on the worklist; ``None`` for both.

@@ -117,16 +117,17 @@ class MergeRepository:
             return [_merge(row) for row in connection.execute(newest)]
 
     def note(self, number: int, outcome: str, *, is_done: bool = True) -> None:
-        """Note what came of a merge, or why it could not be carried out yet."""
+        """Note what came of a merge, or why it could not be carried out yet; what another has done stays as it is."""
         with self._database.write() as connection:
-            of_it = update(patient_merge).where(patient_merge.c.number == number)
+            of_it = update(patient_merge).where(patient_merge.c.number == number, patient_merge.c.is_done.is_(False))
             connection.execute(of_it.values(is_done=is_done, outcome=outcome))
 
     def forget(self, numbers: Sequence[int]) -> None:
         """Forget updates that nothing here had to follow."""
         if numbers:
             with self._database.write() as connection:
-                connection.execute(delete(patient_merge).where(patient_merge.c.number.in_(numbers)))
+                is_idle = (patient_merge.c.number.in_(numbers), patient_merge.c.is_done.is_(False))
+                connection.execute(delete(patient_merge).where(*is_idle))
 
 
 def _merge(row: Row[Any]) -> PatientMerge:

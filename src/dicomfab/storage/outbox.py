@@ -71,14 +71,27 @@ class OutboxRows:
         chosen = select(hl7_delivery).where(_delivery.message.in_(first)).order_by(_delivery.message)
         return [_read(row) for row in self._connection.execute(chosen)]
 
-    def put_off(self, message: int, until: datetime, *, attempts: int, reason: str) -> None:
-        """Try a message again later, and say why."""
-        self._change(message, attempts=attempts, next_at=until)
-        self._ledger.finish(message, MessageState.WAITING, reason=reason)
+    def hold(self, message: int, seen: datetime, until: datetime) -> bool:
+        """Keep others from trying a message for a while; false if one of them was faster.
 
-    def end(self, message: int) -> None:
-        """Have a message wait for no attempt any more."""
-        self._change(message, next_at=None)
+        Args:
+            message: its number.
+            seen: when it was to be tried, or was held until, as whoever asks knows it.
+            until: when others may try it, if nobody says otherwise meanwhile.
+        """
+        is_as_seen = (_delivery.message == message, _delivery.next_at == seen)
+        return bool(self._connection.execute(update(hl7_delivery).where(*is_as_seen).values(next_at=until)).rowcount)
+
+    def put_off(self, message: int, until: datetime, *, attempts: int, reason: str) -> bool:
+        """Try a message again later, and say why; false if it waits for no attempt any more."""
+        is_waiting = self._change(message, attempts=attempts, next_at=until)
+        if is_waiting:
+            self._ledger.finish(message, MessageState.WAITING, reason=reason)
+        return is_waiting
+
+    def end(self, message: int) -> bool:
+        """Have a message wait for no attempt any more; false if it does not already."""
+        return self._change(message, next_at=None)
 
     def take_up(self, message: int) -> bool:
         """Have a message wait again that failed, or whose sending was broken off; false if it is neither."""
@@ -124,8 +137,9 @@ class OutboxRows:
         self._connection.execute(insert(hl7_delivery), values)
         return kept
 
-    def _change(self, message: int, **values: Any) -> None:
-        self._connection.execute(update(hl7_delivery).where(_delivery.message == message).values(values))
+    def _change(self, message: int, **values: Any) -> bool:
+        waiting = (_delivery.message == message, _delivery.next_at.is_not(None))
+        return bool(self._connection.execute(update(hl7_delivery).where(*waiting).values(values)).rowcount)
 
 
 def _read(row: Row[Any]) -> Delivery:

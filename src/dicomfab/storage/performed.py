@@ -111,6 +111,16 @@ class PerformedRows:
         chosen = select(links.procedure, links.step).where(links.performed_step == sop_instance_uid)
         return [(row.procedure, row.step) for row in self._connection.execute(chosen.order_by(links.step))]
 
+    def in_progress(self, steps: Iterable[int]) -> set[int]:
+        """Those of some scheduled steps, by their numbers, that are being performed."""
+        links = performed_for.c
+        chosen = (
+            select(links.step)
+            .join(performed_step, performed_step.c.sop_instance_uid == links.performed_step)
+            .where(links.step.in_(list(steps)), performed_step.c.state == "IN PROGRESS")
+        )
+        return set(self._connection.execute(chosen).scalars())
+
     def of_procedure(self, procedure: int) -> list[PerformedStep]:
         """What was performed of a procedure, the oldest first."""
         of_it = select(performed_for.c.performed_step).where(performed_for.c.procedure == procedure)

@@ -250,7 +250,10 @@ class ProcedureRows:
     def page(self, wanted: ProcedureFilter, *, limit: int, offset: int) -> ProcedurePage:
         """One page, the newest first."""
         where: list[ColumnElement[bool]] = [_procedures.environment.in_([str(one) for one in wanted.environments])]
-        where += [_procedures.search_text.contains(word, autoescape=True) for word in folded(wanted.search).split()]
+        where += [
+            _procedures.search_text.contains(word, autoescape=True) | (_procedures.study_instance_uid == word)
+            for word in folded(wanted.search).split()
+        ]
         if wanted.accession_number:
             where.append(_procedures.accession_number == wanted.accession_number)
         if wanted.patient_id:

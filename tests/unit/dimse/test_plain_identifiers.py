@@ -56,6 +56,32 @@ def test_the_same_bytes(syntax: str, values: dict[str, Any]) -> None:
     assert encode(dataset, syntax) == written_by_pydicom(dataset, syntax)
 
 
+nested = st.recursive(
+    st.fixed_dictionaries({}, optional=TEXTS),
+    lambda inner: st.fixed_dictionaries(
+        {"ScheduledProcedureStepSequence": st.lists(inner, max_size=2)},
+        optional={**TEXTS, "PregnancyStatus": st.none(), "EncapsulatedDocument": st.none()},
+    ),
+    max_leaves=6,
+)
+
+
+def deeply(values: dict[str, Any]) -> Dataset:
+    items = values.pop("ScheduledProcedureStepSequence", None)
+    dataset = made(values)
+    if items is not None:
+        dataset.ScheduledProcedureStepSequence = [deeply(dict(one)) for one in items]
+    return dataset
+
+
+@every_syntax
+@settings(deadline=None, max_examples=60)
+@given(values=nested)
+def test_the_same_bytes_with_sequences(syntax: str, values: dict[str, Any]) -> None:
+    dataset = deeply(dict(values))
+    assert encode(dataset, syntax) == written_by_pydicom(dataset, syntax)
+
+
 @every_syntax
 @pytest.mark.parametrize(
     "values",

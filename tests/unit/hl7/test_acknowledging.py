@@ -82,7 +82,10 @@ def test_what_has_no_header_is_answered_as_well() -> None:
         ("", False, (False, False), (True, True)),
         ("|||AL|NE", True, (True, True), (False, False)),
         ("|||AL", True, (True, True), (False, False)),
-        ("||||AL", True, (False, False), (True, True)),
+        ("||||AL", False, (False, False), (True, True)),
+        ("|||NE|AL", False, (False, False), (True, True)),
+        ("|||NE", True, (False, False), (False, False)),
+        ("|||NE|ER", True, (False, False), (False, True)),
         ("|||ER|SU", True, (False, True), (True, False)),
     ],
 )

@@ -8,9 +8,12 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
 import trustme
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dicomfab.hl7.listener import Listener, ListenerConfig
 from dicomfab.hl7.mllp import Fault, Frame, Framer, Wrong, framed
@@ -185,8 +188,9 @@ def test_messages_go_over_tls(log: Log, secured: ListenerConfig, authority: trus
 def test_a_listener_that_is_not_trusted_is_sent_nothing(log: Log, secured: ListenerConfig) -> None:
     with Listener(secured, log.answer, log.on_fault) as listener:
         stranger = Sender("127.0.0.1", listener.port, timeout_s=DEADLINE_S, tls=trusting(trustme.CA()))
-        with pytest.raises(ConnectionFailed, match="certificate"), stranger:
+        with pytest.raises(ConnectionFailed, match="is not trusted") as caught, stranger:
             pass
+    assert "--tls-ca" in caught.value.remedy
     assert log.messages == []
 
 
@@ -199,6 +203,15 @@ def test_plain_bytes_to_a_listener_with_tls_are_no_message(
         with Sender("127.0.0.1", listener.port, timeout_s=DEADLINE_S, tls=trusting(authority)) as sender:
             assert sender.send(b"two") == b"ACK two"
     assert log.messages == [b"two"]
+
+
+def test_tls_to_a_listener_without_it_is_told_so(log: Log, authority: trustme.CA) -> None:
+    with Listener(ListenerConfig(), log.answer, log.on_fault) as listener:
+        sender = Sender("127.0.0.1", listener.port, timeout_s=DEADLINE_S, tls=trusting(authority))
+        with pytest.raises(ConnectionFailed, match="no secure connection") as caught, sender:
+            pass
+    assert "leave TLS out" in caught.value.remedy
+    assert "_ssl.c" not in str(caught.value)
 
 
 # ------------------------------------------------------------------ the sender
@@ -216,3 +229,30 @@ def test_the_sender_waits_no_longer_than_it_was_told(log: Log) -> None:
             sender.send(b"one")
         over.set()
     assert caught.value.timeout_s == 0.2
+
+
+# ------------------------------------------------------------------ however a stream is cut
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    messages=st.lists(
+        st.binary(min_size=1, max_size=40).map(lambda data: b"MSH" + data.translate(None, b"\x0b\x1c")),
+        min_size=1, max_size=5,
+    ),
+    between=st.sampled_from([b"", b"\r", b"\n", b"\r\n", b"stray"]),
+    cuts=st.lists(st.integers(0, 400), max_size=12),
+)  # fmt: skip
+def test_messages_are_answered_in_order_however_the_stream_arrives(
+    messages: list[bytes], between: bytes, cuts: list[int]
+) -> None:
+    log = Log()
+    stream = between.join(map(framed, messages))
+    places = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
+    with Listener(ListenerConfig(), log.answer, log.on_fault) as listener, connected(listener) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start, end in pairwise(places):
+            connection.sendall(stream[start:end])
+        assert answers(connection, len(messages)) == [b"ACK " + message for message in messages]
+    assert log.messages == messages
+    assert len(log.faults) == (len(messages) - 1 if between == b"stray" else 0)

@@ -49,3 +49,13 @@ def test_what_is_no_text_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(LocalFailure, match=r"a\.yaml"):
         profiles_in(tmp_path)
+
+
+def test_a_file_is_read_anew_when_it_has_changed_and_only_then(tmp_path: Path) -> None:
+    put(tmp_path, "a.yaml", "{name: First, senders: [A]}")
+    (first,) = profiles_in(tmp_path)
+    assert profiles_in(tmp_path)[0] is first
+    put(tmp_path, "a.yaml", "{name: Other, senders: [A]}")  # of the same length
+    assert [one.name for one in profiles_in(tmp_path)] == ["Other"]
+    (tmp_path / "a.yaml").unlink()
+    assert profiles_in(tmp_path) == ()

@@ -16,7 +16,7 @@ from dicomfab.model.order import GroupedRequest, RequestAttributes
 from dicomfab.model.values import Environment
 from dicomfab.services.order_study import proposal
 from dicomfab.services.ordering.examination import Equipment, Task
-from dicomfab.services.ordering.modality_config import ModalityConfig
+from dicomfab.services.ordering.modality_config import ModalityConfig, to_look
 from dicomfab.services.ordering.performing import CANCELLED, WRONG_ITEM, order_of, step_of
 from dicomfab.services.recipe_blanks import completed
 from dicomfab.services.studies import LATEST
@@ -184,7 +184,7 @@ class Choice:
                 raise NotFound(
                     f"the worklist has no item with accession number {accession}.",
                     cause="nothing is scheduled, it is for another station, or it is over",
-                    remedy=f"look at it: dicomfab modality worklist --ae {self.config.ae_title}",
+                    remedy=f"look at it: {to_look(self.config)}",
                 )
             items += having
         if len({_whose(one) for one in items}) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -103,7 +104,7 @@ def _hearing(config: ModalityConfig, reports: queue.SimpleQueue[Verdict]) -> Ite
         server.__enter__()
     except OSError as error:
         raise PortInUse(
-            f"port {config.port} of {config.host} cannot be listened on ({error.strerror})",
+            f"port {config.port} of {config.host} cannot be listened on ({os.strerror(error.errno or 0)})",
             cause="another modality runs, or another program has it",
             remedy="name another port: --port, which the PACS has to know",
         ) from error

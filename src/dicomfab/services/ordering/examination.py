@@ -23,6 +23,7 @@ from dicomfab.services.ordering.performing import (
     WRONG_ITEM,
     available,
     begun,
+    character_set,
     ended,
     unordered,
 )
@@ -154,11 +155,11 @@ class Examination:
         if plan.pace:
             for number, turn in enumerate(plan.turns, start=1):
                 wait(start + plan.wait_s(turn.begins_s), self._stopped)
-                said = f"series {number} of {len(plan.turns)}: {turn.instances} instances of {turn.modality}"
+                said = f"series {number} of {len(plan.turns)}: {_instances(turn.instances)} of {turn.modality}"
                 yield self._told("acquiring", said)
             wait(start + plan.wait_s(plan.ends_s), self._stopped)
         self._with.studies.create(self._actor, plan.study, cancelled=self._stopped)
-        yield self._told("acquired", f"{len(self._made())} instances of {', '.join(plan.study.kinds)}")
+        yield self._told("acquired", f"{_instances(len(self._made()))} of {', '.join(plan.study.kinds)}")
 
     def _stored(self) -> Told:
         pacs, made = self._config.pacs, self._made()
@@ -180,14 +181,15 @@ class Examination:
                 cause=str(report.verdict),
                 remedy=f"compare them: dicomfab verify {self._uid} --on {pacs.id}",
             )
-        said = f"{len(made)} instances at {pacs.name}"
+        said = f"{_instances(len(made))} at {pacs.name}"
         self._note(ProcedureEventKind.STORED, said, "")
         return self._told("stored", said)
 
     def _end(self, reason: str) -> Told:
         """Tell the information system; the end never lies before the beginning."""
-        end = max(self._with.now(), self._plan.begins)
-        news = ended(self._made(), self._plan.study.study_description, end, reason=reason)
+        end = max(self._with.now(), self._plan.begins).astimezone(self._plan.begins.tzinfo)  # clocks may go back
+        protocol, written_in = self._plan.study.study_description, character_set(self._items)
+        news = ended(self._made(), protocol, end, reason=reason, written_in=written_in)
         (discontinued if reason else completed)(self._ris, self._step, news)
         why = f": {reason} {REASONS[reason]}" if reason else ""
         return self._told("discontinued" if reason else "completed", f"MPPS {self._step}{why}", self._step)
@@ -196,7 +198,7 @@ class Examination:
         transaction, answered = commitment(self._config, self._with.new_uid(), self._made(), self._stopped)
         if answered is None:
             return self._told("not committed", f"{_STOPPED} before the report came", transaction)
-        said = f"{self._config.pacs.name} answers for {answered} instances"
+        said = f"{self._config.pacs.name} answers for {_instances(answered)}"
         self._note(ProcedureEventKind.COMMITTED, said, transaction)
         return self._told("committed", said, transaction)
 
@@ -220,3 +222,7 @@ class Examination:
 
     def _told(self, step: str, text: str, reference: str = "") -> Told:
         return Told(step, text, self._uid, reference)
+
+
+def _instances(number: int) -> str:
+    return f"{number} instance" if number == 1 else f"{number} instances"

@@ -125,6 +125,13 @@ class Intake:
                 for before, is_same in ledger.earlier(message, message.at - WINDOW):
                     if is_same and before.code:
                         ledger.came_again(before.number)
+                        if before.code == Acknowledgement.ERROR and not mode.is_enhanced:
+                            # It changed nothing then, and may be right now: its order came, or a profile was mended.
+                            anew = self._applied(actor, rows, replace(before, data=message.data), header, [])
+                            if anew.message.code != before.code:
+                                return replace(anew, is_repeat=True)
+                            told = {"code": before.code, "acknowledgement": before.acknowledgement}
+                            ledger.finish(before.number, before.state, **told, reason=before.reason)
                         return Taken(before, _again(before, header, mode), is_repeat=True)
                     problems = [_reused(message)]
             if mode.is_enhanced and header is not None:
@@ -196,8 +203,8 @@ class Intake:
             state, what, problems = MessageState.REFUSED, _COMMITTED[error.what], [error.problem, *problems]
         # Written once, with its answer: that names no number, which is not known before.
         answer, text = self._answer(header, what, problems, f"DF{secrets.token_hex(8)}")
-        told = {"code": str(what), "acknowledgement": text.replace("\0", ""), "reason": _words(problems)}
-        kept = ledger.add(replace(message, state=state, **told))
+        text, reason = text.replace("\0", ""), _words(problems)
+        kept = ledger.add(replace(message, state=state, code=str(what), acknowledgement=text, reason=reason))
         return Taken(kept, answer if mode.accept[not what.is_accepted] else b"", problems=tuple(problems))
 
     def _applied(
@@ -331,9 +338,9 @@ def header_of(data: bytes) -> Segment | None:
 
 def _bytes(text: str, header: Segment | None) -> bytes:
     """In the character set of the message; one that is not known, or cannot hold it, is no reason not to answer."""
-    first = header.repetitions(18)[0].get(1) if header and header.raw(18) else ""
+    named = "~".join(one.get(1) for one in header.repetitions(18)) if header and header.raw(18) else ""
     try:
-        return encoded(text, first)
+        return encoded(text, named)
     except InvalidInput:
         return text.encode("utf-8")
 

@@ -43,7 +43,7 @@ def queue_answer(
         header, what, problems, control_id=new_control_id(), now=rows.now.astimezone(), accept_wanted="AL"
     )
     try:
-        data = encoded(text, header.repetitions(18)[0].get(1) if header.raw(18) else "")
+        data = encoded(text, "~".join(one.get(1) for one in header.repetitions(18)) if header.raw(18) else "")
     except InvalidInput:
         data = text.encode("utf-8")
     OutboxRows(rows.transaction, rows.now).queue(outgoing(data, message.environment, rows.now), replies.receiver)

@@ -1,4 +1,8 @@
-"""The closed loop: ordered = scheduled = performed = stored = committed = findable = retrievable, step by step."""
+"""The closed loop: ordered = scheduled = performed = stored = committed = findable = retrievable, step by step.
+
+What was performed together with other orders is a study of its own (the group case, IHE RAD TF-2 A.1): it is known by
+the series of the performed step, and what it says of each order stands in its RequestAttributesSequence (0040,0275).
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from pydicom.filereader import read_dataset
 from dicomfab.access.policy import Action, require
 from dicomfab.dimse.handlers import Requestor, StoreSink
 from dicomfab.dimse.messages import Response
+from dicomfab.dimse.peer import Peer
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind, Node
 from dicomfab.model.errors import DicomFabError, NotFound
@@ -28,6 +33,10 @@ from dicomfab.services.peers import peer_for
 from dicomfab.services.recording import Record, nobody, recorded
 
 _HEAD_BYTES: Final = 64 << 10
+#: As far as the order of a header goes, with tables of values before it.
+_LONG_HEAD_BYTES: Final = 1 << 20
+_STUDY_ID: Final = 0x00200010
+_REFERENCED_REQUEST: Final = 0x0040A370
 _IMPLICIT: Final = "1.2.840.10008.1.2"
 _BIG: Final = "1.2.840.10008.1.2.2"
 _DEFLATED: Final = "1.2.840.10008.1.2.1.99"
@@ -119,45 +128,69 @@ class LoopService:
         referenced = _referenced(found)
         steps = [_ordered(found), _scheduled(found), _performed(found)]
         held: set[str] = set()
+        holding: dict[str, set[str]] = {}
         try:
-            studies, held = self._held(found.procedure, pacs)
+            studies, together, holding = self._held(found, pacs)
+            held = set[str]().union(*holding.values())
             steps += [_stored(referenced, held, pacs), _committed(found, referenced)]
-            steps.append(_findable(found.procedure, studies, pacs))
+            steps.append(_findable(found.procedure, studies, together, pacs))
         except DicomFabError as error:
             steps += [_unknown("stored", error), _committed(found, referenced), _unknown("findable", error)]
-        steps.append(self._retrievable(found.procedure, held, pacs))
+        steps.append(self._retrievable(found.procedure, holding, pacs))
         return steps
 
-    def _held(self, procedure: RequestedProcedure, pacs: PacsServer) -> tuple[list[Dataset], set[str]]:
-        """The studies that the PACS lists under the accession number, and the instances of the one that is meant."""
-        peer = peer_for(pacs, Capability.FIND)
-        study = Dataset()
-        study.QueryRetrieveLevel, study.AccessionNumber = "STUDY", procedure.accession_number
-        study.StudyInstanceUID = study.PatientID = ""
-        studies = list(self.find(peer, QueryModel.STUDY_ROOT, study))
-        held: set[str] = set()
-        series = Dataset()
-        series.QueryRetrieveLevel, series.StudyInstanceUID = "SERIES", procedure.study_instance_uid
-        series.SeriesInstanceUID = ""
-        for one in self.find(peer, QueryModel.STUDY_ROOT, series):
-            image = Dataset()
-            image.QueryRetrieveLevel, image.StudyInstanceUID = "IMAGE", procedure.study_instance_uid
-            image.SeriesInstanceUID, image.SOPInstanceUID = one.SeriesInstanceUID, ""
-            held |= {str(found.SOPInstanceUID) for found in self.find(peer, QueryModel.STUDY_ROOT, image)}
-        return studies, held
+    def _held(
+        self, found: ProcedureDetails, pacs: PacsServer
+    ) -> tuple[list[Dataset], list[Dataset], dict[str, set[str]]]:
+        """What the PACS has: studies under the accession number, studies of several orders, the instances of each."""
+        peer, procedure = peer_for(pacs, Capability.FIND), found.procedure
+        studies = list(self.find(peer, QueryModel.STUDY_ROOT, _study(AccessionNumber=procedure.accession_number)))
+        together = list(self._together(found, peer))
+        uids = dict.fromkeys((procedure.study_instance_uid, *(str(one.StudyInstanceUID) for one in together)))
+        held = {uid: set(self._instances(uid, peer)) for uid in uids}
+        return studies, together, {uid: instances for uid, instances in held.items() if instances}
 
-    def _retrievable(self, procedure: RequestedProcedure, held: set[str], pacs: PacsServer) -> LoopStep:
+    def _together(self, found: ProcedureDetails, peer: Peer) -> Iterator[Dataset]:
+        """The studies of what was performed together with other orders: those of the patient with its series."""
+        series = _series_of_several(found)
+        if not series:
+            return
+        for study in self.find(peer, QueryModel.STUDY_ROOT, _study(PatientID=found.procedure.patient_id)):
+            uid = str(study.StudyInstanceUID)
+            if uid != found.procedure.study_instance_uid and series & set(self._series(uid, peer)):
+                yield study
+
+    def _series(self, study: str, peer: Peer) -> Iterator[str]:
+        wanted = Dataset()
+        wanted.QueryRetrieveLevel, wanted.StudyInstanceUID, wanted.SeriesInstanceUID = "SERIES", study, ""
+        for one in self.find(peer, QueryModel.STUDY_ROOT, wanted):
+            yield str(one.SeriesInstanceUID)
+
+    def _instances(self, study: str, peer: Peer) -> Iterator[str]:
+        for series in list(self._series(study, peer)):
+            image = Dataset()
+            image.QueryRetrieveLevel, image.StudyInstanceUID = "IMAGE", study
+            image.SeriesInstanceUID, image.SOPInstanceUID = series, ""
+            for one in self.find(peer, QueryModel.STUDY_ROOT, image):
+                yield str(one.SOPInstanceUID)
+
+    def _retrievable(
+        self, procedure: RequestedProcedure, holding: Mapping[str, set[str]], pacs: PacsServer
+    ) -> LoopStep:
         from dicomfab.dimse.sop_classes import storage_sop_classes
 
-        if not held:
+        if not holding:
             return LoopStep("retrievable", LoopState.MISSING, "there is nothing to retrieve")
-        heads = _Heads()
-        identifier = Dataset()
-        identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "STUDY", procedure.study_instance_uid
+        held = set[str]().union(*holding.values())
+        heads = _Heads(procedure)
         try:
             peer = peer_for(pacs, Capability.GET)
-            for _ in self.get(peer, QueryModel.STUDY_ROOT, identifier, storage_sop_classes(), heads):
-                pass
+            for study in holding:
+                heads.is_of_several = study != procedure.study_instance_uid
+                identifier = Dataset()
+                identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "STUDY", study
+                for _ in self.get(peer, QueryModel.STUDY_ROOT, identifier, storage_sop_classes(), heads):
+                    pass
         except DicomFabError as error:
             return _unknown("retrievable", error)
         return _compared("retrievable", procedure, heads.values, f"{len(heads.came)} of {len(held)} instances came",
@@ -165,11 +198,31 @@ class LoopService:
 
 
 class _Heads:
-    """Takes instances, keeps none: only what their headers say."""
+    """Takes instances, keeps none: only what their headers say of one order.
 
-    def __init__(self) -> None:
+    Args:
+        procedure: what was ordered.
+    """
+
+    def __init__(self, procedure: RequestedProcedure) -> None:
         self.came: set[str] = set()
-        self.values: dict[str, set[str]] = {keyword: set() for keyword in _SAME}
+        self.values: dict[str, set[str]] = {keyword: set() for keyword in (*_SAME, "RequestedProcedureID")}
+        self.is_of_several = False
+        self._procedure = procedure
+
+    def add(self, data: bytes, syntax: str) -> None:
+        """Note what a header says: itself, or in its item for the order if the study is of several."""
+        if not self.is_of_several:
+            ds = _head(data, syntax, _STUDY_ID)
+            for keyword in _SAME:
+                self.values[keyword].add(str(ds.get(keyword, "") or ""))
+            return
+        ds = _head(data, syntax, _REFERENCED_REQUEST)
+        items = [*(ds.get("RequestAttributesSequence") or ()), *(ds.get("ReferencedRequestSequence") or ())]
+        own = next((one for one in items if _is_for(one, self._procedure)), Dataset())
+        for keyword in ("StudyInstanceUID", "AccessionNumber", "RequestedProcedureID"):
+            self.values[keyword].add(str(own.get(keyword, "") or ""))
+        self.values["PatientID"].add(str(ds.get("PatientID", "") or ""))
 
     def begin_store(self, requestor: Requestor, identity: InstanceIdentity) -> StoreSink:
         return _Head(self, identity)
@@ -182,29 +235,56 @@ class _Head:
         self._start = bytearray()
 
     def write(self, chunk: Buffer) -> None:
-        self._start += bytes(memoryview(chunk)[: max(0, _HEAD_BYTES - len(self._start))])
+        most = _LONG_HEAD_BYTES if self._heads.is_of_several else _HEAD_BYTES
+        self._start += bytes(memoryview(chunk)[: max(0, most - len(self._start))])
 
     def finish(self) -> int:
         self._heads.came.add(self._identity.sop_instance_uid)
         syntax = self._identity.transfer_syntax_uid
         if syntax != _DEFLATED:
-            ds = _head(bytes(self._start), syntax)
-            for keyword, values in self._heads.values.items():
-                values.add(str(ds.get(keyword, "") or ""))
+            self._heads.add(bytes(self._start), syntax)
         return 0x0000
 
     def discard(self) -> None:
         pass
 
 
-def _head(data: bytes, syntax: str) -> Dataset:
-    """The beginning of a data set, up to the group of the study's identifiers."""
+def _head(data: bytes, syntax: str, last: int) -> Dataset:
+    """The beginning of a data set, up to an attribute."""
 
     def beyond(tag: int, _vr: object, _length: int) -> bool:
-        return tag > 0x00200010
+        return tag > last
 
     buffer = DicomBytesIO(data)
     return read_dataset(io.BytesIO(buffer.getvalue()), syntax == _IMPLICIT, syntax != _BIG, stop_when=beyond)
+
+
+def _study(**keys: str) -> Dataset:
+    """The identifier of a query for studies."""
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "STUDY"
+    for keyword in _SAME:
+        setattr(identifier, keyword, keys.get(keyword, ""))
+    return identifier
+
+
+def _is_for(item: Dataset, procedure: RequestedProcedure) -> bool:
+    """Whether an item that names an order is for this one; not all modalities name the study in it."""
+    uid = str(item.get("StudyInstanceUID", "") or "")
+    return uid == procedure.study_instance_uid or (
+        not uid and str(item.get("AccessionNumber", "") or "") == procedure.accession_number
+    )
+
+
+def _series_of_several(found: ProcedureDetails) -> set[str]:
+    """The series of the performed steps that were for studies of several orders."""
+    uids: set[str] = set()
+    for performed in found.performed:
+        ds = Dataset.from_json(performed.attributes)
+        items = ds.get("ScheduledStepAttributesSequence") or ()
+        if len({str(one.get("StudyInstanceUID", "")) for one in items}) > 1:
+            uids |= {str(one.SeriesInstanceUID) for one in ds.get("PerformedSeriesSequence") or ()}
+    return uids
 
 
 def _referenced(found: ProcedureDetails) -> set[str]:
@@ -237,9 +317,9 @@ def _performed(found: ProcedureDetails) -> LoopStep:
     for one in found.performed:
         ds = Dataset.from_json(one.attributes)
         values["PatientID"].add(str(ds.get("PatientID", "") or ""))
-        for item in ds.get("ScheduledStepAttributesSequence") or ():
-            if str(item.get("StudyInstanceUID", "")) != procedure.study_instance_uid and len(found.performed) > 1:
-                continue
+        items = list(ds.get("ScheduledStepAttributesSequence") or ())
+        # Those of other orders, with which it was performed together, are none of its business.
+        for item in [one for one in items if _is_for(one, procedure)] or items:
             for keyword in ("StudyInstanceUID", "AccessionNumber", "RequestedProcedureID"):
                 values[keyword].add(str(item.get(keyword, "") or ""))
     states = ", ".join(f"{one.state} by {one.calling_ae_title}" for one in found.performed)
@@ -264,7 +344,13 @@ def _committed(found: ProcedureDetails, referenced: set[str]) -> LoopStep:
     return LoopStep("committed", LoopState.EQUAL, told[-1].text)
 
 
-def _findable(procedure: RequestedProcedure, studies: list[Dataset], pacs: PacsServer) -> LoopStep:
+def _findable(
+    procedure: RequestedProcedure, studies: list[Dataset], together: list[Dataset], pacs: PacsServer
+) -> LoopStep:
+    if not studies and together:
+        values = {"PatientID": {str(one.get("PatientID", "") or "") for one in together}}
+        said = f"{pacs.name} finds {len(together)} by the patient: of several orders, so none has its accession number"
+        return _compared("findable", procedure, values, said)
     if not studies:
         return LoopStep("findable", LoopState.MISSING, f"{pacs.name} finds no study by the accession number")
     values = {keyword: {str(one.get(keyword, "") or "") for one in studies} for keyword in _SAME}

@@ -194,6 +194,9 @@ class MergingService:
             self.local.rewriting(uid) as batch,
             tempfile.TemporaryDirectory(prefix="dicomfab-") as folder,
         ):
+            now_of = self.local.study(uid).summary.patient_id
+            if now_of not in (merge.prior_id, merge.patient_id):  # another process has done what was said later
+                raise Conflict(f"study {uid} went on to another patient meanwhile", cause="another process changed it")
             for one in self.local.instances(uid):
                 rewrite(batch, one.file, study.environment, attributes, Path(folder))
         return len(instances)

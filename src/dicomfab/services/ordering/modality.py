@@ -28,6 +28,7 @@ from dicomfab.services.ordering.modality_config import (
     ModalityConfig,
     Told,
     must_be_performable,
+    to_look,
 )
 from dicomfab.services.ordering.reach import require_reach
 from dicomfab.services.ordering.timing import wait
@@ -176,7 +177,7 @@ class _Run:
                 raise self._nothing()
             else:
                 if not is_idle:
-                    yield Told("waiting", f"{len(found)} items, nothing to do; asks every {self._config.poll_s:g} s")
+                    yield Told("waiting", f"{_items(found)}, nothing to do; asks every {self._config.poll_s:g} s")
                 self._pause()
             is_idle = not items
 
@@ -195,7 +196,7 @@ class _Run:
             yield Told("skipped", f"{named(items[0])}: nothing can be made for it ({error.field})")
             return
         together = ", together" if len(items) > 1 else ""
-        said = f"{len(found)} items; takes {'; '.join(map(named, items))}{together}"
+        said = f"{_items(found)}; takes {'; '.join(map(named, items))}{together}"
         uid = task.study.study_instance_uid
         yield Told("worklist", said, uid)
         yield from self._examined(task)
@@ -228,5 +229,9 @@ class _Run:
         return NotFound(
             f"the worklist of {config.worklist.label} has no item {what}.",
             cause="nothing is scheduled, it is for another station, it has begun, or it is over",
-            remedy=f"look at it: dicomfab modality worklist --ae {config.ae_title}",
+            remedy=f"look at it: {to_look(config)}",
         )
+
+
+def _items(found: Sequence[Dataset]) -> str:
+    return f"{len(found)} item" if len(found) == 1 else f"{len(found)} items"

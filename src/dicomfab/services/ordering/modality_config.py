@@ -153,7 +153,13 @@ def must_be_performable(config: ModalityConfig) -> None:
         raise _unfit("reason", config.reason, "a reason belongs to what is broken off", "break it off: --discontinue")
     if config.reason and config.reason not in REASONS:
         known = "; ".join(f"{code} {meaning}" for code, meaning in REASONS.items())
-        raise _unfit("reason", config.reason, f"the codes of CID 9301: {known}", "name one of them")
+        raise InvalidInput(
+            f"reason: {config.reason!r} is no code of CID 9301",
+            field="reason",
+            value=config.reason,
+            cause=f"the codes are {known}",
+            remedy="name one of them",
+        )
     if config.group_with and not config.accession_number:
         raise _unfit("group_with", config.group_with, "the first accession number is missing", "name it: --accession")
     chosen = {
@@ -167,6 +173,12 @@ def must_be_performable(config: ModalityConfig) -> None:
         raise _unfit(given[1], True, f"it does not go with {given[0]}", "do one after the other")
     if config.most != 1 and given and given != ["is_grouped"]:
         raise _unfit(given[0], True, "it is one examination, and several are asked for", "leave --poll and --count out")
+
+
+def to_look(config: ModalityConfig) -> str:
+    """The command that shows the worklist as this modality sees it."""
+    ris = config.worklist
+    return f"dicomfab modality worklist --ae {config.ae_title} --ris {ris.host}:{ris.port}:{ris.called_ae_title}"
 
 
 def _unfit(field: str, value: object, cause: str, remedy: str) -> InvalidInput:

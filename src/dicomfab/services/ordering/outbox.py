@@ -2,6 +2,7 @@
 
 What is not answered is sent again, the same bytes with the same control ID, so that the receiver can know it again;
 after growing pauses, which outlast this process, and for a day. What is answered, either way, is never sent again.
+Several processes may deliver from one ledger: who sends a message holds it, and others wait until he lets go or ends.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import datetime as dt
 import logging
 import threading
 import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
@@ -32,6 +34,23 @@ PATIENCE: Final = dt.timedelta(hours=24)
 _LONGEST_PAUSE_S: Final = 300
 _LOOK_S: Final = 0.5
 _JOIN_S: Final = 5.0
+#: So long a message is held; after half of it for as long again. Who is killed holds it no longer than that.
+_HOLD: Final = dt.timedelta(seconds=5)
+
+
+@dataclass(slots=True)
+class _Sending:
+    """A message that is being sent.
+
+    Args:
+        thread: that does it.
+        message: its number.
+        until: it is held.
+    """
+
+    thread: threading.Thread
+    message: int
+    until: dt.datetime
 
 
 class Outbox:
@@ -60,7 +79,7 @@ class Outbox:
         self._record = record
         self._woken = threading.Event()
         self._is_over = False
-        self._busy: dict[Receiver, threading.Thread] = {}
+        self._busy: dict[Receiver, _Sending] = {}
         self._thread = threading.Thread(target=self._run, name="hl7-outbox", daemon=True)
 
     def __enter__(self) -> Outbox:
@@ -74,8 +93,8 @@ class Outbox:
         self._woken.set()
         self._thread.join()
         end = time.monotonic() + _JOIN_S
-        for thread in list(self._busy.values()):
-            thread.join(max(0.0, end - time.monotonic()))
+        for sending in list(self._busy.values()):
+            sending.thread.join(max(0.0, end - time.monotonic()))
 
     def _run(self) -> None:
         while not self._is_over:
@@ -90,13 +109,25 @@ class Outbox:
         with self._procedures.read() as rows:
             heads = OutboxRows(rows.transaction, rows.now).heads(self._environment)
             due = [one for one in heads if one.next_at is not None and one.next_at <= rows.now]
+        for sending in list(self._busy.values()):
+            if sending.until - rows.now < _HOLD / 2:
+                sending.until = self._held(sending.message, sending.until) or sending.until
         for delivery in due:
-            if delivery.receiver not in self._busy:
+            if delivery.receiver in self._busy or delivery.next_at is None:
+                continue
+            until = self._held(delivery.message, delivery.next_at)
+            if until is not None:
                 thread = threading.Thread(
                     target=self._deliver, args=(delivery,), name=f"hl7-to-{delivery.receiver}", daemon=True
                 )
-                self._busy[delivery.receiver] = thread
+                self._busy[delivery.receiver] = _Sending(thread, delivery.message, until)
                 thread.start()
+
+    def _held(self, number: int, seen: dt.datetime) -> dt.datetime | None:
+        """Hold a message; gives until when, nothing if another process was faster."""
+        with self._procedures.change() as rows:
+            until = rows.now + _HOLD
+            return until if OutboxRows(rows.transaction, rows.now).hold(number, seen, until) else None
 
     def _deliver(self, delivery: Delivery) -> None:
         try:
@@ -135,7 +166,8 @@ class Outbox:
 
     def _ended(self, message: Hl7Message, answer: Answer) -> None:
         with self._procedures.change() as rows:
-            OutboxRows(rows.transaction, rows.now).end(message.number)
+            if not OutboxRows(rows.transaction, rows.now).end(message.number):
+                return  # it was answered to somebody else
             MessageRows(rows.transaction).finish(
                 message.number, answer.state, code=answer.code, acknowledgement=answer.text, reason=answer.reason
             )
@@ -155,5 +187,6 @@ class Outbox:
                 return
             pause = dt.timedelta(seconds=min(_LONGEST_PAUSE_S, 2 ** min(delivery.attempts, 16)))
             reason = f"not answered yet, attempt {attempts}: {problem}"
-            outbox.put_off(message.number, rows.now + pause, attempts=attempts, reason=reason)
+            if not outbox.put_off(message.number, rows.now + pause, attempts=attempts, reason=reason):
+                return  # it was answered to somebody else
         log.warning("message %d to %s was not answered, attempt %d", message.number, message.peer, attempts)

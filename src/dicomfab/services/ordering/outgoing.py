@@ -10,6 +10,7 @@ from typing import Final
 from dicomfab.hl7.acknowledging import Acknowledgement
 from dicomfab.hl7.character_sets import decoded
 from dicomfab.hl7.er7 import parse
+from dicomfab.hl7.mllp import END, START
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.hl7_message import Direction, Hl7Message, MessageState
 from dicomfab.model.values import Environment
@@ -48,8 +49,15 @@ def outgoing(data: bytes, environment: Environment, now: dt.datetime) -> Hl7Mess
     """A message for the ledger.
 
     Raises:
-        InvalidInput: it is no HL7 v2 message.
+        InvalidInput: it is no HL7 v2 message, or would be torn apart on its way.
     """
+    if START in data or END in data:
+        raise InvalidInput(
+            "message: holds a byte that begins or ends a message of MLLP (0B, 1C)",
+            field="message",
+            cause="it was written together with its frame",
+            remedy="leave the frame out",
+        )
     header = parse(decoded(data)[0]).segments[0]
     return Hl7Message(
         number=0,

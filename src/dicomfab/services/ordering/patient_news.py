@@ -5,21 +5,22 @@ Only what comes from test is registered: a patient of production is a real perso
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from dicomfab.fabricate.patients import patient_data
+from dicomfab.fabricate.patients import PatientData, patient_data
+from dicomfab.fabricate.people import ISSUER
 from dicomfab.hl7 import patients
 from dicomfab.hl7.acknowledging import Code, Problem, content_error
+from dicomfab.hl7.er7 import parse
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.order import Order, OrderField
 from dicomfab.model.procedure import ProcedureEventKind, RequestedProcedure
 from dicomfab.model.values import Environment
 from dicomfab.services.ordering.scheduling import merged
 from dicomfab.storage.merges import MergeRows
-from dicomfab.storage.patients import PatientChanges
+from dicomfab.storage.patients import PatientChanges, StoredPatient
 from dicomfab.storage.procedures import ProcedureRows
 
 #: Attribute -> field of a registered patient.
@@ -82,6 +83,9 @@ class PatientNews:
         return [] if is_registered or procedures else [self._unknown("nobody here has this Patient ID: noted only")]
 
     def _merge(self, event: str, news: Order, text: str) -> list[Problem]:
+        if sum(segment.name == "PID" for segment in parse(text).segments) > 1:
+            said = "several PID segments: nothing is merged. Send a message for each patient"
+            raise content_error(Code.SEGMENT_SEQUENCE, said)
         found = patients.priors(text)
         if not found:
             raise content_error(Code.REQUIRED_FIELD_MISSING, "MRG-1 names no identifier that ends", "MRG-1.1")
@@ -91,7 +95,7 @@ class PatientNews:
             if (prior.patient_id, prior.issuer) == now_called:
                 raise content_error(Code.TABLE_VALUE_NOT_FOUND, "a patient cannot be merged into itself", "MRG-1.1")
             procedures = self._procedures(prior.patient_id, prior.issuer)
-            was_registered = self._register_merge(prior.patient_id, news)
+            was_registered = self._register_merge(prior, news)
             for procedure in procedures:
                 self._rename(procedure, news, f"patient {prior.patient_id} is {now_called[0]} now ({event})")
             self._keep((prior.patient_id, prior.issuer), news)
@@ -132,40 +136,47 @@ class PatientNews:
         known = change.known([news.value("PatientID")])
         issuer = news.value("IssuerOfPatientID")
         before = next((one for key, one in known.items() if not issuer or key[1] == issuer), None)
-        data = {**before.data.as_dict(), **_values(news)} if before else _values(news)
-        try:
-            after = patient_data(data, today=self._today())
-        except InvalidInput as error:
-            # Its words hold the value, which may be a name.
-            said = f"the patient cannot be registered: {error.field} cannot be used"
-            raise content_error(Code.DATA_TYPE, said, _place(news, error)) from None
+        after = self._data({**before.data.as_dict(), **_values(news)} if before else _values(news), news)
         if before is None:
             change.add([after])
         elif after != before.data:
             change.replace(before, after)
         return True
 
-    def _register_merge(self, prior_id: str, news: Order) -> bool:
+    def _register_merge(self, ended: patients.Prior, news: Order) -> bool:
         """Let the registered patient of an identifier go on under another; false if there is none."""
         if self.environment is not Environment.TEST:
             return False
         change = PatientChanges(self.rows.transaction, self.rows.now, self.draw_seed)
-        found = change.known([prior_id])
-        for prior in found.values():
+        found = _of_issuer(change.known([ended.patient_id]), ended.issuer)
+        for prior in found:
             target = (news.value("PatientID"), news.value("IssuerOfPatientID") or prior.data.issuer)
             if target in change.known([target[0]]):
                 change.remove(prior.number)
             else:
                 values = {**prior.data.as_dict(), **_values(news), "patient_id": target[0], "issuer": target[1]}
-                change.replace(prior, patient_data(values, today=self._today()))
+                change.replace(prior, self._data(values, news))
         return bool(found)
 
-    def _today(self) -> dt.date:
-        return self.rows.now.astimezone().date()
+    def _data(self, values: dict[str, object], news: Order) -> PatientData:
+        try:
+            return patient_data(values, today=self.rows.now.astimezone().date())
+        except InvalidInput as error:
+            # Its words hold the value, which may be a name.
+            said = f"the patient cannot be registered: {error.field} cannot be used"
+            raise content_error(Code.DATA_TYPE, said, _place(news, error)) from None
 
     @staticmethod
     def _unknown(text: str, place: str = "PID-3.1") -> Problem:
         return Problem(Code.UNKNOWN_KEY, text, place, is_warning=True)
+
+
+def _of_issuer(known: Mapping[tuple[str, str], StoredPatient], issuer: str) -> list[StoredPatient]:
+    """Who is meant by an issuer: whose it is, else who was registered when nobody said one; all if none is named."""
+    if not issuer:
+        return list(known.values())
+    exactly = [one for key, one in known.items() if key[1] == issuer]
+    return exactly or [one for key, one in known.items() if key[1] == ISSUER]
 
 
 def _values(news: Order) -> dict[str, object]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from pydicom import Dataset
 
 from dicomfab.dimse.handlers import Requestor
+from dicomfab.model.errors import NotFound
 from dicomfab.model.procedure import ARROWS, ProcedureEventKind, ScheduledStep, StepState
 from dicomfab.model.values import Environment
 from dicomfab.services.ordering.heard import note_report
@@ -105,8 +106,9 @@ class PerformedSteps:
                 if (procedure, step.number) in numbers
             ]
             station = performed.get(sop_instance_uid).calling_ae_title
-            if _is_mistaken(after):
-                self._put_back(rows, steps, sop_instance_uid, station)
+            if state == "DISCONTINUED" and _is_mistaken(after):
+                others = performed.in_progress(step.number for step in steps)
+                self._put_back(rows, steps, others, sop_instance_uid, station)
             else:
                 self._move(rows, steps, state, sop_instance_uid, station)
 
@@ -126,9 +128,11 @@ class PerformedSteps:
             within=rows.transaction,
         )
 
-    @staticmethod
-    def _kept(rows: ProcedureRows, sop_instance_uid: str) -> Dataset:
-        return Dataset.from_json(PerformedRows(rows.transaction, rows.now).get(sop_instance_uid).attributes)
+    def _kept(self, rows: ProcedureRows, sop_instance_uid: str) -> Dataset:
+        found = PerformedRows(rows.transaction, rows.now).get(sop_instance_uid)
+        if found.environment is not self._environment:
+            raise NotFound(f"there is no performed procedure step {sop_instance_uid}.", cause="nobody reported it here")
+        return Dataset.from_json(found.attributes)
 
     def _steps(self, rows: ProcedureRows, attributes: Dataset) -> list[ScheduledStep]:
         """The scheduled steps that a performed one says to be for; none in an examination that nobody ordered."""
@@ -159,9 +163,15 @@ class PerformedSteps:
             settle(rows, procedure)
             self._tell(rows, procedure, status)
 
-    def _put_back(self, rows: ProcedureRows, steps: list[ScheduledStep], uid: str, station: str) -> None:
-        """Nothing was done for steps that were chosen by mistake: they are still to be performed (IHE RAD TF-2 4.7)."""
-        begun = [step for step in steps if step.state in (StepState.STARTED, StepState.DEPARTED)]
+    def _put_back(
+        self, rows: ProcedureRows, steps: list[ScheduledStep], others: Collection[int], uid: str, station: str
+    ) -> None:
+        """Nothing was done for steps that were chosen by mistake: they are still to be performed (IHE RAD TF-2 4.7).
+
+        Those that another modality is performing, by their numbers, stay begun.
+        """
+        able = [step for step in steps if step.number not in others]
+        begun = [step for step in able if step.state in (StepState.STARTED, StepState.DEPARTED)]
         before = {one: order_status(rows.get(one).steps) for one in dict.fromkeys(step.procedure for step in steps)}
         if begun:
             rows.set_state(begun, StepState.SCHEDULED)

@@ -46,6 +46,7 @@ FAILED: Final = "110501"
 UNSPECIFIED: Final = "110513"
 WRONG_ITEM: Final = "110514"
 _SR: Final = "1.2.840.10008.5.1.4.1.1.88."
+_UTF_8: Final = "ISO_IR 192"
 
 
 def step_of(item: Dataset) -> Dataset:
@@ -87,8 +88,6 @@ def begun(
     """
     first = items[0]
     ds = Dataset()
-    if "SpecificCharacterSet" in first:
-        ds.SpecificCharacterSet = first.SpecificCharacterSet
     ds.Modality = modality
     _copy(first, ds, _PATIENT)
     ds.ReferencedPatientSequence = []
@@ -105,7 +104,14 @@ def begun(
     ds.PerformedProtocolCodeSequence = _codes(map(step_of, items), "ScheduledProtocolCodeSequence")
     ds.PerformedSeriesSequence = []
     ds.ScheduledStepAttributesSequence = [_scheduled(item) for item in items]
-    return ds
+    return _stated(ds, character_set(items))
+
+
+def character_set(items: Sequence[Dataset]) -> str:
+    """SpecificCharacterSet (0008,0005) of items that are performed together; empty if they have several."""
+    stated = [item.get("SpecificCharacterSet") or "" for item in items]
+    named = {one if isinstance(one, str) else "\\".join(one) for one in stated} - {""}
+    return named.pop() if len(named) == 1 else ""
 
 
 def unordered(study: ResolvedStudy) -> Dataset:
@@ -119,7 +125,9 @@ def unordered(study: ResolvedStudy) -> Dataset:
     return ds
 
 
-def ended(instances: Iterable[StoredInstance], protocol: str, now: dt.datetime, *, reason: str = "") -> Dataset:
+def ended(
+    instances: Iterable[StoredInstance], protocol: str, now: dt.datetime, *, reason: str = "", written_in: str = ""
+) -> Dataset:
     """The N-SET that ends it, with a reference to all that was acquired, a dose report among it.
 
     Args:
@@ -127,6 +135,7 @@ def ended(instances: Iterable[StoredInstance], protocol: str, now: dt.datetime, 
         protocol: ProtocolName (0018,1030).
         now: when it ends, local time.
         reason: why it was broken off, one of :data:`REASONS`; empty if it was not.
+        written_in: character set that the information system writes in, see :func:`character_set`.
     """
     ds = Dataset()
     ds.PerformedProcedureStepEndDate, ds.PerformedProcedureStepEndTime = _moment(now)
@@ -136,7 +145,7 @@ def ended(instances: Iterable[StoredInstance], protocol: str, now: dt.datetime, 
     if reason:
         code = _code(reason, "DCM", REASONS[reason])
         ds.PerformedProcedureStepDiscontinuationReasonCodeSequence = [code]
-    return ds
+    return _stated(ds, written_in)
 
 
 def to_commit(transaction_uid: str, instances: Iterable[StoredInstance]) -> Transaction:
@@ -167,6 +176,17 @@ def available(
         for uid, found in groupby(instances, lambda one: one.series_instance_uid)
     )
     return AvailabilityNotice(study_instance_uid, series, step)
+
+
+def _stated(ds: Dataset, wanted: str) -> Dataset:
+    """The same, saying its character set: the one that is wanted if that holds all of its texts, else UTF-8."""
+    from dicomfab.fabricate.checks import holds
+
+    texts = [str(element.value) for element in ds.iterall() if element.VR != "SQ"]
+    if not all(text.isascii() for text in texts):
+        is_held = wanted and all(holds(wanted, text) for text in texts)
+        ds.SpecificCharacterSet = wanted.split("\\") if is_held else _UTF_8
+    return ds
 
 
 def _codes(parts: Iterable[Dataset], keyword: str) -> list[Dataset]:

@@ -10,6 +10,7 @@ from dicomfab.model.hl7_message import Hl7Message
 from dicomfab.model.order import Order
 from dicomfab.model.procedure import ProcedureEventKind, RequestedProcedure
 from dicomfab.model.values import is_uid
+from dicomfab.services.ordering.scheduling import is_of_placer
 from dicomfab.storage.procedures import ProcedureRows
 
 _STATES: Final = {"F": "final", "P": "preliminary", "C": "corrected", "R": "not verified yet", "X": "withdrawn"}
@@ -60,6 +61,9 @@ def _procedure(
     ):
         value = told.value(keyword)
         having = rows.with_value(message.environment, **{column: value}) if value else []
-        if having:
-            return having[0]
+        procedure_id = told.value("RequestedProcedureID")
+        same = [one for one in having if procedure_id in ("", one.requested_procedure_id)] or having
+        same = [one for one in same if is_of_placer(told, one)] or same
+        if same:
+            return same[0]
     raise content_error(Code.UNKNOWN_KEY, "nothing that was ordered here has the numbers of this report", "OBR-18")

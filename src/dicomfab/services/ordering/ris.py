@@ -119,14 +119,13 @@ class RisService:
         self, actor: Actor, config: RisConfig, applying: Applying, on_message: Callable[[Taken], None]
     ) -> Listener:
         def answer(data: bytes, peer: str) -> bytes:
-            applying.came()
             try:
-                taken = self.intake.take(actor, data, config.environment, peer=peer)
+                with applying.giving_way():
+                    taken = self.intake.take(actor, data, config.environment, peer=peer)
             except LocalFailure as failure:
                 log.error("a message of %d bytes from %s was not kept: %s", len(data), peer, failure.what)
                 return self.intake.failed(data, failure)
             log.info("message %d from %s: %s", taken.message.number, peer, taken.message.code or "not answered")
-            applying.came()
             if taken.message.state is MessageState.KEPT:
                 applying.kept()
             on_message(taken)

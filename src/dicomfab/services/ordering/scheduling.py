@@ -29,6 +29,7 @@ _STATES: Final = {
     "SC": StepState.SCHEDULED,
     "IP": StepState.STARTED,
     "CM": StepState.COMPLETED,
+    "A": StepState.COMPLETED,  # some results are there
     "CA": StepState.CANCELLED,
     "DC": StepState.DISCONTINUED,
 }
@@ -94,7 +95,11 @@ class Scheduler:
             state = StepState.CANCELLED if order.control in ("CA", "OC") else StepState.DISCONTINUED
             return self._moved(order, found, state)
         if order.control in _CHANGING:
-            return self._changed(order, found)
+            problems = self._changed(order, found)
+            able = [step for step in self._steps_meant(order, found) if StepState.COMPLETED in ARROWS[step.state]]
+            if order.status == "CM" and able:  # what was performed is described (IHE RAD TF-2 4.13)
+                problems += self._moved(order, found, StepState.COMPLETED)
+            return problems
         if order.control in _TELLING:
             told = _STATES.get(order.status)
             if told is None:
@@ -121,8 +126,14 @@ class Scheduler:
         if accession:
             having = self.rows.with_value(self.environment, accession_number=accession)
             same = [one for one in having if procedure_id in ("", one.requested_procedure_id)]
+            # Many sites number the visit and not the order: then the placer order number tells orders apart.
+            same = [one for one in same if is_of_placer(order, one)] or ([] if order.control in _NEW else same)
             # A second requested procedure of the same accession number is one of its own.
-            return same[0] if same else None if order.control in _NEW else next(iter(having), None)
+            if order.control in _NEW:
+                return same[0] if same else None
+            if same or having:
+                return (same or having)[0]
+        # A cancel may name the numbers of placer and filler alone, of which one then stands for the accession number.
         for name, keyword in (
             ("filler_order_number", "FillerOrderNumberImagingServiceRequest"),
             ("placer_order_number", "PlacerOrderNumberImagingServiceRequest"),
@@ -230,6 +241,10 @@ class Scheduler:
             self.rows.set_state(able, state)
             said = f"{state} ({order.control}{f' {order.status}' if order.status else ''})"
             self.rows.note(found.number, ProcedureEventKind.STATE, said, message=self.message)
+            left = [one for one in steps if one not in able and one not in there]
+            if left and order.control in CANCELLING:
+                text = ", ".join(f"step {one.step_id} is {one.state}, and stays so" for one in left)
+                return [Problem(Code.LOCKED, text, "ORC-1", is_warning=True)]
             return []
         return [Problem(Code.DUPLICATE_KEY, f"it is {state} already", "ORC-1", True)]
 
@@ -249,10 +264,15 @@ class Scheduler:
 def settle(rows: ProcedureRows, number: int) -> None:
     """Put the orders behind a procedure into the state that follows from its steps."""
     states = rows.states_of(number)
-    if states == {StepState.COMPLETED}:
-        rows.set_order_state(number, str(OrderState.COMPLETED))
-    elif states <= {StepState.CANCELLED, StepState.DISCONTINUED}:
-        rows.set_order_state(number, str(OrderState.CANCELLED))
+    if all(state.is_over for state in states):
+        is_done = StepState.COMPLETED in states
+        rows.set_order_state(number, str(OrderState.COMPLETED if is_done else OrderState.CANCELLED))
+
+
+def is_of_placer(order: Order, found: RequestedProcedure) -> bool:
+    """Whether nothing speaks against an order of this placer order number being what was requested."""
+    keyword = "PlacerOrderNumberImagingServiceRequest"
+    return order.value(keyword) in ("", found.value(keyword)) or not found.value(keyword)
 
 
 def _with(fields: Sequence[OrderField], keyword: str, value: str, note: str = _INVENTED) -> list[OrderField]:

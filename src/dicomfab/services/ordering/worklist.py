@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Final
 
 from pydicom import Dataset
+from pydicom.config import IGNORE
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement
+from pydicom.tag import BaseTag
 
 from dicomfab.archive.errors import ArchiveQueryError
 from dicomfab.archive.worklist import WorklistKeys
@@ -135,7 +140,14 @@ def _fill(ds: Dataset, fields: Sequence[OrderField]) -> None:
         elif one.keyword == "PregnancyStatus":
             ds.PregnancyStatus = int(one.value)
         else:
-            setattr(ds, one.keyword, one.value)
+            tag, vr = _element_of(one.keyword)
+            ds.add(DataElement(tag, vr, one.value, validation_mode=IGNORE))
+
+
+@cache
+def _element_of(keyword: str) -> tuple[BaseTag, str]:
+    tag = BaseTag(tag_for_keyword(keyword) or 0)
+    return tag, dictionary_VR(tag)
 
 
 def _identifiers(ds: Dataset, procedure: RequestedProcedure) -> None:

@@ -188,11 +188,26 @@ def test_enhanced_mode_answers_that_it_is_kept_and_applies_later(site, take):
 
 
 def test_enhanced_mode_answers_only_what_is_asked_for(take):
-    assert take(orm().replace(b"|2.5.1", b"|2.5.1|||NE|AL")).answer == b""
+    assert take(orm().replace(b"|2.5.1", b"|2.5.1|||NE|ER")).answer == b""
     quiet = orm("M2").replace(b"|2.5.1", b"|2.5.1|||ER|NE")
     assert take(quiet).answer == b""
     assert take(quiet).answer == b""
     assert answer(take(message(kind="SIU^S12", control_id="M3", more="|||ER|NE")))[0] == "CR"
+
+
+@pytest.mark.parametrize("more", ["|||NE|AL", "||||AL"])
+def test_never_and_always_is_original_mode_by_another_name(site, take, more):
+    """HL7 v2.8.2 chapter 2.9.2, a note: who sends so waits for the one answer."""
+    assert answer(take(orm().replace(b"|2.5.1", f"|2.5.1{more}".encode(), 1))) == ("AA", "M1", [])
+    assert len(procedures(site)) == 1
+
+
+def test_an_answer_is_in_the_character_sets_that_it_says(take):
+    name = "山田"
+    sent = orm().decode().replace("|RIS|HOSP|", f"|{name}|HOSP|").replace("|2.5.1", "|2.5.1||||||~ISO IR87", 1)
+    answered = take(sent.encode("iso2022_jp_2")).answer
+    assert f"|{name}|HOSP|" in answered.decode("iso2022_jp_2")
+    assert answered.isascii()
 
 
 def test_the_environments_know_nothing_of_each_other(site, take):
@@ -273,3 +288,10 @@ def test_a_report_is_noted_with_its_order(site, take):
     assert [(str(one.kind), one.text) for one in events] == [("ordered", "ordered (NW)"), ("reported", "report final")]
     unknown = message(pid(), obr.replace("A100", "A999"), kind="ORU^R01", control_id="R2")
     assert answer(take(unknown))[0] == "AE"
+
+
+def test_a_cancel_by_the_numbers_of_placer_and_filler_alone(site, take) -> None:
+    take(orm("M1"))
+    segments = (pid(), "ORC|CA|PLA100|FIA100", "OBR|1|PLA100|FIA100|CTCHEST^CT chest^99RIS")
+    assert take(message(*segments, control_id="M2")).message.code == "AA"
+    assert site.ordering.schedule.show(ACTOR, 1).procedure.is_over

@@ -26,8 +26,10 @@ from dicomfab.model.query import QueryModel
 from dicomfab.model.study import Patient
 from dicomfab.model.values import Environment
 from dicomfab.services.ordering.intake import Taken
+from dicomfab.services.ordering.merging import MergingService
+from dicomfab.services.provenance import Origin
 from dicomfab.storage.audit import AuditFilter
-from dicomfab.storage.merges import PatientMerge
+from dicomfab.storage.merges import MergeRepository, PatientMerge
 from tests.unit.services.ordering.conftest import ACTOR, message, pid
 
 Take = Callable[..., Taken]
@@ -305,3 +307,25 @@ def test_any_name_comes_through(site: Application, family: str, given_name: str,
         [registered] = site.merging.page(ACTOR, 1)
         assert name == registered.value("PatientName")
     site.studies.delete(ACTOR, study)
+
+
+def test_a_process_that_is_behind_undoes_nothing(site: Application, take: Take) -> None:
+    """Two processes follow the same patients: one has done what came later when the other comes to what was first."""
+    study = make(site)
+    take(merge(control_id="A1"))
+
+    def meanwhile(uid: str) -> Origin:
+        if not others:
+            take(merge("P900^^^RIS", pid("P901", "ROE^JANE"), control_id="A2"))
+            others.extend(carried(site))
+        return site.provenance.of_local(uid)
+
+    others: list[PatientMerge] = []
+    behind = MergingService(MergeRepository(site.database), site.local_archive, meanwhile)
+    behind.carry_out(ACTOR)
+    assert [one.outcome for one in others] == ["1 study, 5 instances changed"] * 2
+    assert said(site, study) == {("P901", "RIS", "ROE^JANE", "19700102", "F")}
+    behind.carry_out(ACTOR)
+    assert said(site, study) == {("P901", "RIS", "ROE^JANE", "19700102", "F")}
+    done = site.merging.page(ACTOR)
+    assert [(one.is_done, one.outcome) for one in done] == [(True, "1 study, 5 instances changed")] * 2
