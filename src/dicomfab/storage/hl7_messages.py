@@ -112,6 +112,16 @@ class MessageRows:
         rows = self._connection.execute(_EARLIER, values)
         return [(_message(row), row.digest == own) for row in rows]
 
+    def sent(self, control_id: str, environment: Environment) -> list[Hl7Message]:
+        """Messages with a control ID that went out, the newest first, bytes and all."""
+        of_it = (
+            hl7_message.c.control_id == control_id[:200],
+            hl7_message.c.direction == str(Direction.OUT),
+            hl7_message.c.environment == str(environment),
+        )
+        chosen = select(hl7_message).where(*of_it).order_by(hl7_message.c.number.desc())
+        return [_message(row) for row in self._connection.execute(chosen)]
+
     def came_again(self, number: int) -> None:
         """Count that a message came once more, unchanged."""
         self._connection.execute(_AGAIN, {"of_number": number})

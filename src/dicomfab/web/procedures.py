@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from dicomfab.access.policy import Action
 from dicomfab.app.build import Application
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import DicomFabError, InvalidInput
+from dicomfab.model.errors import DicomFabError
 from dicomfab.model.procedure import ProcedureEventKind, ProcedureFilter, StepState
 from dicomfab.registry.fields import Capability
-from dicomfab.registry.server import PacsServer
 from dicomfab.services.ordering.loop import LoopState
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.errors import status_of
@@ -111,10 +110,12 @@ def loop(
     request: Request, number: Number, actor: CurrentActor, application: CurrentApplication, pacs: str = ""
 ) -> Response:
     """The same, with the closed loop checked at a server: a part of the page if that is what is asked for."""
+    if not pacs:
+        return RedirectResponse(f"/procedures/{number}#loop-head", status_code=303)
     context = _context(application, actor, number)
     error: DicomFabError | None = None
     try:
-        server = _server(application, actor, pacs)
+        server = application.pacs.get(actor, pacs)
         found = application.loops.check(actor, context["procedure"].accession_number, server)
         context["loop"] = next((steps for one, steps in found if one.number == number), None)
         context["pacs"] = server
@@ -123,12 +124,6 @@ def loop(
     context["error"] = error
     name = "procedures/loop.html" if is_fragment_wanted(request) else "procedures/show.html"
     return page(request, name, context, status_code=status_of(error) if error else 200)
-
-
-def _server(application: Application, actor: Actor, pacs: str) -> PacsServer:
-    if not pacs:
-        raise InvalidInput("pacs: choose a server", field="pacs", value="")
-    return application.pacs.get(actor, pacs)
 
 
 def _context(application: Application, actor: Actor, number: int) -> dict[str, Any]:

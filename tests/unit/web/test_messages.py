@@ -136,11 +136,10 @@ def test_procedures_are_found_by_words_and_by_whether_they_are_over(browser: Bro
     assert "No procedure matches" in browser.get("/procedures?q=nobody").text
 
 
-def test_a_loop_without_a_server_says_which_field_is_missing(browser: Browser, application: Application) -> None:
+def test_a_loop_without_a_server_leads_to_where_one_is_chosen(browser: Browser, application: Application) -> None:
     take(application, orm())
     answer = browser.get("/procedures/1/loop")
-    assert answer.status_code == 400
-    assert "choose a server" in answer.text
+    assert (answer.status_code, answer.headers["location"]) == (303, "/procedures/1#loop-head")
     assert browser.get("/procedures/1/loop?pacs=nobody").status_code == 404
 
 

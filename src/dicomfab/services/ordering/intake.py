@@ -38,6 +38,7 @@ from dicomfab.model.hl7_message import Direction, Hl7Message, MessageState
 from dicomfab.model.order import CANCELLING, Order
 from dicomfab.model.values import Environment
 from dicomfab.services.ordering.late_answer import queue_answer
+from dicomfab.services.ordering.late_answered import ACK, note_answer
 from dicomfab.services.ordering.patient_news import PatientNews
 from dicomfab.services.ordering.reporting import note_report
 from dicomfab.services.ordering.scheduling import Scheduler
@@ -52,7 +53,7 @@ log = logging.getLogger(__name__)
 #: How long a control ID is remembered: engines begin to count anew, seldom within a day.
 WINDOW: Final = dt.timedelta(hours=24)
 _ORDERS: Final = {"ORM": {"O01"}, "OMG": {"O19"}, "OMI": {"O23"}}
-_KNOWN: Final[dict[str, set[str] | frozenset[str]]] = {**_ORDERS, "ADT": patients.KNOWN, "ORU": {"R01"}}
+_KNOWN: Final[dict[str, set[str] | frozenset[str]]] = {**_ORDERS, "ADT": patients.KNOWN, "ORU": {"R01"}, ACK: set()}
 _VERSIONS: Final = frozenset(("2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8"))
 _PROCESSING: Final = frozenset("PDT")
 _COMMITTED: Final = {
@@ -227,10 +228,11 @@ class Intake:
             state, what, orders, problems = MessageState.REFUSED, error.what, (), [error.problem, *problems]
         self._note(actor, rows, message, orders, what, problems)
         reason, code, text, answer = _words(problems), "", "", b""
-        if not is_committed:
+        is_answer = header is not None and header.get(9, 1) == ACK
+        if not is_committed and not is_answer:  # two that answer each other's answers would never end
             answer, text = self._answer(header, what, problems, f"DF{message.number}")
             code = str(what)
-        elif header is not None:
+        elif is_committed and not is_answer and header is not None:
             queue_answer(rows, self._known_profiles, message, header, what, problems)
         MessageRows(rows.transaction).finish(message.number, state, code=code, acknowledgement=text, reason=reason)
         done = replace(message, state=state, code=code or message.code, acknowledgement=text, reason=reason)
@@ -243,6 +245,9 @@ class Intake:
             raise rejection(Code.SEGMENT_SEQUENCE, "no MSH segment: it is no HL7 v2 message")
         kind, event = _must_be_known(header)
         text, found = self._read(message)
+        if kind == ACK:
+            note_answer(MessageRows(rows.transaction), message, header, text)
+            return (), []
         if kind == "ADT":
             news = PatientNews(rows, message.environment, message.number, self.draw_seed)
             return (), news.apply(event, found[0], text)
@@ -317,7 +322,7 @@ def _must_be_known(header: Segment) -> tuple[str, str]:
         raise rejection(
             Code.UNSUPPORTED_TYPE, f"{kind[:20] or 'a message without type'} is not acted on here", "MSH-9.1"
         )
-    if event and event not in _KNOWN[kind]:
+    if event and kind != ACK and event not in _KNOWN[kind]:
         raise rejection(Code.UNSUPPORTED_EVENT, f"{kind}^{event[:20]} is not acted on here", "MSH-9.2")
     if not event and kind == "ADT":
         raise rejection(Code.UNSUPPORTED_EVENT, "which event it is stands in MSH-9.2, which is empty", "MSH-9.2")
