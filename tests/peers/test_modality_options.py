@@ -21,7 +21,7 @@ from dicomfab.services.ordering.modality import Told
 from dicomfab.services.ordering.ris import RisConfig
 from dicomfab.storage.audit import AuditFilter
 from tests.peers.modality_hospital import ACTOR, Hospital, free_port, hospital
-from tests.unit.services.ordering.conftest import orm, pid
+from tests.unit.services.ordering.conftest import message, orm, pid
 
 __all__ = ["hospital"]
 
@@ -418,3 +418,28 @@ def test_an_examination_on_the_night_when_clocks_go_back_does_not_end_before_it_
     list(modality.perform(ACTOR, config))
     [step] = hospital.reported()
     assert step.PerformedProcedureStepStartTime < step.PerformedProcedureStepEndTime == "030020"
+
+
+# ---------------------------------------------------------------- the loop
+
+
+def test_the_loop_is_closed_when_all_steps_are_performed(hospital: Hospital) -> None:
+    for number in ("1", "2"):
+        sent = hospital.send(orm(f"M{number}", accession="A1", uid="1.2.1", rp="R1", sps=f"S{number}"))
+        assert b"MSA|AA" in sent
+    hospital.perform()
+    assert hospital.loop("A1")["performed"] == "different"
+    hospital.perform()
+    assert set(hospital.loop("A1").values()) == {"equal"}
+    hospital.perform(is_appended=True, accession_number="A1", commit_s=0.0)
+    assert hospital.loop("A1")["committed"] == "different"
+
+
+def test_a_merge_after_the_examination_leaves_its_report_as_it_was(hospital: Hospital) -> None:
+    order(hospital, "A1", uid="1.2.1")
+    hospital.perform()
+    merge = message(pid("P900"), "MRG|P100^^^RIS", control_id="M90", kind="ADT^A40")
+    assert hospital.site.ordering.intake.take(ACTOR, merge, Environment.TEST).message.code == "AA"
+    found = hospital.loop("A1")
+    assert found["performed"] == "equal"
+    assert found["findable"] == "different"  # the PACS has not followed

@@ -31,6 +31,7 @@ from dicomfab.registry.server import PacsServer
 from dicomfab.services.ordering.procedures import ProcedureDetails, ProcedureService
 from dicomfab.services.peers import peer_for
 from dicomfab.services.recording import Record, nobody, recorded
+from dicomfab.storage.performed import PerformedStep
 
 _HEAD_BYTES: Final = 64 << 10
 #: As far as the order of a header goes, with tables of values before it.
@@ -314,16 +315,22 @@ def _performed(found: ProcedureDetails) -> LoopStep:
     if not found.performed:
         return LoopStep("performed", LoopState.MISSING, "no modality has reported anything (MPPS)")
     values: dict[str, set[str]] = {keyword: set() for keyword in (*_SAME, "RequestedProcedureID")}
+    # What was reported before the patient was merged named the identifier that was right then.
+    renamed = max((one.at for one in found.events if one.kind is ProcedureEventKind.PATIENT), default=None)
     for one in found.performed:
         ds = Dataset.from_json(one.attributes)
-        values["PatientID"].add(str(ds.get("PatientID", "") or ""))
+        if renamed is None or one.created_at > renamed:
+            values["PatientID"].add(str(ds.get("PatientID", "") or ""))
         items = list(ds.get("ScheduledStepAttributesSequence") or ())
         # Those of other orders, with which it was performed together, are none of its business.
         for item in [one for one in items if _is_for(one, procedure)] or items:
             for keyword in ("StudyInstanceUID", "AccessionNumber", "RequestedProcedureID"):
                 values[keyword].add(str(item.get(keyword, "") or ""))
     states = ", ".join(f"{one.state} by {one.calling_ae_title}" for one in found.performed)
-    is_whole = all(one.state == "COMPLETED" for one in found.performed)
+    left = [step.step_id for step in procedure.steps if not step.state.is_over]
+    if left:
+        states += f"; {', '.join(left)} is still to be performed"
+    is_whole = all(one.state == "COMPLETED" for one in found.performed) and not left
     return _compared("performed", procedure, values, states, is_whole=is_whole)
 
 
@@ -341,7 +348,16 @@ def _committed(found: ProcedureDetails, referenced: set[str]) -> LoopStep:
     told = [one for one in found.events if one.kind is ProcedureEventKind.COMMITTED]
     if not told:
         return LoopStep("committed", LoopState.UNKNOWN, "nobody here has heard of a storage commitment")
-    return LoopStep("committed", LoopState.EQUAL, told[-1].text)
+    texts = "; ".join(one.text for one in told)
+    # Each examination asks for the commitment to its own instances.
+    lacking = sum(_has_series(one) for one in found.performed) - len(told)
+    if lacking > 0:
+        return LoopStep("committed", LoopState.DIFFERENT, f"{texts}; of {lacking} more nobody here has heard")
+    return LoopStep("committed", LoopState.EQUAL, texts)
+
+
+def _has_series(performed: PerformedStep) -> bool:
+    return bool(Dataset.from_json(performed.attributes).get("PerformedSeriesSequence"))
 
 
 def _findable(
