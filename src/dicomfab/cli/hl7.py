@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer import Option
 
+from dicomfab.app.plain_orders import message_dict
 from dicomfab.cli import output
 from dicomfab.cli.hl7_sending import REFUSALS, finish, receiver_address, tell, tls_options
 from dicomfab.cli.order import message_of, print_message
@@ -227,24 +228,6 @@ def _environment(is_test: bool) -> Any:
 def _cells(one: Hl7Message) -> tuple[str, ...]:
     start = (str(one.number), str(one.direction), str(one.environment), one.message_type, one.control_id, one.sender)
     return (*start, str(one.state), one.code, one.reason)
-
-
-def message_dict(one: Hl7Message) -> dict[str, Any]:
-    """A message as JSON has it."""
-    return {
-        "number": one.number,
-        "direction": str(one.direction),
-        "environment": str(one.environment),
-        "message_type": one.message_type,
-        "control_id": one.control_id,
-        "sender": one.sender,
-        "peer": one.peer,
-        "state": str(one.state),
-        "code": one.code,
-        "reason": one.reason,
-        "repeats": one.repeats,
-        "at": one.at.isoformat(),
-    }
 
 
 def _delivery_dict(delivery: Delivery | None) -> dict[str, Any]:

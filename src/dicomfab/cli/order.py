@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer import Option
 
+from dicomfab.app.plain_orders import procedure_dict
 from dicomfab.cli import output
 from dicomfab.cli.session import actor, application
 from dicomfab.model.errors import NotFound
@@ -159,31 +160,6 @@ def check(
                     output.print_text(f"               {keyword}: ordered {meant!r}, found {came!r}")
     states = {str(step.state) for _, steps in found for step in steps}
     raise typer.Exit(6 if states & {"missing", "different"} else 7 if "unknown" in states else 0)
-
-
-def procedure_dict(one: RequestedProcedure) -> dict[str, Any]:
-    """A requested procedure as JSON has it."""
-    return {
-        "number": one.number,
-        "environment": str(one.environment),
-        "study_instance_uid": one.study_instance_uid,
-        "accession_number": one.accession_number,
-        "requested_procedure_id": one.requested_procedure_id,
-        "patient_id": one.patient_id,
-        "issuer": one.issuer,
-        "patient_name": one.value("PatientName"),
-        "steps": [
-            {
-                "step_id": step.step_id,
-                "state": str(step.state),
-                "modality": step.modality,
-                "station_ae_title": step.station_ae_title,
-                "start_date": step.start_date,
-                "start_time": step.start_time,
-            }
-            for step in one.steps
-        ],
-    }
 
 
 def _step_rows(one: RequestedProcedure) -> list[tuple[str, ...]]:

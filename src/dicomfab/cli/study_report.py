@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from typer import Option
 
+from dicomfab.app.plain_orders import message_dict
 from dicomfab.cli import output
-from dicomfab.cli.hl7 import message_dict
 from dicomfab.cli.hl7_sending import receiver_address, tell
 from dicomfab.cli.session import actor, application
 from dicomfab.model.errors import InvalidInput

@@ -24,10 +24,10 @@ from dicomfab.services.jobs.service import REQUESTS
 from dicomfab.storage.jobs import JobFilter
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.job_view import LOCAL, PACS, outcome_of, view_of
+from dicomfab.web.listing import PAGE_SIZE, page_count, page_number
 from dicomfab.web.streams import stream
 from dicomfab.web.templating import capitalize_first, fragment, page
 
-PAGE_SIZE = 25
 ITEMS_SHOWN = 50
 
 #: For the list: all that have not ended.
@@ -93,10 +93,10 @@ def listing_of(
 ) -> Listing:
     """Read the listing from the address; what makes no sense there is taken as absent."""
     if is_uid(study):
-        return Listing("", "", "", "", False, _page_number(page), study)
+        return Listing("", "", "", "", False, page_number(page), study)
     known_state = state if state == ACTIVE or state in set(JobState) else ""
     known_kind = kind if kind in set(JobKind) else ""
-    return Listing(q.strip(), known_state, known_kind, server.strip(), bool(own), _page_number(page))
+    return Listing(q.strip(), known_state, known_kind, server.strip(), bool(own), page_number(page))
 
 
 def to_job(application: Application, job: Job) -> RedirectResponse:
@@ -121,7 +121,7 @@ def overview(
     context = {
         "found": found,
         "listing": listing,
-        "pages": max(1, -(-found.total // PAGE_SIZE)),
+        "pages": page_count(found.total),
         "server_names": {job.queue: server_name(application, job.queue) for job in found.jobs},
         "is_live": any(not job.state.has_ended for job in found.jobs),
         "kinds": [("", "Any kind"), *((str(kind), capitalize_first(kind)) for kind in JobKind)],
@@ -147,7 +147,7 @@ def show(
     """A job as it is now, followed by events until it has ended."""
     job = application.jobs.show(actor, job_id)
     context = {"view": view_of(application, actor, job), **outcome_of(application, actor, job)}
-    return page(request, "jobs/show.html", {**context, **_items(application, actor, job, items, _page_number(number))})
+    return page(request, "jobs/show.html", {**context, **_items(application, actor, job, items, page_number(number))})
 
 
 @router.get("/{job_id}/events")
@@ -237,7 +237,3 @@ def _items(application: Application, actor: Actor, job: Job, wanted: str, number
         "items_pages": max(1, -(-total // ITEMS_SHOWN)),
         "items_offered": [("all", counts.total), *((name, n) for name, n in numbers.items() if n or name == chosen)],
     }
-
-
-def _page_number(text: str) -> int:
-    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 9 else 1

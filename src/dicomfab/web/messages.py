@@ -18,10 +18,10 @@ from dicomfab.model.hl7_message import Direction, Hl7Message, MessageState
 from dicomfab.model.order import Order
 from dicomfab.storage.hl7_messages import MessageFilter
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
+from dicomfab.web.listing import PAGE_SIZE, page_count, page_number
 from dicomfab.web.message_view import lines_of, segments_of
 from dicomfab.web.templating import page
 
-PAGE_SIZE: Final = 25
 _LARGEST_NUMBER: Final = 2**31
 #: State -> class and symbol of how it is shown.
 LOOKS: Final = {
@@ -67,9 +67,8 @@ class Listing:
 
 def listing_of(q: str = "", state: str = "", direction: str = "", page: str = "1") -> Listing:
     """Read the listing from the address; what makes no sense there is taken as absent."""
-    number = int(page) if page.isascii() and page.isdigit() and len(page) < 9 else 1
     known_state = state if state in set(MessageState) else ""
-    return Listing(q.strip(), known_state, direction if direction in set(Direction) else "", max(1, number))
+    return Listing(q.strip(), known_state, direction if direction in set(Direction) else "", page_number(page))
 
 
 @router.get("", dependencies=[permission(Action.VIEW)])
@@ -85,7 +84,7 @@ def overview(
     context = {
         "found": found,
         "listing": listing,
-        "pages": max(1, -(-found.total // PAGE_SIZE)),
+        "pages": page_count(found.total),
         "states": [("", "Any state"), *((str(one), str(one)) for one in MessageState)],
         "directions": [("", "In and out"), ("in", "Came in"), ("out", "Went out")],
         "looks": LOOKS,

@@ -17,6 +17,7 @@ from dicomfab.services.orders import state_of
 from dicomfab.storage.orders import OrderFilter
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.create_page import show_form
+from dicomfab.web.listing import PAGE_SIZE, page_count, page_number
 from dicomfab.web.order_form import environment_of, filled, kept, order_number, shown_order
 from dicomfab.web.study_form import ORDER, StudyForm
 from dicomfab.web.templating import page
@@ -24,7 +25,6 @@ from dicomfab.web.templating import page
 if TYPE_CHECKING:
     from dicomfab.storage.orders import StoredOrder
 
-PAGE_SIZE: Final = 25
 MAX_BYTES: Final = 10 << 20
 _LARGEST_NUMBER: Final = 2**31
 
@@ -49,8 +49,7 @@ class Listing:
 
 def listing_of(q: str = "", state: str = "", page: str = "1") -> Listing:
     """Read the listing from the address; what makes no sense there is taken as absent."""
-    number = int(page) if page.isascii() and page.isdigit() and len(page) < 9 else 1
-    return Listing(q.strip(), state if state_of(state) else "", max(1, number))
+    return Listing(q.strip(), state if state_of(state) else "", page_number(page))
 
 
 @router.get("/orders", dependencies=[permission(Action.VIEW)])
@@ -65,7 +64,7 @@ def overview(
     wanted = OrderFilter(search=listing.search, states=frozenset({state} if state else ()))
     offset = (listing.number - 1) * PAGE_SIZE
     found = application.orders.page(actor, wanted, limit=PAGE_SIZE, offset=offset)
-    pages = max(1, -(-found.total // PAGE_SIZE))
+    pages = page_count(found.total)
     states = [("", "Any state"), *((str(one), str(one)) for one in OrderState)]
     return page(request, "orders/list.html", {"found": found, "listing": listing, "pages": pages, "states": states})
 

@@ -19,11 +19,11 @@ from dicomfab.model.errors import Conflict, DicomFabError, InvalidInput
 from dicomfab.storage.patients import PatientSort, StoredPatient
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.errors import status_of
+from dicomfab.web.listing import PAGE_SIZE, page_count, page_number
 from dicomfab.web.templating import page, person_name
 from dicomfab.web.undo import Notice, notice_of, to_notice
 from dicomfab.web.uploads import text_of
 
-PAGE_SIZE = 25
 _CSV = "choose a CSV file, such as one exported here; in a spreadsheet, save as 'CSV UTF-8'"
 _NEWEST_FIRST = "/patients?sort=changed&order=desc"
 
@@ -51,8 +51,7 @@ class Listing:
 def listing_of(q: str = "", sort: str = PatientSort.NAME, order: str = "", page: str = "1") -> Listing:
     """Read the listing from the address; what makes no sense there is taken as absent."""
     known = {str(s): s for s in PatientSort}
-    number = int(page) if page.isascii() and page.isdigit() and len(page) < 9 else 1
-    return Listing(q.strip(), known.get(sort, PatientSort.NAME), order == "desc", max(1, number))
+    return Listing(q.strip(), known.get(sort, PatientSort.NAME), order == "desc", page_number(page))
 
 
 class PatientForm(BaseModel):
@@ -120,7 +119,7 @@ def overview(
         limit=PAGE_SIZE,
         offset=(listing.number - 1) * PAGE_SIZE,
     )
-    pages = max(1, -(-found.total // PAGE_SIZE))
+    pages = page_count(found.total)
     context = {"found": found, "listing": listing, "pages": pages, "risk": risk, **notice_of(request, actor)}
     return page(request, "patients/list.html", context)
 

@@ -17,9 +17,9 @@ from dicomfab.registry.fields import Capability
 from dicomfab.services.ordering.loop import LoopState
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.errors import status_of
+from dicomfab.web.listing import PAGE_SIZE, page_count, page_number
 from dicomfab.web.templating import is_fragment_wanted, page
 
-PAGE_SIZE: Final = 25
 _LARGEST_NUMBER: Final = 2**31
 #: Which are shown: those with a step on the worklist, or those that are over.
 _OPEN: Final = {"open": True, "over": False}
@@ -74,8 +74,7 @@ class Listing:
 
 def listing_of(q: str = "", state: str = "", page: str = "1") -> Listing:
     """Read the listing from the address; what makes no sense there is taken as absent."""
-    number = int(page) if page.isascii() and page.isdigit() and len(page) < 9 else 1
-    return Listing(q.strip(), state if state in _OPEN else "", max(1, number))
+    return Listing(q.strip(), state if state in _OPEN else "", page_number(page))
 
 
 @router.get("", dependencies=[permission(Action.VIEW)])
@@ -92,7 +91,7 @@ def overview(
     context = {
         "found": found,
         "listing": listing,
-        "pages": max(1, -(-found.total // PAGE_SIZE)),
+        "pages": page_count(found.total),
         "states": [("", "All"), ("open", "On the worklist"), ("over", "Over")],
         "looks": STEP_LOOKS,
     }
