@@ -36,7 +36,7 @@ from tests.unit.hl7.messages import ORM
 from tests.unit.web.api.conftest import serving
 
 GALLERY = DOCUMENTED.parent / "reference" / "pages.md"
-LARGEST_BYTES = 6_000_000
+LARGEST_BYTES = 6_500_000
 COLOURS = 64
 WIDE, PHONE = 1280, 360
 HEIGHT = 800
