@@ -162,6 +162,7 @@ def _environment(command: Command, actor: Actor, settings: Settings) -> dict[str
         **for_nobody(os.environ),
         **as_environment(actor),
         "DICOMFAB_HOME": str(settings.home),
+        "DICOMFAB_WORKER_IDLE_S": f"{settings.worker_idle_s:g}",
         "COLUMNS": str(command.columns),
         "PYTHONIOENCODING": "utf-8",
     }
