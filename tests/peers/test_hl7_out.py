@@ -259,6 +259,7 @@ def test_a_receiver_that_is_slow_holds_up_nobody_else(site: Application, tmp_pat
             until(lambda: ended_up(site, sent, sent, sent, sent))
 
 
+@pytest.mark.full
 def test_after_a_day_it_is_given_up(site: Application, tmp_path: Path) -> None:
     asks_for_replies(tmp_path / "home", programs.free_port())
     with serving(site) as ris:

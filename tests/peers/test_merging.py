@@ -111,6 +111,7 @@ def test_a_server_that_follows(open_place: Callable[[str], Place], here: Applica
     assert here.merge_checks.check(ACTOR, PRIOR, NEW, place.entry).verdict is MergeVerdict.FOLLOWED
 
 
+@pytest.mark.full
 def test_a_server_that_does_not_follow(open_place: Callable[[str], Place], here: Application) -> None:
     place, deaf = open_place("pacs"), open_place("elsewhere")
     study = make(place.site)
@@ -120,6 +121,7 @@ def test_a_server_that_does_not_follow(open_place: Callable[[str], Place], here:
     assert found.after == Listed(frozenset({study}))
 
 
+@pytest.mark.full
 def test_a_server_that_follows_by_half(open_place: Callable[[str], Place], here: Application) -> None:
     place = open_place("pacs")
     study, other = make(place.site), make(place.site, seed=6)
@@ -190,6 +192,7 @@ def dicomfab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     return call
 
 
+@pytest.mark.full
 def test_the_commands(open_place: Callable[[str], Place], here: Application, dicomfab: Any, tmp_path: Path) -> None:
     place = open_place("pacs")
     study = make(place.site)

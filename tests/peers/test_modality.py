@@ -70,6 +70,7 @@ def test_an_order_that_was_cancelled_is_not_offered(hospital: Hospital) -> None:
         hospital.perform()
 
 
+@pytest.mark.full
 def test_a_merge_reaches_what_the_modality_gets(hospital: Hospital) -> None:
     hospital.send(orm())
     merge = message(pid("P900"), "MRG|P100^^^RIS", kind="ADT^A40", control_id="M2")
@@ -79,6 +80,7 @@ def test_a_merge_reaches_what_the_modality_gets(hospital: Hospital) -> None:
     assert set(hospital.loop().values()) == {"equal"}
 
 
+@pytest.mark.full
 def test_a_study_under_another_patient_is_named_by_the_check(hospital: Hospital) -> None:
     hospital.send(orm(uid="1.2.3.5"))
     hospital.perform()

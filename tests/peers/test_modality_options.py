@@ -45,6 +45,7 @@ def reason(step: Dataset) -> str:
 # ---------------------------------------------------------------- polling
 
 
+@pytest.mark.full
 def test_item_after_item_is_performed_as_orders_come(hospital: Hospital) -> None:
     told = []
     order(hospital, "A1")
@@ -153,6 +154,7 @@ def test_nothing_is_earlier_than_it_begins_or_later_than_it_ends(hospital: Hospi
 # ---------------------------------------------------------------- append
 
 
+@pytest.mark.full
 def test_series_are_added_to_the_study_of_a_step_that_is_over(hospital: Hospital) -> None:
     order(hospital, "A1", uid="1.2.3")
     assert hospital.perform() == ["worklist", *WHOLE]
@@ -287,6 +289,7 @@ def test_items_of_several_patients_are_not(hospital: Hospital) -> None:
 # ---------------------------------------------------------------- what nobody ordered
 
 
+@pytest.mark.full
 def test_what_nobody_ordered_is_reported_stored_and_added_to(hospital: Hospital) -> None:
     patient = Patient("", "EMERGENCY1")
     told = list(hospital.tell(unscheduled=patient))
@@ -351,6 +354,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_begun(
 # ---------------------------------------------------------------- what archives and modalities report
 
 
+@pytest.mark.full
 def test_the_ris_is_told_that_images_are_available(hospital: Hospital) -> None:
     order(hospital, "A1", uid="1.2.3")
     told = list(hospital.tell(announce=True))

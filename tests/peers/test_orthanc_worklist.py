@@ -113,6 +113,7 @@ def test_the_modality_is_offered_what_is_for_its_station(site: Application, orth
     assert site.modality.items(ACTOR, replace(config, ae_title="NOBODY")) == []
 
 
+@pytest.mark.full
 def test_the_command_lists_it(site: Application, orthanc: Peer) -> None:
     ris = f"{orthanc.host}:{orthanc.port}:{orthanc.called_ae_title}"
     words = ("modality", "worklist", "--ris", ris, "--pacs", "the-pacs", "--ae", "MR1")

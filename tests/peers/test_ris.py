@@ -306,6 +306,7 @@ def test_a_message_is_recognised_by_the_next_process_after_the_first_was_killed(
     application.close()
 
 
+@pytest.mark.full
 def test_sending_tells_by_its_exit_code_what_became_of_a_message(
     site: Application, ris: RisConfig, tmp_path: Path
 ) -> None:
