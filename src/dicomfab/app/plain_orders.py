@@ -39,12 +39,16 @@ def order_dict(one: StoredOrder) -> dict[str, Any]:
 
 def order_details(one: StoredOrder) -> dict[str, Any]:
     """An order with all that was read of it, and its message."""
+    return {**order_read(one), "message": one.message}
+
+
+def order_read(one: StoredOrder) -> dict[str, Any]:
+    """An order with all that was read of it, and what was made from it."""
     return {
         **order_dict(one),
         "fields": field_dicts(one.order.fields),
         "notes": list(one.order.notes),
         "studies": [dataclasses.asdict(study) for study in one.studies],
-        "message": one.message,
     }
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer import Option
 
-from dicomfab.app.plain_orders import procedure_dict
+from dicomfab.app.plain_orders import loop_dict, order_details, order_read, procedure_details, procedure_dict
 from dicomfab.cli import output
 from dicomfab.cli.session import actor, application
 from dicomfab.model.errors import NotFound
@@ -39,7 +38,7 @@ def add(
     environment = Environment.TEST if is_test else Environment.PROD
     added = application().orders.add(actor(), message_of(file), environment)
     if as_json:
-        output.print_json({"orders": [_dict(one) for one in added]})
+        output.print_json({"orders": [order_read(one) for one in added]})
         return
     for one in added:
         output.print_text(f"order {one.number} ({one.environment}): {_line(one)}")
@@ -64,7 +63,7 @@ def list_orders(
     wanted = OrderFilter(search=search, states=frozenset({OrderState(state)} if state else ()))
     found = application().orders.page(actor(), wanted, limit=limit, offset=offset)
     if as_json:
-        output.print_json({"total": found.total, "orders": [_dict(one) for one in found.orders]})
+        output.print_json({"total": found.total, "orders": [order_read(one) for one in found.orders]})
     elif not found.total:
         output.print_text("No order matches." if search or state else "No orders yet. Add one: dicomfab order add FILE")
     else:
@@ -86,7 +85,7 @@ def show(
         print_message(found.message)
         return
     if as_json:
-        output.print_json({**_dict(found), "message": found.message})
+        output.print_json(order_details(found))
         return
     output.print_text(f"order {found.number} ({found.environment}, {found.state}): {_line(found)}")
     rows = [(one.keyword, one.value, one.origin or "default", one.note) for one in found.order.fields]
@@ -124,10 +123,7 @@ def procedure(number: Annotated[int, typer.Argument(help="Its number.", min=1)],
     """Show a requested procedure: its steps, and what happened to it."""
     found = application().ordering.schedule.show(actor(), number)
     if as_json:
-        events = [{**dataclasses.asdict(one), "kind": str(one.kind), "at": one.at.isoformat()} for one in found.events]
-        performed = [{"sop_instance_uid": p.sop_instance_uid, "state": p.state} for p in found.performed]
-        more = {"events": events, "performed": performed, "orders": list(found.orders)}
-        output.print_json({**procedure_dict(found.procedure), **more})
+        output.print_json(procedure_details(found))
         return
     output.print_text(f"requested procedure {number}: study {found.procedure.study_instance_uid}")
     head = ("procedure", "environment", "patient", "accession", "step", "modality", "scheduled", "state")
@@ -149,7 +145,7 @@ def check(
     built = application()
     found = built.loops.check(actor(), accession, built.pacs.resolve(actor(), pacs))
     if as_json:
-        loops = [{**procedure_dict(one), "loop": [step.as_dict() for step in steps]} for one, steps in found]
+        loops = [loop_dict(one, steps) for one, steps in found]
         output.print_json({"procedures": loops})
     else:
         for one, steps in found:
@@ -250,22 +246,3 @@ def _cells(one: StoredOrder) -> tuple[str, ...]:
     procedure = f"{value('Modality')} {value('RequestedProcedureDescription')}".strip()
     start = (str(one.number), str(one.environment), str(one.state))
     return (*start, value("PatientName"), value("AccessionNumber"), procedure, when)
-
-
-def _dict(one: StoredOrder) -> dict[str, Any]:
-    order = one.order
-    return {
-        "number": one.number,
-        "environment": str(one.environment),
-        "state": str(one.state),
-        "message_type": order.message_type,
-        "control": order.control,
-        "status": order.status,
-        "control_id": order.control_id,
-        "sender": order.sender,
-        "fields": [{"keyword": f.keyword, "value": f.value, "origin": f.origin, "note": f.note} for f in order.fields],
-        "notes": list(order.notes),
-        "studies": [{"study_instance_uid": s.study_instance_uid, "job": s.job} for s in one.studies],
-        "added_by": one.added_by,
-        "added_at": one.added_at.isoformat(),
-    }

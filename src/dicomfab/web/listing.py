@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 PAGE_SIZE: Final = 25
 _MOST_DIGITS: Final = 8
@@ -17,3 +18,23 @@ def page_number(text: str) -> int:
 def page_count(total: int) -> int:
     """How many pages a list of so many has, at least one."""
     return max(1, -(-total // PAGE_SIZE))
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a list shows, as the address of its page holds it.
+
+    Args:
+        search: words.
+        state: only what is in it; empty for all.
+        number: of the page, from 1.
+    """
+
+    search: str
+    state: str
+    number: int
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """For an address that shows the same; what is as usual is left out."""
+        return {"q": self.search, "state": self.state, "page": "" if self.number == 1 else self.number}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Depends, File, Form, Path, Request, UploadFile
 from starlette.responses import RedirectResponse, Response
@@ -17,7 +16,7 @@ from dicomfab.services.orders import state_of
 from dicomfab.storage.orders import OrderFilter
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.create_page import show_form
-from dicomfab.web.listing import PAGE_SIZE, page_count, page_number
+from dicomfab.web.listing import PAGE_SIZE, Listing, page_count, page_number
 from dicomfab.web.order_form import environment_of, filled, kept, order_number, shown_order
 from dicomfab.web.study_form import ORDER, StudyForm
 from dicomfab.web.templating import page
@@ -31,20 +30,6 @@ _LARGEST_NUMBER: Final = 2**31
 router = APIRouter()
 
 Number = Annotated[int, Path(ge=1, lt=_LARGEST_NUMBER)]
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Which orders are shown, as the address of the page holds it."""
-
-    search: str
-    state: str
-    number: int
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """For an address that shows the same; what is as usual is left out."""
-        return {"q": self.search, "state": self.state, "page": "" if self.number == 1 else self.number}
 
 
 def listing_of(q: str = "", state: str = "", page: str = "1") -> Listing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request
@@ -17,7 +16,7 @@ from dicomfab.registry.fields import Capability
 from dicomfab.services.ordering.loop import LoopState
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.errors import status_of
-from dicomfab.web.listing import PAGE_SIZE, page_count, page_number
+from dicomfab.web.listing import PAGE_SIZE, Listing, page_count, page_number
 from dicomfab.web.templating import is_fragment_wanted, page
 
 _LARGEST_NUMBER: Final = 2**31
@@ -56,20 +55,6 @@ LOOP_LOOKS: Final = {
 router = APIRouter(prefix="/procedures")
 
 Number = Annotated[int, Path(ge=1, lt=_LARGEST_NUMBER)]
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Which procedures are shown, as the address of the page holds it."""
-
-    search: str
-    state: str
-    number: int
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """For an address that shows the same; what is as usual is left out."""
-        return {"q": self.search, "state": self.state, "page": "" if self.number == 1 else self.number}
 
 
 def listing_of(q: str = "", state: str = "", page: str = "1") -> Listing:

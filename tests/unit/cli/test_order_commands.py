@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from dicomfab.cli.main import run
+from dicomfab.testpacs.ports import free_ports
 from tests.unit.hl7.messages import OMI_JAPANESE, ORM
 
 
@@ -58,3 +59,37 @@ def test_what_is_no_message_is_refused(dicomfab, tmp_path):
     several = dicomfab("study", "create", "--order", str(tmp_path / "o"), "--count", "2")
     assert several.code == 2
     assert "an order asks for one study" in several.err
+
+
+def test_procedures_are_listed_and_shown(dicomfab):
+    assert dicomfab("hl7", "take", "-", "--test", stdin=ORM.encode("latin-1")).code == 0
+    listed = printed(dicomfab("order", "procedures", "--json"))
+    assert (listed["total"], listed["procedures"][0]["accession_number"]) == (1, "ACC1")
+    assert "ACC1" in dicomfab("order", "procedures").out
+    shown = printed(dicomfab("order", "procedure", "1", "--json"))
+    assert [step["state"] for step in shown["steps"]] == ["SCHEDULED"]
+    assert [event["kind"] for event in shown["events"]] == ["ordered"]
+    assert {"keyword": "AccessionNumber", "value": "ACC1", "origin": "OBR-18.1", "note": ""} in shown["fields"]
+    assert shown["study_instance_uid"] in dicomfab("order", "procedure", "1").out
+    assert dicomfab("order", "procedure", "2").code == 3
+
+
+def test_a_loop_is_checked_as_far_as_it_can_be(dicomfab):
+    assert dicomfab("hl7", "take", "-", "--test", stdin=ORM.encode("latin-1")).code == 0
+    (port,) = free_ports(1, "127.0.0.1")
+    place = ("--host", "127.0.0.1", "--port", str(port), "--aec", "GONE", "--environment", "test")
+    assert dicomfab("pacs", "add", "--name", "Gone", *place).code == 0
+    told = dicomfab("orders", "check", "ACC1", "--pacs", "gone", "--json")
+    [found] = json.loads(told.out)["procedures"]
+    assert {step["name"]: step["state"] for step in found["loop"]} == {
+        "ordered": "equal",
+        "scheduled": "equal",
+        "performed": "missing",
+        "stored": "unknown",
+        "committed": "unknown",
+        "findable": "unknown",
+        "retrievable": "unknown",
+    }
+    assert told.code == 6
+    assert "could not be asked" in dicomfab("orders", "check", "ACC1", "--pacs", "gone").out
+    assert dicomfab("orders", "check", "NOPE", "--pacs", "gone").code == 3

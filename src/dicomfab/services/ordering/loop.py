@@ -128,17 +128,15 @@ class LoopService:
     def _steps(self, found: ProcedureDetails, pacs: PacsServer) -> list[LoopStep]:
         referenced = _referenced(found)
         steps = [_ordered(found), _scheduled(found), _performed(found)]
-        held: set[str] = set()
-        holding: dict[str, set[str]] = {}
         try:
             studies, together, holding = self._held(found, pacs)
-            held = set[str]().union(*holding.values())
-            steps += [_stored(referenced, held, pacs), _committed(found, referenced)]
-            steps.append(_findable(found.procedure, studies, together, pacs))
         except DicomFabError as error:
-            steps += [_unknown("stored", error), _committed(found, referenced), _unknown("findable", error)]
-        steps.append(self._retrievable(found.procedure, holding, pacs))
-        return steps
+            steps += [_unknown("stored", error), _committed(found, referenced)]
+            return [*steps, _unknown("findable", error), _unknown("retrievable", error)]
+        held = set[str]().union(*holding.values())
+        steps += [_stored(referenced, held, pacs), _committed(found, referenced)]
+        steps.append(_findable(found.procedure, studies, together, pacs))
+        return [*steps, self._retrievable(found.procedure, holding, pacs)]
 
     def _held(
         self, found: ProcedureDetails, pacs: PacsServer
