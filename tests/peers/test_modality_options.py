@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import pairwise
@@ -13,7 +14,7 @@ from pydicom import Dataset
 
 from dicomfab.dimse.peer import Peer
 from dicomfab.model.audit import AuditEvent, EventKind
-from dicomfab.model.errors import InvalidInput, NotFound, PeerError
+from dicomfab.model.errors import InvalidInput, NotFound, PeerError, PortInUse
 from dicomfab.model.procedure import StepState
 from dicomfab.model.study import Patient
 from dicomfab.model.values import Environment
@@ -447,3 +448,11 @@ def test_a_merge_after_the_examination_leaves_its_report_as_it_was(hospital: Hos
     found = hospital.loop("A1")
     assert found["performed"] == "equal"
     assert found["findable"] == "different"  # the PACS has not followed
+
+
+def test_a_port_that_is_taken_is_noticed_before_anything_is_begun(hospital: Hospital) -> None:
+    order(hospital, "A1")
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PortInUse):
+        hospital.perform(port=taken.getsockname()[1])
+    assert hospital.steps() == [StepState.SCHEDULED]
+    assert hospital.reported() == []

@@ -91,6 +91,16 @@ def _report(
     )
 
 
+def require_hearing(config: ModalityConfig) -> None:
+    """Raise unless reports of commitments can be listened for, before anything is begun that needs them.
+
+    Raises:
+        PortInUse: another program has the port.
+    """
+    with _hearing(config, queue.SimpleQueue()):
+        pass
+
+
 @contextmanager
 def _hearing(config: ModalityConfig, reports: queue.SimpleQueue[Verdict]) -> Iterator[None]:
     """Listen for the report of a commitment, which comes on an association of the PACS."""

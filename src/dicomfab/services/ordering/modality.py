@@ -20,6 +20,7 @@ from dicomfab.model.audit import AuditEvent, EventKind, Node
 from dicomfab.model.errors import Interrupted, InvalidInput, NotFound, PeerError
 from dicomfab.model.procedure import ProcedureEventKind
 from dicomfab.services.ordering.choosing import Choice, key, named
+from dicomfab.services.ordering.committing import require_hearing
 from dicomfab.services.ordering.examination import Equipment, Examination, Note, Task
 from dicomfab.services.ordering.modality_config import (
     AE_TITLE,
@@ -118,6 +119,8 @@ class ModalityService:
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         ris = config.worklist
         require_reach(actor, Action.STORE, config.pacs.environment, ris.host, ris.port, self.servers())
+        if config.commit_s:
+            require_hearing(config)
         equipment = Equipment(self.studies, self.transfers, self.local, self.now, self.new_uid, self.note)
         run = _Run(self, equipment, actor, config, stopped)
         if config.is_appended:
