@@ -81,17 +81,19 @@ class _Stream:
     def __init__(self, request: Request, receive: Receive, send: Send, most_bytes: int) -> None:
         self._request, self._receive, self._send = request, receive, send
         self._left = most_bytes
-        self._goes_on = False
+        self._is_read = False
         self._is_finished = False
         self._over = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
 
     async def receive(self) -> Message:
         """The next part of the body, or that nobody listens any more."""
-        if not self._goes_on:
+        if not self._is_read:
             message = await self._receive()
+            self._is_read = not message.get("more_body", False)
             self._left -= len(message.get("body", b""))
             return message if self._left >= 0 else {"type": "http.disconnect"}
+        # Starlette waits here before it has sent the head, so before it is known whether the answer goes on.
         waiting = [asyncio.ensure_future(self._receive()), asyncio.ensure_future(self._over.wait())]
         try:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -105,8 +107,7 @@ class _Stream:
         """A part of the answer; nothing any more when it is over."""
         if message["type"] == "http.response.start":
             kind = next((value for name, value in message["headers"] if name.lower() == b"content-type"), b"")
-            self._goes_on = kind.decode("latin-1").startswith(_GO_ON)
-            if self._goes_on:
+            if kind.decode("latin-1").startswith(_GO_ON):
                 self._looking = asyncio.create_task(self._look_again_and_again())
         if not self._over.is_set():
             self._is_finished = message["type"] == "http.response.body" and not message.get("more_body", False)
