@@ -16,7 +16,7 @@ from dicomfab.dimse.handlers import Handlers, NormalizedHandler, ServerConfig
 from dicomfab.dimse.scp.gate import Gate
 from dicomfab.dimse.scp.services import answer
 from dicomfab.dimse.scp.session import Session
-from dicomfab.dimse.transport.channel import Channel, PlainChannel
+from dicomfab.dimse.transport.channel import Channel, PlainChannel, hang_up
 from dicomfab.dimse.transport.faults import FaultyChannel
 from dicomfab.dimse.transport.tls import server_context
 from dicomfab.dimse.transport.tls_channel import TlsChannel
@@ -196,7 +196,7 @@ class Server:
     def _secured(self, connection: socket.socket, tls: ssl.SSLContext) -> ssl.SSLSocket:
         connection.settimeout(self._config.artim_s)
         secure = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        self._ended_by(lambda: _hang_up(secure))
+        self._ended_by(lambda: hang_up(secure))
         try:
             secure.do_handshake()
         except BaseException:
@@ -212,11 +212,6 @@ class Server:
             except InvalidInput as error:
                 log.warning("%s; the one read before stays in use", error.what)
         return self._tls
-
-
-def _hang_up(secure: ssl.SSLSocket) -> None:
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(secure, socket.SHUT_RDWR)  # past TLS, which another thread may be in
 
 
 def _nothing() -> None:

@@ -28,6 +28,7 @@ _READ_AHEAD_BYTES: Final = 1 << 20
 _MAX_PIECES: Final = 512
 _MAX_BATCH_BYTES: Final = 4 << 20
 _QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
+_LINGER2: Final[int | None] = getattr(socket, "TCP_LINGER2", None)
 _MORE: Final[int] = getattr(socket, "MSG_MORE", 0)
 
 
@@ -212,8 +213,7 @@ class PlainChannel:
         """See :class:`Channel`."""
         with contextlib.suppress(OSError):
             self._sock.send(last_words, socket.MSG_DONTWAIT)
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
+        hang_up(self._sock)
 
     def close(self) -> None:
         """See :class:`Channel`."""
@@ -288,6 +288,16 @@ def _after(batch: list[_Piece], sent: int) -> list[_Piece]:
 def send_at_once(sock: socket.socket) -> None:
     """Switch Nagle's algorithm off: what is sent here is whole."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def hang_up(sock: socket.socket) -> None:
+    """End both directions, and every call that another thread is blocked in; past TLS, which that thread may be in."""
+    with contextlib.suppress(OSError):
+        if _LINGER2 is not None:
+            # What is read after the end of reading widens no window: a peer that fills it as we hang up waits for as
+            # long as the kernel keeps the closed connection, by default a minute (tcp(7), TCP_LINGER2).
+            sock.setsockopt(socket.IPPROTO_TCP, _LINGER2, 1)
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def acknowledge_at_once(sock: socket.socket) -> None:

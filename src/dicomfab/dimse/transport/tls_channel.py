@@ -14,6 +14,7 @@ from dicomfab.dimse.transport.channel import (
     ReceiveTimeout,
     SendTimeout,
     acknowledge_at_once,
+    hang_up,
     read_exactly,
     send_at_once,
 )
@@ -92,8 +93,7 @@ class TlsChannel:
 
         Another thread may be inside the TLS library, which does not allow two; the TCP connection below may be ended.
         """
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+        hang_up(self._sock)
 
     def close(self) -> None:
         """See :class:`~dicomfab.dimse.transport.channel.Channel`."""
