@@ -34,6 +34,19 @@ class Refusal(enum.StrEnum):
     TOKEN_EXPIRED = "token_expired"  # noqa: S105
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
     SET_UP_CODE = "set_up_code"
+    LOCKED = "locked"  # these and the next by its directory
+    ACCOUNT_EXPIRED = "account_expired"
+    PASSWORD_EXPIRED = "password_expired"  # noqa: S105
+    MUST_CHANGE_PASSWORD = "must_change_password"  # noqa: S105
+    LOGON_HOURS = "logon_hours"
+    WORKSTATION = "workstation"
+    AMBIGUOUS = "ambiguous"  # two entries of a directory bear the name
+    NO_GROUP = "no_group"  # it is in none of the groups that give a role
+    NOT_ASKED = "not_asked"  # an answer of an identity provider that nobody here, or another browser, asked for
+    REPLAYED = "replayed"  # an answer that was used before
+    ANSWER_INVALID = "answer_invalid"
+    DENIED_THERE = "denied_there"  # the identity provider says no, or the person broke off
+    STALE = "stale"  # its identity provider has to be asked again, by the browser
 
 
 @dataclass(frozen=True, slots=True)

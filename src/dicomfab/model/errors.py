@@ -25,6 +25,7 @@
     │   ├── AnswerIncomplete        a query was answered, but not with everything that there is
     │   ├── StatusFailure           a DIMSE response with a failure status (PS3.7 annex C)
     │   └── HttpFailure             a DICOMweb response with a failure status (PS3.18 8.5)
+    ├── DirectoryUnavailable    nobody could be asked who somebody is; that lets nobody in
     └── LocalFailure            us: this machine, this installation
         ├── DiskFull                work waits until there is space again
         ├── InstanceUnreadable      the file of an instance cannot be read, or not to its end
@@ -370,6 +371,15 @@ class HttpFailure(PeerError):
     def as_dict(self) -> dict[str, Any]:
         """Adds the operation and the status of HTTP."""
         return {**super().as_dict(), "operation": self.operation, "http_status": self.http_status}
+
+
+class DirectoryUnavailable(DicomFabError):
+    """A directory or an identity provider could not be asked, or not safely. Nobody is let in on doubt."""
+
+    heading = "Sign-in is not possible now"
+    fault = Fault.PEER
+    transient = True
+    exit_code = 4
 
 
 class LocalFailure(DicomFabError):
