@@ -30,6 +30,7 @@ KINDS: Final[Mapping[AccountEventKind, EventKind]] = {
     AccountEventKind.SESSIONS_ENDED: EventKind.USER_CHANGE,
     AccountEventKind.TOKEN_MADE: EventKind.TOKEN_CHANGE,
     AccountEventKind.TOKEN_REVOKED: EventKind.TOKEN_CHANGE,
+    AccountEventKind.GROUP_CHANGED: EventKind.ROLE_CHANGE,
 }
 
 

@@ -239,6 +239,11 @@ class Application(Work):
         """The first administrator."""
         return self._account_parts.set_up
 
+    @property
+    def account_parts(self) -> AccountParts:
+        """All of signing in."""
+        return self._account_parts
+
 
 def build(settings: Settings | None = None, *, traces: TraceBook | None = None) -> Application:
     """The application for the settings given, or for those of the process's environment.

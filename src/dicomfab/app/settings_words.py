@@ -71,7 +71,7 @@ def _storage(settings: Settings) -> list[_Row]:
 def _web(settings: Settings, web: WebSettings) -> list[_Row]:
     group = "Web interface and sign-in"
     return [
-        (group, "DICOMFAB_AUTH", "Who may use the pages: none, or local accounts.", str(web.mode)),
+        (group, "DICOMFAB_AUTH", "How people sign in: none, or local, ldap, saml, oidc.", web.words),
         (group, "DICOMFAB_WEB_HOST", "Address that the pages listen on.", web.host),
         (group, "DICOMFAB_WEB_PORT", "Their port.", str(settings.web_port)),
         (group, "DICOMFAB_WEB_NAMES", "Host names that they answer to.", ", ".join(sorted(web.all_names))),

@@ -6,12 +6,14 @@ import enum
 import ipaddress
 import os
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from dicomfab.app.settings import load_settings
+from dicomfab.app.settings_reader import Reader, readable_file
+from dicomfab.app.sign_in_settings import read_sign_in
 from dicomfab.model import values
 from dicomfab.model.errors import InvalidInput
 
@@ -26,14 +28,15 @@ _TLS_REASONS: Final = {
     "PEM_LIB": "one of them is no PEM file, or a key stands where a certificate should",
 }
 
-T = TypeVar("T")
-
 
 class Mode(enum.StrEnum):
     """Who may use the pages."""
 
     NONE = "none"  # whoever reaches the loopback interface, as administrator
     LOCAL = "local"  # those with an account here
+    LDAP = "ldap"  # those of Active Directory
+    SAML = "saml"  # those whom an identity provider lets in, by SAML 2.0
+    OIDC = "oidc"  # the same by OpenID Connect
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class WebSettings:
     """What the web interface is told from outside.
 
     Args:
-        mode: ``DICOMFAB_AUTH``.
+        modes: ``DICOMFAB_AUTH``, in the order of the sign-in page; ``none`` alone if nobody is asked.
         host: ``DICOMFAB_WEB_HOST``; the address to listen on. Mode ``none`` knows no other than loopback.
         names: ``DICOMFAB_WEB_NAMES``; host names that people call it by, beside those of loopback.
         certificate: ``DICOMFAB_WEB_CERTIFICATE``; PEM file of the TLS certificate with its chain.
@@ -50,12 +53,22 @@ class WebSettings:
             and whether over TLS.
     """
 
-    mode: Mode = Mode.NONE
+    modes: tuple[Mode, ...] = (Mode.NONE,)
     host: str = LOOPBACK
     names: frozenset[str] = frozenset()
     certificate: Path | None = None
     key: Path | None = None
     proxies: frozenset[str] = frozenset()
+
+    @property
+    def asks_nobody(self) -> bool:
+        """Whether nobody has to sign in."""
+        return Mode.NONE in self.modes
+
+    @property
+    def words(self) -> str:
+        """The modes as ``DICOMFAB_AUTH`` has them."""
+        return ",".join(self.modes)
 
     @property
     def is_local(self) -> bool:
@@ -80,15 +93,16 @@ def load_web_settings(environ: Mapping[str, str] | None = None) -> WebSettings:
     Raises:
         InvalidInput: naming everything that cannot be used, a line each.
     """
-    reader = _Reader(os.environ if environ is None else environ)
+    reader = Reader(os.environ if environ is None else environ)
     settings = WebSettings(
-        mode=reader.read("DICOMFAB_AUTH", _mode, Mode.NONE),
+        modes=reader.read("DICOMFAB_AUTH", _modes, (Mode.NONE,)),
         host=reader.read("DICOMFAB_WEB_HOST", lambda text: values.host(text, field="DICOMFAB_WEB_HOST"), LOOPBACK),
         names=reader.read("DICOMFAB_WEB_NAMES", _names, frozenset()),
-        certificate=reader.read("DICOMFAB_WEB_CERTIFICATE", _file("DICOMFAB_WEB_CERTIFICATE"), None),
-        key=reader.read("DICOMFAB_WEB_KEY", _file("DICOMFAB_WEB_KEY"), None),
+        certificate=reader.read("DICOMFAB_WEB_CERTIFICATE", readable_file("DICOMFAB_WEB_CERTIFICATE"), None),
+        key=reader.read("DICOMFAB_WEB_KEY", readable_file("DICOMFAB_WEB_KEY"), None),
         proxies=reader.read("DICOMFAB_WEB_PROXIES", _addresses, frozenset()),
     )
+    read_sign_in(reader, [str(mode) for mode in settings.modes])
     unread = {problem.field for problem in reader.problems}
     reader.problems += [one for names, one in _contradictions(settings) if not unread & names]
     try:
@@ -97,33 +111,6 @@ def load_web_settings(environ: Mapping[str, str] | None = None) -> WebSettings:
         reader.problems.append(error)
     reader.finish()
     return settings
-
-
-class _Reader:
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
-        self.problems: list[InvalidInput] = []
-
-    def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
-        text = self.environ.get(name, "").strip()
-        if not text:
-            return default
-        try:
-            return parse(text)
-        except InvalidInput as error:
-            self.problems.append(error)
-            return default
-
-    def finish(self) -> None:
-        if len(self.problems) == 1:
-            raise self.problems[0]
-        if self.problems:
-            lines = [f"{problem.what} ({problem.remedy})" for problem in self.problems]
-            raise InvalidInput(
-                f"{len(lines)} settings cannot be used:\n  - " + "\n  - ".join(lines),
-                field=", ".join(problem.field for problem in self.problems),
-                remedy="mend each of them; nothing was started",
-            )
 
 
 def _contradictions(settings: WebSettings) -> Iterator[tuple[frozenset[str], InvalidInput]]:
@@ -146,7 +133,7 @@ def _contradictions(settings: WebSettings) -> Iterator[tuple[frozenset[str], Inv
 
 
 def _asks_nobody(settings: WebSettings) -> Iterator[tuple[frozenset[str], InvalidInput]]:
-    if settings.mode is not Mode.NONE:
+    if not settings.asks_nobody:
         return
     if not settings.is_local:
         problem = InvalidInput(
@@ -170,7 +157,7 @@ def _asks_nobody(settings: WebSettings) -> Iterator[tuple[frozenset[str], Invali
 
 
 def _unprotected(settings: WebSettings) -> Iterator[tuple[frozenset[str], InvalidInput]]:
-    if settings.mode is Mode.NONE:
+    if settings.asks_nobody:
         return
     about = frozenset({"DICOMFAB_AUTH", "DICOMFAB_WEB_HOST", "DICOMFAB_WEB_NAMES", "DICOMFAB_WEB_PROXIES"})
     tls = frozenset({"DICOMFAB_WEB_CERTIFICATE", "DICOMFAB_WEB_KEY"})
@@ -208,13 +195,19 @@ def _unusable(certificate: Path, key: Path | None) -> str:
     return ""
 
 
-def _mode(text: str) -> Mode:
-    try:
-        return Mode(text.lower())
-    except ValueError:
+def _modes(text: str) -> tuple[Mode, ...]:
+    words = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",")))
+    known = {str(mode) for mode in Mode}
+    wrong = next((word for word in words if word not in known), "none" if "none" in words and len(words) > 1 else "")
+    if wrong:
         raise InvalidInput(
-            f"DICOMFAB_AUTH: {text!r} is no mode", field="DICOMFAB_AUTH", value=text, remedy="none or local"
-        ) from None
+            f"DICOMFAB_AUTH: {text!r} cannot be used",
+            field="DICOMFAB_AUTH",
+            value=text,
+            cause="none asks nobody, so it stands alone" if wrong == "none" else f"{wrong!r} is no mode",
+            remedy="none, or one or more of local, ldap, saml, oidc, with commas between them",
+        )
+    return tuple(map(Mode, words))
 
 
 def _names(text: str) -> frozenset[str]:
@@ -239,24 +232,6 @@ def _addresses(text: str) -> frozenset[str]:
                 remedy="write for example 10.0.0.5, or 10.0.0.0/24",
             ) from None
     return frozenset(found)
-
-
-def _file(name: str) -> Callable[[str], Path | None]:
-    def parse(text: str) -> Path:
-        path = Path(text).expanduser().absolute()
-        try:
-            with path.open("rb"):
-                return path
-        except OSError as error:
-            raise InvalidInput(
-                f"{name}: {text!r} cannot be read",
-                field=name,
-                value=text,
-                cause=error.strerror or str(error),
-                remedy="check the path, and whether this user may read it",
-            ) from error
-
-    return parse
 
 
 def is_loopback(host: str) -> bool:

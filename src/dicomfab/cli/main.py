@@ -50,6 +50,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "token": ("dicomfab.cli.token", "API tokens for programs: create, list, revoke."),
     "access": ("dicomfab.cli.access", "Who may do what: the policy table, and what each web address needs."),
     "settings": ("dicomfab.cli.settings", "Every setting: what it is for, its value, whether it was given."),
+    "auth": (
+        "dicomfab.cli.auth",
+        "Directories and identity providers: what is set, which groups give which roles, how a sign-in goes.",
+    ),
     "audit": ("dicomfab.cli.audit", "The audit log: list, show, export, verify, purge."),
     "worker": ("dicomfab.cli.worker", "Do jobs until stopped."),
     "serve": ("dicomfab.cli.serve", "The web interface."),

@@ -20,12 +20,13 @@ PasswordFile: TypeAlias = Annotated[
 ]
 
 
-def read_password(file: str, name: str) -> str:
-    """A new password.
+def read_password(file: str, name: str, *, is_new: bool = True) -> str:
+    """A password.
 
     Args:
-        file: that holds it; ``-`` for standard input, blank to ask for it twice on the terminal.
+        file: that holds it; ``-`` for standard input, blank to ask for it on the terminal.
         name: whose it is.
+        is_new: asked for twice.
 
     Raises:
         InvalidInput: the file cannot be read, or there is no terminal to ask on.
@@ -39,7 +40,8 @@ def read_password(file: str, name: str) -> str:
             cause="standard input is not a terminal",
             remedy="give it with --password-file FILE, or on standard input with --password-file -",
         )
-    typed: str = typer.prompt(f"New password of {name}", hide_input=True, confirmation_prompt=True, err=True)
+    asked = f"{'New password' if is_new else 'Password'} of {name}"
+    typed: str = typer.prompt(asked, hide_input=True, confirmation_prompt=is_new, err=True)
     return typed
 
 

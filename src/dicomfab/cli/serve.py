@@ -47,9 +47,9 @@ def serve(
     def ready(url: str) -> None:
         only = "this computer only; " if web.is_local else ""
         output.print_text(f"DICOM Fabricator is at {url}  ({only}stop with Ctrl-C)")
-        if web.mode is Mode.NONE:
+        if web.asks_nobody:
             output.print_text("Mode none: no sign-in; everyone on this computer is administrator.")
-        elif code := built.set_up.offer(actor()):
+        elif Mode.LOCAL in web.modes and (code := built.set_up.offer(actor())):
             output.print_text(f"Nobody can sign in yet. Make the first administrator at {url}/set-up with this code:")
             output.print_text(f"  {code}  (works once, within an hour)")
         if receive:

@@ -112,6 +112,7 @@ class Session:
         created_at, seen_at, expires_at: with time zone; the second is written once a minute.
         address: where it was signed in from.
         user_agent: what the browser calls itself.
+        elsewhere: what its identity provider knows the session by, so that it can be ended there as well.
     """
 
     id: int
@@ -121,6 +122,7 @@ class Session:
     expires_at: datetime
     address: str
     user_agent: str
+    elsewhere: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +196,7 @@ class AccountEventKind(enum.StrEnum):
     SESSIONS_ENDED = "sessions_ended"
     TOKEN_MADE = "token_made"  # noqa: S105
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
+    GROUP_CHANGED = "group_changed"
 
 
 @dataclass(frozen=True, slots=True)

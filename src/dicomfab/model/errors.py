@@ -7,6 +7,7 @@
     ├── NotFound                caller: no such server, study, file
     ├── Conflict                caller: already there, or two things that cannot both be
     ├── NotSignedIn             caller: who asks is not known, or could not prove it
+    │   ├── RenewalNeeded           what an identity provider said is too old; its browser has to go there again
     │   ├── CodeNeeded              the password was right; the code of the second factor is missing
     │   └── TooManyAttempts         wait before the next one
     ├── AccessDenied            caller: the policy table says no
@@ -155,6 +156,23 @@ class NotSignedIn(DicomFabError):
     def __init__(self, what: str, *, reason: str = "", cause: str = "", remedy: str = "") -> None:
         super().__init__(what, cause=cause, remedy=remedy)
         self.reason = reason
+
+
+class RenewalNeeded(NotSignedIn):
+    """What an identity provider said about somebody is too old: the browser has to go there again.
+
+    Args:
+        source: the provider.
+    """
+
+    def __init__(self, source: str, *, reason: str) -> None:
+        super().__init__(
+            "your sign-in has to be confirmed",
+            reason=reason,
+            cause="what the identity provider says about somebody's groups holds for 15 minutes",
+            remedy="open the page again: the browser is sent there and back",
+        )
+        self.source = source
 
 
 class CodeNeeded(NotSignedIn):

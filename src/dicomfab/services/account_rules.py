@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dicomfab.storage.audit import Transaction
 
 LONGEST_NAME: Final = 64
-_LONGEST_SUBJECT: Final = 255
+LONGEST_SUBJECT: Final = 255
 
 
 class OnEvent(Protocol):
@@ -85,7 +85,7 @@ def fold(name: str) -> str:
 def subject_of(name: str) -> str:
     """What identifies the local account of a sign-in name, as typed; empty, which none is, for what no name can be."""
     folded = fold(name)
-    return folded if len(folded) <= _LONGEST_SUBJECT and folded == printable(folded) else ""
+    return folded if len(folded) <= LONGEST_SUBJECT and folded == printable(folded) else ""
 
 
 def printable(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from dicomfab.access.within import within
 from dicomfab.model.account import Account, AccountEvent, AccountEventKind, ApiToken, Origin, Refusal, SignedIn
 from dicomfab.model.actor import Actor, Role
-from dicomfab.model.errors import InvalidInput, NotSignedIn
+from dicomfab.model.errors import Conflict, InvalidInput, NotSignedIn
 from dicomfab.services.account_rules import (
     OnEvent,
     may_hold_secrets_of,
@@ -80,9 +80,17 @@ class ApiTokenService:
             AccessDenied: it is somebody else's account, or the actor is itself a token.
             InvalidInput: roles, label or days cannot be used.
             NotFound: there is no such account.
-            Conflict: the account is disabled.
+            Conflict: the account is disabled, or an identity provider's, which nobody but its person's browser can ask.
         """
         may_hold_secrets_of(actor, account_id)
+        owner = self._accounts.find(account_id)
+        provider = self._providers.get(owner.source)
+        if provider is not None and provider.is_elsewhere:
+            raise Conflict(
+                f"an account of {owner.source} can have no API token",
+                cause="only its person's browser can ask there whether it still has its roles",
+                remedy="have an administrator make a local account for the program",
+            )
         wanted = roles_of(roles)
         if not wanted:
             raise InvalidInput("roles: a token needs at least one", field="roles", remedy="name a role")

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from dicomfab.model.account import LOCAL, Account, AccountEvent, AccountEventKind, Origin, Refusal, Session, SignedIn
+from dicomfab.model.account import (
+    LOCAL,
+    Account,
+    AccountEvent,
+    AccountEventKind,
+    Identity,
+    Origin,
+    Refusal,
+    Session,
+    SignedIn,
+)
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import CodeNeeded, DicomFabError, NotSignedIn, TooManyAttempts
+from dicomfab.model.errors import CodeNeeded, DicomFabError, NotSignedIn, RenewalNeeded, TooManyAttempts
 from dicomfab.services.account_rules import OnEvent, may_see, printable, sha256, tell_nobody
 from dicomfab.services.attempts import Attempts
 from dicomfab.services.sign_in_provider import Providers
@@ -47,6 +57,7 @@ class SignInService:
         now: the moment, with time zone.
         limits: how long a session lasts.
         on_event: told what happens, in the transaction that does it.
+        offered: the sources that people may sign in with.
     """
 
     def __init__(
@@ -59,7 +70,9 @@ class SignInService:
         now: Callable[[], datetime],
         limits: SessionLimits | None = None,
         on_event: OnEvent = tell_nobody,
+        offered: Collection[str] = (LOCAL,),
     ) -> None:
+        self._offered = offered
         self._accounts = accounts
         self._sessions = sessions
         self._attempts = attempts
@@ -71,7 +84,7 @@ class SignInService:
     @property
     def sources(self) -> tuple[str, ...]:
         """The sources of accounts that somebody can sign in with."""
-        return self._providers.sources
+        return tuple(self._offered)
 
     def sign_in(
         self, name: str, password: str, origin: Origin, *, code: str = "", source: str = LOCAL
@@ -117,15 +130,43 @@ class SignInService:
                 remedy="type the six digits that the app shows",
             )
         self._tell_refused(begun, name, source, origin)
-        raise NotSignedIn(
-            "name, password or code is not right",
-            reason=begun,
-            cause="a typing mistake, or the account may not be used",
-            remedy="try again, or ask an administrator",
-        )
+        raise refused(begun)
 
-    def by_session(self, token: str) -> SignedIn:
+    def begin_as(self, identity: Identity, origin: Origin, elsewhere: Mapping[str, str]) -> tuple[str, SignedIn]:
+        """Begin a session of somebody whom an identity provider has proven.
+
+        Args:
+            identity: who it is.
+            origin: where the browser is.
+            elsewhere: what the provider knows its session by.
+
+        Returns:
+            As :meth:`sign_in`.
+
+        Raises:
+            NotSignedIn: the account was disabled here.
+        """
+        account = self._accounts.know(identity)
+        begun = self._begin(account, origin, elsewhere) if account.is_active else Refusal.DISABLED
+        if isinstance(begun, Refusal):
+            self.refuse(begun, identity.name, identity.source, origin)
+        return begun
+
+    def refuse(self, refusal: Refusal, name: str, source: str, origin: Origin) -> NoReturn:
+        """Note that somebody was refused whom an identity provider sent, and say so.
+
+        Raises:
+            NotSignedIn: always.
+        """
+        self._tell_refused(refusal, name, source, origin)
+        raise refused(refusal)
+
+    def by_session(self, token: str, *, within: timedelta | None = None) -> SignedIn:
         """Who asks, by the token in the cookie.
+
+        Args:
+            token: what it holds.
+            within: see :meth:`Providers.present`.
 
         Raises:
             NotSignedIn: there is no such session, or it is over.
@@ -136,8 +177,10 @@ class SignInService:
         if found is None:
             raise _over(Refusal.SESSION_UNKNOWN)
         account, session = found
-        present = self._over(session) or self._providers.present(account)
+        present = self._over(session) or self._providers.present(account, within=within)
         if isinstance(present, Refusal):
+            if present is Refusal.STALE:  # it goes on when its browser has been at the provider
+                raise RenewalNeeded(account.source, reason=present)
             self._sessions.end(token_hash)
             raise _over(present)
         if self._now() - session.seen_at >= _SEEN_EVERY:
@@ -185,7 +228,7 @@ class SignInService:
         return self._sessions.end_all(account_id, self._noting_ended(actor, account))
 
     def _prove(self, name: str, password: str, code: str, source: str) -> Account | Refusal:
-        provider = self._providers.get(source)
+        provider = self._providers.get(source) if source in self._offered else None
         if provider is None:
             return Refusal.UNKNOWN_SOURCE
         proven = provider.authenticate(name, password)
@@ -206,7 +249,9 @@ class SignInService:
             return Refusal.WRONG_CODE
         return None if self._accounts.use_totp_step(account.id, step) else Refusal.CODE_USED
 
-    def _begin(self, proven: Account, origin: Origin) -> tuple[str, SignedIn] | Refusal:
+    def _begin(
+        self, proven: Account, origin: Origin, elsewhere: Mapping[str, str] | None = None
+    ) -> tuple[str, SignedIn] | Refusal:
         token = secrets.token_urlsafe(32)
         limits = self._limits
 
@@ -215,7 +260,9 @@ class SignInService:
             event = AccountEvent(kind, account.name, account.name, account.source, address=origin.address)
             self._on_event(event, within)
 
-        begun = self._sessions.begin(proven, sha256(token), origin, idle=limits.idle, lasts=limits.lasts, note=note)
+        begun = self._sessions.begin(
+            proven, sha256(token), origin, idle=limits.idle, lasts=limits.lasts, elsewhere=elsewhere, note=note
+        )
         return Refusal.CHANGED if begun is None else (token, _signed_in(*begun))
 
     def _over(self, session: Session) -> Refusal | None:
@@ -237,6 +284,23 @@ class SignInService:
             self._on_event(event, within)
 
         return note
+
+
+def refused(refusal: Refusal) -> NotSignedIn:
+    """The answer to whoever is not let in: one for all, but for who has proven who it is."""
+    if refusal is Refusal.NO_GROUP:
+        return NotSignedIn(
+            "you are known, but none of your groups gives access here",
+            reason=refusal,
+            cause="access is given by groups of the hospital's directory",
+            remedy="ask an administrator of DICOM Fabricator for one of them",
+        )
+    return NotSignedIn(
+        "name, password or code is not right",
+        reason=refusal,
+        cause="a typing mistake, or the account may not be used",
+        remedy="try again, or ask an administrator",
+    )
 
 
 def _signed_in(account: Account, session: Session) -> SignedIn:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from dicomfab.model.account import LOCAL, Account, Identity, Refusal
+from dicomfab.model.account import LOCAL, Account, AccountEvent, AccountEventKind, Identity, Refusal
 from dicomfab.model.actor import Role
-from dicomfab.services.account_rules import subject_of
+from dicomfab.services.account_rules import OnEvent, names_of, subject_of, tell_nobody
+from dicomfab.services.directory_users import HOLDS
 from dicomfab.services.passwords import Passwords
 from dicomfab.storage.accounts import AccountRepository
+
+if TYPE_CHECKING:
+    from dicomfab.storage.audit import Transaction
 
 
 class SignInProvider(Protocol):
@@ -23,6 +27,10 @@ class SignInProvider(Protocol):
     @property
     def recheck(self) -> timedelta | None:
         """How long the roles that it gave hold without asking again; ``None`` if they are kept here."""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether people sign in at an identity provider, so that only their browser can ask it again."""
 
     def authenticate(self, name: str, password: str) -> Identity | Account | Refusal:
         """Who somebody is, with roles.
@@ -57,6 +65,7 @@ class LocalUsers:
 
     source = LOCAL
     recheck: timedelta | None = None
+    is_elsewhere = False
 
     def __init__(self, accounts: AccountRepository, passwords: Passwords) -> None:
         self._accounts = accounts
@@ -83,6 +92,28 @@ class LocalUsers:
         return account.roles
 
 
+class ElsewhereUsers:
+    """Accounts of an identity provider, to which a browser goes to sign in (SAML, OpenID Connect).
+
+    Args:
+        source: its name.
+    """
+
+    recheck: timedelta | None = HOLDS
+    is_elsewhere = True
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def authenticate(self, name: str, password: str) -> Identity | Account | Refusal:
+        """Nobody: it takes no passwords here."""
+        return Refusal.UNKNOWN_SOURCE
+
+    def refresh(self, account: Account) -> frozenset[Role] | None:
+        """Those of its row; whether they are too old is known to who asks."""
+        return account.roles
+
+
 class Providers:
     """The sources of accounts of one installation, and the roles that they give now.
 
@@ -90,14 +121,21 @@ class Providers:
         every: the sources.
         accounts: where accounts are kept.
         now: the moment, with time zone.
+        on_event: told when a directory gives an account other roles.
     """
 
     def __init__(
-        self, every: Iterable[SignInProvider], accounts: AccountRepository, *, now: Callable[[], datetime]
+        self,
+        every: Iterable[SignInProvider],
+        accounts: AccountRepository,
+        *,
+        now: Callable[[], datetime],
+        on_event: OnEvent = tell_nobody,
     ) -> None:
         self._every = {provider.source: provider for provider in every}
         self._accounts = accounts
         self._now = now
+        self._on_event = on_event
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -108,8 +146,12 @@ class Providers:
         """The one of this name."""
         return self._every.get(source)
 
-    def present(self, account: Account) -> Account | Refusal:
+    def present(self, account: Account, *, within: timedelta | None = None) -> Account | Refusal:
         """An account with the roles that its source gives it now, or why it may not be used.
+
+        Args:
+            account: as it is kept.
+            within: of an identity provider: what it said so long ago holds; as long as its source says if not given.
 
         Raises:
             DicomFabError: its directory has to be asked, and could not be.
@@ -119,7 +161,28 @@ class Providers:
         provider = self._every.get(account.source)
         if provider is None:
             return Refusal.UNKNOWN_SOURCE
-        if provider.recheck is None or self._now() - account.checked_at < provider.recheck:
+        age = self._now() - account.checked_at
+        if provider.is_elsewhere:
+            return account if age < (within or provider.recheck or age) else Refusal.STALE
+        if provider.recheck is None or age < provider.recheck:
             return account
+        return self.check(provider, account)
+
+    def check(self, provider: SignInProvider, account: Account) -> Account | Refusal:
+        """Ask a directory about an account, and keep what it says.
+
+        Raises:
+            DicomFabError: it could not be asked.
+        """
         roles = provider.refresh(account)
-        return Refusal.GONE if roles is None else self._accounts.checked(account.id, roles)
+        after = self._accounts.checked(account.id, roles or frozenset(), self._tell_changed)
+        return Refusal.GONE if roles is None else after
+
+    def _tell_changed(self, within: Transaction, account: Account) -> None:
+        detail = {"roles": names_of(account.roles), "why": f"{account.source} says so"}
+        kind = AccountEventKind.ROLES_CHANGED
+        self._on_event(AccountEvent(kind, account.source, account.name, account.source, detail=detail), within)
+
+    def directories(self) -> tuple[SignInProvider, ...]:
+        """Those that can be asked again about an account without its person."""
+        return tuple(one for one in self._every.values() if one.recheck is not None and not one.is_elsewhere)

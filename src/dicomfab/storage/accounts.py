@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Row, and_, delete, insert, select, true, update
+from sqlalchemy import Connection, Row, and_, delete, exists, insert, or_, select, true, update
 
 from dicomfab.model.account import LOCAL, Account, Identity
 from dicomfab.model.actor import Role
@@ -253,15 +253,30 @@ class AccountRepository:
             end_sessions(connection, before.id)
             return _set(connection, before, news | {"roles": _plain(identity.roles)})
 
-    def checked(self, account_id: int, roles: frozenset[Role]) -> Account:
-        """Note which roles a directory gives an account now. They hold at once, in its sessions as well.
+    def checked(self, account_id: int, roles: frozenset[Role], note: Note = unnoted) -> Account:
+        """Note which roles a directory gives an account now. More hold at once; one that is lost ends its sessions.
 
         Raises:
             NotFound: there is no such account any more.
         """
         with self._change(account_id) as (connection, before):
             news = {"roles": _plain(roles), "checked_at": self._now()}
-            return _set(connection, before, news, proof_changes=roles != before.roles)
+            if not before.roles <= roles:
+                end_sessions(connection, account_id)
+            is_new = roles != before.roles
+            return _set(connection, before, news, note if is_new else unnoted, proof_changes=is_new)
+
+    def to_check(self, source: str, before: datetime) -> list[Account]:
+        """Accounts of a directory that something stands for, whose roles were last found out before a moment."""
+        now = self._now()
+        session_lives = exists().where(session.c.account_id == account.c.id, session.c.expires_at > now)
+        token_lives = exists().where(
+            api_token.c.account_id == account.c.id, api_token.c.revoked_at.is_(None), api_token.c.expires_at > now
+        )
+        of_source = and_(account.c.source == source, account.c.is_active, account.c.checked_at < before)
+        query = select(account).where(of_source, or_(session_lives, token_lives)).order_by(account.c.checked_at)
+        with self._database.read() as connection:
+            return [account_of(row) for row in connection.execute(query)]
 
     @contextmanager
     def _change(self, account_id: int) -> Iterator[tuple[Connection, Account]]:

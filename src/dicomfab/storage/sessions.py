@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, se
 
 from dicomfab.model.account import Account, Origin, Session
 from dicomfab.model.errors import NotFound
-from dicomfab.storage.accounts import SUBJECT, Note, account_of, end_sessions, unnoted
+from dicomfab.storage.accounts import SUBJECT, Note, account_of, end_sessions, found, unnoted
 from dicomfab.storage.database import Database
 from dicomfab.storage.tables import account, session
 
@@ -45,6 +45,7 @@ class SessionRepository:
         *,
         idle: timedelta,
         lasts: timedelta,
+        elsewhere: Mapping[str, str] | None = None,
         note: Note = unnoted,
     ) -> tuple[Account, Session] | None:
         """Keep a new session, and when its account signed in; sessions that are over are forgotten.
@@ -55,6 +56,7 @@ class SessionRepository:
             origin: where it comes from.
             idle: after which a session that is not used is over.
             lasts: how long it lasts at most.
+            elsewhere: what its identity provider knows it by.
             note: see :data:`~dicomfab.storage.accounts.Note`.
 
         Returns:
@@ -69,6 +71,7 @@ class SessionRepository:
             "expires_at": now + lasts,
             "address": origin.address[:64],
             "user_agent": origin.user_agent[:200],
+            "elsewhere": dict(elsewhere) if elsewhere else None,
         }
         as_proven = and_(account.c.id == proven.id, account.c.version == proven.version, account.c.is_active)
         over = or_(session.c.expires_at <= now, session.c.seen_at <= now - idle)
@@ -131,6 +134,17 @@ class SessionRepository:
                 )
             note(connection, 1)
 
+    def end_elsewhere(self, source: str, known_by: Mapping[str, str], note: Note = unnoted) -> int:
+        """Forget the sessions that an identity provider knows by these values; returns how many there were."""
+        query = select(session.c.id, session.c.account_id, session.c.elsewhere).join(account)
+        with self._database.write() as connection:
+            ended = 0
+            for row in connection.execute(query.where(account.c.source == source)).all():
+                if known_by.items() <= (row.elsewhere or {}).items():
+                    note(connection, found(connection, row.account_id))
+                    ended += connection.execute(delete(session).where(session.c.id == row.id)).rowcount
+            return ended
+
     def end_all(self, account_id: int, note: NoteEnded = lambda *_: None) -> int:
         """Forget the sessions of an account; returns how many there were."""
         with self._database.changing(SUBJECT) as connection:
@@ -148,4 +162,5 @@ def _session(row: Row[Any]) -> Session:
         expires_at=row.session_expires_at,
         address=row.session_address,
         user_agent=row.session_user_agent,
+        elsewhere=row.session_elsewhere or {},
     )

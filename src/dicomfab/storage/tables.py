@@ -387,6 +387,21 @@ audit_segment = Table(
     Column("seal", String(64), nullable=False),
 )
 
+# How far the audit log was delivered to a syslog receiver: everything up to an entry. The log itself is what waits. Who
+# sends holds the row until a moment; what failed is tried again at another.
+audit_delivery = Table(
+    "audit_delivery",
+    metadata,
+    Column("destination", String(300), primary_key=True),
+    Column("delivered_seq", BigInteger, nullable=False),
+    Column("delivered_at", UtcDateTime),
+    Column("holder", String(64), nullable=False),
+    Column("held_until", UtcDateTime),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", UtcDateTime),
+    Column("problem", JSON(none_as_null=True)),
+)
+
 # Whoever may sign in. A source and what identifies the person there are one account, for ever; local passwords and
 # second factors are kept here. `version` grows with each change that what was proven before does not survive.
 account = Table(
@@ -422,8 +437,46 @@ session = Table(
     Column("expires_at", UtcDateTime, nullable=False),
     Column("address", String(64), nullable=False),
     Column("user_agent", String(200), nullable=False),
+    Column("elsewhere", JSON, nullable=True),
     UniqueConstraint("token_hash"),
     Index("ix_session_account_id", "account_id"),
+    sqlite_autoincrement=True,
+)
+
+group_role = Table(
+    "group_role",
+    metadata,
+    Column("folded", String(400), primary_key=True),
+    Column("name", String(400), nullable=False),
+    Column("roles", JSON, nullable=False),
+)
+
+sign_in_request = Table(
+    "sign_in_request",
+    metadata,
+    Column("key_hash", String(64), primary_key=True),
+    Column("source", String(32), nullable=False),
+    Column("browser_hash", String(64), nullable=False),
+    Column("given", JSON, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+used_answer = Table(
+    "used_answer",
+    metadata,
+    Column("key_hash", String(64), primary_key=True),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+sign_in_trace = Table(
+    "sign_in_trace",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("source", String(32), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("came", String(32), nullable=False),
+    Column("steps", JSON, nullable=False),
     sqlite_autoincrement=True,
 )
 

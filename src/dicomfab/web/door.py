@@ -15,18 +15,20 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dicomfab.app.build import Application
-from dicomfab.app.web_settings import Mode, WebSettings
+from dicomfab.app.web_settings import WebSettings
 from dicomfab.dicomweb.handler import MAX_BODY_BYTES
 from dicomfab.model.account import SignedIn
 from dicomfab.model.errors import DicomFabError
 from dicomfab.web.errors import noted_failure
 from dicomfab.web.problems import DICOMWEB, is_for_programs, refused
-from dicomfab.web.security import SAFE_METHODS
+from dicomfab.web.security import SAFE_METHODS, SAML_ANSWERS
 from dicomfab.web.signed_in import bearer_token, origin_of, who_asks
 
 #: Where one becomes somebody, or nobody again.
-OPEN_PATHS: Final = frozenset({"/sign-in", "/sign-out", "/set-up"})
+OPEN_PATHS: Final = frozenset({"/sign-in", "/sign-out", "/set-up", SAML_ANSWERS})
 OPEN_BYTES: Final = 64 << 10
+#: An assertion with many groups, in base 64.
+SAML_BYTES: Final = 512 << 10
 MOST_BYTES: Final = 64 << 20
 #: Instances are taken from the stream one by one, and never held.
 MOST_DICOMWEB_BYTES: Final = MAX_BODY_BYTES + (1 << 20)  # the handler refuses first, and says so
@@ -44,7 +46,7 @@ class DoorMiddleware:
 
     def __init__(self, app: ASGIApp, web: WebSettings) -> None:
         self._app = app
-        self._asks = web.mode is not Mode.NONE
+        self._asks = not web.asks_nobody
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -53,7 +55,7 @@ class DoorMiddleware:
             return
         request = Request(scope)
         is_open = scope["path"] in OPEN_PATHS
-        most = OPEN_BYTES if is_open else _most_bytes(scope["path"])
+        most = _most_bytes(scope["path"])
         if _announced(request) > most:
             await _too_much(scope["path"], most)(scope, receive, send)
             return
@@ -149,6 +151,8 @@ def _is_still_there(request: Request) -> bool:
 
 
 def _most_bytes(path: str) -> int:
+    if path in OPEN_PATHS:
+        return SAML_BYTES if path == SAML_ANSWERS else OPEN_BYTES
     return MOST_DICOMWEB_BYTES if path.startswith(DICOMWEB) else MOST_BYTES
 
 

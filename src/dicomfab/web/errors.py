@@ -20,12 +20,14 @@ from dicomfab.model.errors import (
     ConfirmationRequired,
     Conflict,
     DicomFabError,
+    DirectoryUnavailable,
     InvalidInput,
     LocalFailure,
     NotFound,
     NotSignedIn,
     PeerError,
     PeerTimeout,
+    RenewalNeeded,
     RouteMissing,
     TooManyAttempts,
     TransferIncomplete,
@@ -62,6 +64,7 @@ _STATUSES: tuple[tuple[type[DicomFabError], int], ...] = (
     (PeerTimeout, 504),
     (TransferIncomplete, 502),
     (PeerError, 502),
+    (DirectoryUnavailable, 503),
 )
 
 
@@ -83,7 +86,7 @@ def page_with(
 def failure(request: Request, error: DicomFabError) -> Response:
     """Any failure; whoever is not signed in is taken to where one signs in."""
     if isinstance(error, NotSignedIn) and not isinstance(error, TooManyAttempts) and not is_program(request):
-        return _to_sign_in(request)
+        return _to_sign_in(request, error.source if isinstance(error, RenewalNeeded) else "")
     return error_response(request, error)
 
 
@@ -147,12 +150,14 @@ def _note_refusal(request: Request, error: DicomFabError) -> None:
     refused(current_application(request).audit.record, actor, error, detail=asked, **known)
 
 
-def _to_sign_in(request: Request) -> Response:
-    """To the page where one signs in, and from there back to where one was."""
+def _to_sign_in(request: Request, source: str) -> Response:
+    """To the page where one signs in, or to where a provider confirms that, and from there back to where one was."""
     if is_fragment_wanted(request):
-        return Response(status_code=401, headers={"HX-Redirect": sign_in_address(_shown(request, "hx-current-url"))})
+        onwards = sign_in_address(_shown(request, "hx-current-url"), source)
+        return Response(status_code=401, headers={"HX-Redirect": onwards})
     here = f"{request.url.path}?{request.url.query}"
-    return RedirectResponse(sign_in_address(here if request.method == "GET" else _shown(request, "referer")), 303)
+    back = here if request.method == "GET" else _shown(request, "referer")
+    return RedirectResponse(sign_in_address(back, source), 303)
 
 
 def _shown(request: Request, header: str) -> str:

@@ -73,6 +73,7 @@ GROUPS = (
         (
             Entry("/audit", "Audit", "journal-text", Action.READ_AUDIT),
             Entry("/users", "Users", "person-gear", Action.MANAGE_USERS, needs_accounts=True),
+            Entry("/directories", "Directories", "door-open", Action.MANAGE_USERS, needs_accounts=True),
             Entry("/settings", "Settings", "sliders", Action.CONFIGURE),
             Entry("/help", "Help", "question-circle", Action.OWN_ACCOUNT),
         ),

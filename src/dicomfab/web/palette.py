@@ -42,7 +42,7 @@ class Choice:
 def palette(request: Request, actor: CurrentActor, application: CurrentApplication, q: str = "") -> Response:
     """What fits the letters, as a fragment."""
     wanted = q.strip()[:_LONGEST]
-    has_accounts = request.app.state.web.mode != "none"
+    has_accounts = not request.app.state.web.asks_nobody
     choices = list(_pages(actor, wanted.casefold(), has_accounts=has_accounts))
     choices += _servers(application, actor, wanted.casefold())
     if len(wanted) >= _SHORTEST:

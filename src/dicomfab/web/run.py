@@ -8,7 +8,7 @@ import logging.handlers
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +51,15 @@ def serve(application: Application, web: WebSettings, port: int, on_ready: Calla
         try:
             server = server_of(application, web)
             on_ready(_address(web, bound.getsockname()[1]))
-            with workers_kept(application), examinations_ended(server.config.app):
+            with workers_kept(application), examinations_ended(server.config.app), _rechecked(application, web):
                 server.run(sockets=[bound])
         finally:
             application.close()
+
+
+def _rechecked(application: Application, web: WebSettings) -> AbstractContextManager[object]:
+    """Directories are asked again about those who are signed in, during the block."""
+    return nullcontext() if web.asks_nobody else application.account_parts.rechecking()
 
 
 def server_of(application: Application, web: WebSettings) -> uvicorn.Server:

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dicomfab.app.web_settings import LOOPBACK_NAMES, is_loopback
 from dicomfab.web.problems import is_for_programs, refused
 
+SAML_ANSWERS = "/saml/acs"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _POLICY = "; ".join(
@@ -99,7 +100,9 @@ class SecurityMiddleware:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        problem = refusal(scope["method"], headers_in, self._names, scope["scheme"])
+        # Another site's page brings the answers of a SAML provider; they prove themselves.
+        method = "GET" if (scope["method"], scope["path"]) == ("POST", SAML_ANSWERS) else scope["method"]
+        problem = refusal(method, headers_in, self._names, scope["scheme"])
         if problem:
             is_program = is_for_programs(scope["path"])
             answer = refused(403, problem) if is_program else PlainTextResponse(problem, status_code=403)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -10,7 +11,9 @@ from starlette.responses import RedirectResponse, Response
 
 from dicomfab.app.build import Application
 from dicomfab.app.web_settings import Mode
-from dicomfab.model.errors import CodeNeeded, Conflict, DicomFabError, InvalidInput, NotSignedIn
+from dicomfab.model.account import LOCAL
+from dicomfab.model.errors import CodeNeeded, Conflict, DicomFabError, DirectoryUnavailable, InvalidInput, NotSignedIn
+from dicomfab.services.directory_users import LDAP
 from dicomfab.web.access import CurrentApplication
 from dicomfab.web.errors import page_with
 from dicomfab.web.signed_in import (
@@ -24,6 +27,7 @@ from dicomfab.web.signed_in import (
 from dicomfab.web.templating import page
 
 router = APIRouter()
+log = logging.getLogger(__name__)
 
 
 class SignInForm(BaseModel):
@@ -34,6 +38,7 @@ class SignInForm(BaseModel):
     name: str = ""
     password: str = Field(default="", repr=False)
     code: str = Field(default="", repr=False)
+    source: str = ""
     next: str = "/"
 
 
@@ -51,7 +56,7 @@ class SetUpForm(BaseModel):
 @router.get("/sign-in")
 def ask(request: Request, application: CurrentApplication, next: str = "/") -> Response:  # noqa: A002
     """The form; on the first run it leads to the one that makes the first administrator."""
-    if web_settings(request).mode is Mode.NONE:
+    if web_settings(request).asks_nobody:
         return RedirectResponse("/", status_code=303)
     return _form(request, application, SignInForm(next=own_page(next)))
 
@@ -59,11 +64,14 @@ def ask(request: Request, application: CurrentApplication, next: str = "/") -> R
 @router.post("/sign-in")
 def sign_in(request: Request, form: Annotated[SignInForm, Form()], application: CurrentApplication) -> Response:
     """Begin a session, always a new one, and go where one wanted to go."""
-    if web_settings(request).mode is Mode.NONE:
+    if web_settings(request).asks_nobody:
         return RedirectResponse("/", status_code=303)
+    source = form.source or _password_sources(application)[0]
     try:
-        token, _ = application.sign_in.sign_in(form.name, form.password, origin_of(request), code=form.code)
-    except NotSignedIn as error:
+        token, _ = application.sign_in.sign_in(
+            form.name, form.password, origin_of(request), code=form.code, source=source
+        )
+    except (NotSignedIn, DirectoryUnavailable) as error:
         return _form(request, application, form, error)
     if old := session_token(request):
         application.sign_in.sign_out(old, origin_of(request))
@@ -75,9 +83,13 @@ def sign_in(request: Request, form: Annotated[SignInForm, Form()], application: 
 @router.post("/sign-out")
 def sign_out(request: Request, application: CurrentApplication) -> Response:
     """End the session, here and on the server."""
+    onwards = ""
     if token := session_token(request):
+        onwards = _provider_logout(application, token)
         application.sign_in.sign_out(token, origin_of(request))
-    response = RedirectResponse("/sign-in", status_code=303)
+    response: Response = RedirectResponse("/sign-in", status_code=303)
+    if onwards:  # no redirect: a form may lead to this site alone
+        response = page(request, "sign_in/left.html", {"address": onwards})
     response.headers["Clear-Site-Data"] = '"cache"'  # what "back" would show; the choice of light or dark stays
     drop_session(request, response)
     return response
@@ -86,7 +98,7 @@ def sign_out(request: Request, application: CurrentApplication) -> Response:
 @router.get("/set-up")
 def ask_set_up(request: Request, application: CurrentApplication) -> Response:
     """The form of the first run."""
-    if web_settings(request).mode is Mode.NONE or not application.set_up.is_needed():
+    if Mode.LOCAL not in web_settings(request).modes or not application.set_up.is_needed():
         return RedirectResponse("/sign-in", status_code=303)
     return page(request, "sign_in/set_up.html", {"form": SetUpForm(), "error": None, "wrong": ""})
 
@@ -94,7 +106,7 @@ def ask_set_up(request: Request, application: CurrentApplication) -> Response:
 @router.post("/set-up")
 def set_up(request: Request, form: Annotated[SetUpForm, Form()], application: CurrentApplication) -> Response:
     """Make the first administrator, who then signs in."""
-    if web_settings(request).mode is Mode.NONE:
+    if Mode.LOCAL not in web_settings(request).modes:
         return RedirectResponse("/", status_code=303)
     try:
         application.set_up.make_first_admin(
@@ -106,12 +118,35 @@ def set_up(request: Request, form: Annotated[SetUpForm, Form()], application: Cu
     return RedirectResponse("/sign-in", status_code=303)
 
 
+def _password_sources(application: Application) -> list[str]:
+    """The sources that take a password here; if none is offered, that of local accounts, which then refuses."""
+    return [source for source in application.sign_in.sources if source in {LOCAL, LDAP}] or [LOCAL]
+
+
+def _provider_logout(application: Application, token: str) -> str:
+    """Where the browser ends its session at an identity provider, blank if nowhere."""
+    try:
+        who = application.sign_in.by_session(token)
+        if who.session is None or not who.session.elsewhere:
+            return ""
+        return application.account_parts.elsewhere.leave(who.account.source, who.session)
+    except DicomFabError as error:
+        log.warning("a session is ended here only: %s", error.what)
+        return ""
+
+
 def _form(request: Request, application: Application, form: SignInForm, error: DicomFabError | None = None) -> Response:
     """The form, with what is wrong; what is secret is typed again."""
+    how = application.account_parts.how
+    passwords = _password_sources(application)
     context = {
         "form": form,
         "error": error,
         "is_code_needed": isinstance(error, CodeNeeded),
-        "is_first_run": application.set_up.is_needed(),
+        "is_first_run": LOCAL in how.sources and application.set_up.is_needed(),
+        "how": how,
+        "passwords": passwords if set(passwords) & set(how.sources) else [],
+        "providers": [source for source in how.sources if source not in {LOCAL, LDAP}],
+        "local": LOCAL,
     }
     return page_with(request, "sign_in/sign_in.html", context, error)

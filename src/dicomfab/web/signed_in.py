@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 from urllib.parse import urlencode
 
@@ -9,7 +10,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from dicomfab.app.build import Application
-from dicomfab.app.web_settings import Mode, WebSettings
+from dicomfab.app.web_settings import WebSettings
 from dicomfab.model.account import Origin, SignedIn
 from dicomfab.model.errors import NotSignedIn
 from dicomfab.web.problems import is_for_programs
@@ -19,11 +20,19 @@ NOTHING_SHOWN: Final = "nothing shown"
 _BEARER: Final = "bearer "
 _LONGEST: Final = 2000
 _MAPPED: Final = "::ffff:"
+#: Whoever goes to a page is sent to the identity provider so early that a form on it can still be filled in and sent.
+_RENEWED_AFTER: Final = timedelta(minutes=5)
 
 
-def sign_in_address(back: str = "/") -> str:
-    """The page where one signs in, and where that leads: a page of ours, whatever is asked for."""
-    return f"/sign-in?{urlencode({'next': own_page(back)})}" if own_page(back) != "/" else "/sign-in"
+def sign_in_address(back: str = "/", source: str = "") -> str:
+    """Where one signs in, and where that leads: a page of ours, whatever is asked for.
+
+    Args:
+        back: the page.
+        source: an identity provider that the browser is sent to at once.
+    """
+    start = f"/sign-in/{source}" if source else "/sign-in"
+    return f"{start}?{urlencode({'next': own_page(back)})}" if own_page(back) != "/" else start
 
 
 def own_page(path: str) -> str:
@@ -44,7 +53,7 @@ def who_asks(request: Request) -> SignedIn | None:
     Raises:
         NotSignedIn: neither a session nor a token, or one that is not valid.
     """
-    if web_settings(request).mode is Mode.NONE:
+    if web_settings(request).asks_nobody:
         return None
     if not is_looked_up(request):
         request.state.who = _looked_up(request)
@@ -54,7 +63,7 @@ def who_asks(request: Request) -> SignedIn | None:
 
 def is_looked_up(request: Request) -> bool:
     """Whether it is known who asks, so that asking again waits for no database."""
-    return web_settings(request).mode is Mode.NONE or hasattr(request.state, "who")
+    return web_settings(request).asks_nobody or hasattr(request.state, "who")
 
 
 def origin_of(request: Request) -> Origin:
@@ -94,6 +103,33 @@ def drop_session(request: Request, response: Response) -> None:
     response.delete_cookie(_cookie_name(request), path="/", secure=_is_secure(request), httponly=True, samesite="lax")
 
 
+def browser_mark(request: Request) -> str:
+    """What a browser holds that was sent to an identity provider, blank without."""
+    return request.cookies.get(_mark_name(request), "")
+
+
+def set_browser_mark(request: Request, response: Response, mark: str, lasts: timedelta) -> None:
+    """Know a browser again when it comes back from an identity provider."""
+    response.set_cookie(
+        _mark_name(request),
+        mark,
+        max_age=int(lasts.total_seconds()),
+        path="/",
+        secure=_is_secure(request),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def drop_browser_mark(request: Request, response: Response) -> None:
+    """Have the browser forget that it was away."""
+    response.delete_cookie(_mark_name(request), path="/", secure=_is_secure(request), httponly=True, samesite="lax")
+
+
+def _mark_name(request: Request) -> str:
+    return "__Host-away" if _is_secure(request) else f"dicomfab-away-{request.url.port or 80}"
+
+
 def _looked_up(request: Request) -> SignedIn:
     application: Application = request.app.state.application
     token = bearer_token(request)
@@ -102,7 +138,12 @@ def _looked_up(request: Request) -> SignedIn:
     cookie = session_token(request)
     if not cookie:
         raise NotSignedIn("nobody is signed in", reason=NOTHING_SHOWN, remedy="sign in")
-    return application.sign_in.by_session(cookie)
+    return application.sign_in.by_session(cookie, within=_RENEWED_AFTER if _is_navigation(request) else None)
+
+
+def _is_navigation(request: Request) -> bool:
+    """Whether a browser goes to a page, so that it can be sent elsewhere first."""
+    return request.method == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
 
 
 def _is_secure(request: Request) -> bool:

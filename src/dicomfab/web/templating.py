@@ -33,7 +33,7 @@ def page(
     request: Request, template: str, context: Mapping[str, Any] | None = None, *, status_code: int = 200
 ) -> HTMLResponse:
     """Render a template as the answer to a request. Every template knows ``mode``, and ``who`` has signed in."""
-    mode, who = request.app.state.web.mode, getattr(request.state, "who", None)
+    mode, who = request.app.state.web.words, getattr(request.state, "who", None)
     actor = who.actor if who else local_admin("local", "web") if mode == "none" else None
     known = {
         "mode": mode,

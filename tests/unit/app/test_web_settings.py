@@ -31,7 +31,7 @@ def made(folder: Path) -> tuple[Path, Path]:
 
 def test_nothing_said_is_mode_none_on_loopback() -> None:
     settings = load_web_settings({})
-    assert settings.mode is Mode.NONE
+    assert settings.modes == (Mode.NONE,)
     assert settings.is_local
 
 
@@ -96,7 +96,7 @@ def test_what_is_taken_is_safe(
         assert mode != "local" or not host or host not in {"127.0.0.1", "::1"} or names
         return
     reaches_others = not taken.is_local or taken.names or taken.proxies
-    if taken.mode is Mode.NONE:
+    if taken.asks_nobody:
         assert not reaches_others
     elif not taken.is_local or taken.names:
         assert taken.is_secure or taken.proxies

@@ -41,7 +41,7 @@ def test_a_page_shows_a_study_and_deletes_it(application: Application, browser: 
 def test_a_page_that_is_refused_is_one_entry(application: Application, path: str):
     application.accounts.add(OWNER, "ben", ("test_read",), password=PASSWORD)
     token, _ = application.sign_in.sign_in("ben", PASSWORD, Origin("192.0.2.1"))
-    browser = Browser(create_app(application, WebSettings(mode=Mode.LOCAL)))
+    browser = Browser(create_app(application, WebSettings(modes=(Mode.LOCAL,))))
     before = len(entries(application))
     assert browser.get(path, Cookie=f"dicomfab-session-5001={token}").status_code == 403
     (found,) = entries(application)[before:]
@@ -51,7 +51,7 @@ def test_a_page_that_is_refused_is_one_entry(application: Application, path: str
 
 
 def test_whoever_is_not_signed_in_is_one_entry(application: Application):
-    browser = Browser(create_app(application, WebSettings(mode=Mode.LOCAL)))
+    browser = Browser(create_app(application, WebSettings(modes=(Mode.LOCAL,))))
     assert browser.get("/studies").status_code == 303
     assert entries(application) == []  # on the way to the page where one signs in
     assert browser.post("/pacs/alpha/delete").status_code == 303

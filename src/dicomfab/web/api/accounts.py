@@ -105,7 +105,7 @@ def who_am_i(request: Request, actor: CurrentActor) -> Any:
     return {
         "name": actor.name,
         "roles": sorted(actor.roles),
-        "mode": str(web_settings(request).mode),
+        "mode": web_settings(request).words,
         "account_id": actor.account_id,
         "token_id": actor.token_id,
     }

