@@ -1,12 +1,15 @@
 """A real Active Directory domain: Samba as its controller, on an address of its own, with people and groups in it.
 
-::
+For a test module::
 
-    with domain_controller(tmp_path_factory.mktemp("dc"), seed=shared_seed(tmp_path_factory)) as controller:
+    pytestmark = [pytest.mark.peers, pytest.mark.allow_hosts(ALLOWED_HOSTS)]
+    controller = controller_fixture()
+
+    def test_somebody_signs_in(controller):
         directory = LdapDirectory(controller.settings())
+        assert directory.authenticate("anna", password_of("anna"), GROUPS).groups == {"DF-Admin"}
 
-Active Directory's ports cannot be chosen, so every controller has an address of 127.0.77.0/24. A test that talks to one
-says so: ``pytestmark = pytest.mark.allow_hosts(ALLOWED_HOSTS)``.
+Active Directory's ports cannot be chosen, so every controller has an address of its own in 127.0.77.0/24.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import ssl
 import subprocess
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +47,8 @@ _CLAIMED = 6360  # whoever listens here has the address
 _PROGRAMS = ("samba", "samba-tool")
 _SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"))
 _START_S, _STOP_S, _PROVISION_S = 30.0, 10.0, 120.0
-_NORMAL, _DISABLED, _NO_PASSWORD_YET = 0x200, 0x202, 0x220  # userAccountControl, MS-ADTS 2.2.16
+# Values of userAccountControl (MS-ADTS 2.2.16).
+_NORMAL, _DISABLED, _NO_PASSWORD_YET, _FOR_EVER = 0x200, 0x202, 0x220, 0x10200
 _LONG_AGO = 130_000_000_000_000_000  # December 2012 in units of 100 ns since 1601
 
 _CONFIGURATION = """[global]
@@ -133,7 +137,11 @@ class Administrator:
     ) -> str:
         """Somebody who may sign in unless the attributes say otherwise; gives the whole name."""
         where, standing = dn(common_name or name), attributes.pop("userAccountControl", _NORMAL)
-        known = {"sAMAccountName": name, "userPrincipalName": f"{name}@{DNS_DOMAIN}", "displayName": common_name or name}
+        known = {
+            "sAMAccountName": name,
+            "userPrincipalName": f"{name}@{DNS_DOMAIN}",
+            "displayName": common_name or name,
+        }
         self.connection.add(where, ["user"], {**known, "userAccountControl": _NO_PASSWORD_YET, **attributes})
         self.set_password(common_name or name, password or password_of(name))
         self.change(common_name or name, userAccountControl=standing)
@@ -244,6 +252,22 @@ class DomainController:
         made.private_key_pem.write_to_path(str(key))
         key.chmod(0o600)  # Samba reads no other
 
+    def smuggle(self, name: str, attribute: str, value: str) -> None:
+        """Write what the controller would refuse, as two controllers may do to each other at the same moment."""
+        program = (
+            "import glob, ldb, sys\n"
+            "folder, dn, attribute, value = sys.argv[1:]\n"
+            "[path] = [path for path in glob.glob(folder + '/*.ldb') if '/DC' in path]\n"
+            "database = ldb.Ldb(path)\n"
+            "message = ldb.Message(ldb.Dn(database, dn))\n"
+            "message[attribute] = ldb.MessageElement(value, ldb.FLAG_MOD_REPLACE, attribute)\n"
+            "database.modify(message)\n"
+        )
+        place = str(self.folder / "private" / "sam.ldb.d")
+        # Samba's own Python, which its modules are for.
+        command = ["/usr/bin/python3", "-c", program, place, dn(name), attribute, value]
+        subprocess.run(command, check=True, timeout=_PROVISION_S)
+
     def start(self) -> None:
         """Run it until :meth:`stop`; it is up when it answers on its port for LDAPS."""
         _write_configuration(self.folder, self.address)
@@ -301,6 +325,18 @@ def domain_controller(folder: Path, *, seed: Path | None = None) -> Iterator[Dom
             yield controller
         finally:
             controller.stop()
+
+
+def controller_fixture(scope: str = "module") -> Callable[..., Iterator[DomainController]]:
+    """A fixture that is a controller for a module, or for what else the scope says."""
+
+    @pytest.fixture(scope=scope, name="controller")
+    def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DomainController]:
+        folder = tmp_path_factory.mktemp("domain-controller")
+        with domain_controller(folder, seed=shared_seed(tmp_path_factory)) as controller:
+            yield controller
+
+    return made
 
 
 def shared_seed(factory: pytest.TempPathFactory) -> Path:
@@ -369,7 +405,7 @@ def _fill(domain: Administrator) -> None:
         domain.add_group(group)
     domain.add_member("DF-TestWrite", "Team-PACS")
     domain.add_member("Team-PACS", "Team-PACS-Night")
-    domain.add_user(SERVICE)
+    domain.add_user(SERVICE, userAccountControl=_FOR_EVER)
     domain.add_user("anna", groups=["DF-Admin"])
     domain.add_user("ben", groups=["DF-TestRead"])
     domain.add_user("carla", groups=["Team-PACS", "DF-ProdRead"])

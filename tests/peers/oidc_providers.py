@@ -14,17 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import NoReturn, Self
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import httpx
 import pytest
-
 from frontend import npm
+
 from tests.peers.programs import free_port
 
 _HERE = Path(__file__).parent / "oidc"
-_START_S = 30
 _MOST_STEPS = 12
 
 PEOPLE: Mapping[str, frozenset[str]] = {
@@ -120,43 +119,74 @@ def oidc_provider(
             process.communicate(timeout=10)
 
 
-def answer_of(address: str, name: str, password: str | None = None, *, cancel: bool = False) -> dict[str, str]:
-    """What a browser comes back with that signs in as somebody.
+class Browser:
+    """A browser for the provider's pages, during a ``with`` block; it keeps cookies, so its person stays signed in."""
 
-    Args:
-        address: where it was sent.
-        name: of whom.
-        password: the right one if none is given.
-        cancel: whether the person breaks off instead.
-    """
-    typed = {"cancel": "yes"} if cancel else {"username": name, "password": password or password_of(name)}
-    back = dict(parse_qsl(urlsplit(address).query))["redirect_uri"]
-    with httpx.Client(trust_env=False, timeout=10) as browser:
-        answer = browser.get(address)
+    def __init__(self) -> None:
+        self._client = httpx.Client(trust_env=False, timeout=10)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def sign_in(self, address: str, name: str = "", password: str = "", *, cancel: bool = False) -> dict[str, str]:
+        """What it comes back with.
+
+        Args:
+            address: where it was sent.
+            name: of whom; blank for somebody who is signed in there.
+            password: the right one if none is given.
+            cancel: whether the person breaks off instead.
+        """
+        typed = {"cancel": "yes"} if cancel else {"username": name, "password": password or password_of(name)}
+        back = dict(parse_qsl(urlsplit(address).query))["redirect_uri"]
+        return dict(parse_qsl(urlsplit(self._go(address, back, typed)).query))
+
+    def sign_out(self, address: str) -> str:
+        """Where it comes back to that was sent to sign out, and said yes."""
+        return self._go(
+            address, dict(parse_qsl(urlsplit(address).query))["post_logout_redirect_uri"], {"logout": "yes"}
+        )
+
+    def _go(self, address: str, back: str, typed: Mapping[str, str]) -> str:
+        answer = self._client.get(address)
         for _ in range(_MOST_STEPS):
             where = urljoin(str(answer.url), answer.headers.get("location", ""))
             if where.startswith(back):
-                return dict(parse_qsl(urlsplit(where).query))
+                return where
             if answer.is_redirect:
-                answer = browser.get(where)
+                answer = self._client.get(where)
             else:
                 assert answer.status_code == 200, answer.text
-                answer = browser.post(urljoin(where, _Form(answer.text).action), data=typed)
-    raise AssertionError(f"the provider did not send the browser back: {answer.url}")
+                form = _Form(answer.text)
+                answer = self._client.post(urljoin(where, form.action), data={**form.hidden, **typed})
+        raise AssertionError(f"the provider did not send the browser back: {answer.url}")
+
+
+def answer_of(address: str, name: str, password: str = "", *, cancel: bool = False) -> dict[str, str]:
+    """What a new browser comes back with; see :meth:`Browser.sign_in`."""
+    with Browser() as browser:
+        return browser.sign_in(address, name, password, cancel=cancel)
 
 
 class _Form(HTMLParser):
-    """The address of the only form of a page."""
+    """The address and the hidden values of the only form of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.action = ""
+        self.hidden: dict[str, str] = {}
         self.feed(page)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self.action = dict(attrs).get("action") or ""
+            self.action = values["action"]
+        elif tag == "input" and values.get("type") == "hidden":
+            self.hidden[values["name"]] = values["value"]
 
 
 def _await_ready(process: subprocess.Popen[str], folder: Path) -> None:
@@ -198,14 +228,11 @@ def _installed() -> Path:
                 npm.run("ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=scratch)
             except (RuntimeError, ImportError) as error:
                 _missing(f"the OpenID provider could not be installed: {error}")
-            for old in shelf.glob("oidc-provider-*[!w]"):
-                if old.is_dir():
-                    shutil.rmtree(old, ignore_errors=True)
             scratch.rename(target)
     return target
 
 
-def _missing(why: str) -> Any:
+def _missing(why: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(f"{why}; CI allows no skip")
     pytest.skip(why)

@@ -33,10 +33,10 @@ with warnings.catch_warnings():
     from saml2.authn_context import PASSWORD
     from saml2.config import IdPConfig
     from saml2.metadata import entity_descriptor
+    from saml2.response import IncorrectlySigned
     from saml2.s_utils import UnknownPrincipal, UnsupportedBinding
     from saml2.saml import NAMEID_FORMAT_PERSISTENT, NameID
     from saml2.server import Server
-    from saml2.response import IncorrectlySigned
     from saml2.sigver import SignatureError
 
 #: Sign-in names -> groups. The password of each is ``Passw0rd-`` and the name.
@@ -337,9 +337,16 @@ class Form:
 
 
 def form_of(page: httpx.Response) -> Form:
-    """The form of a page."""
+    """The form of a page.
+
+    Raises:
+        ValueError: there is none.
+    """
     found = html.fromstring(page.text)
-    [form] = [found] if found.tag == "form" else found.forms[:1]
+    forms = [found] if found.tag == "form" else found.forms
+    if not forms:
+        raise ValueError(" ".join(found.text_content().split())[:2000])
+    form = forms[0]
     return Form(str(page.url.join(form.action or "")), {key: value or "" for key, value in form.form_values()})
 
 

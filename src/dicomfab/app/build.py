@@ -191,7 +191,8 @@ class Application(Work):
         """What Prometheus scrapes."""
         from dicomfab.services.monitor.metrics import Metrics
 
-        return Metrics(self.monitoring, lambda: len(self.jobs.workers()))
+        audit = self.audit
+        return Metrics(self.monitoring, lambda: len(self.jobs.workers()), deliveries=lambda: audit.gauge().standings)
 
     @cached_property
     def _monitoring(self) -> MonitorRepository:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from dicomfab.app.audit_settings import syslog_receiver
 from dicomfab.model import values
 from dicomfab.model.errors import InvalidInput
 from dicomfab.storage.address import PostgresAddress
+from dicomfab.syslog.receiver import SyslogReceiver
 
 DEFAULT_WEB_PORT = 5001
 DEFAULT_WORKER_IDLE_S = 60.0
@@ -46,6 +48,7 @@ class Settings:
         audit_key_file: ``DICOMFAB_AUDIT_KEY_FILE``; where the key of the audit log's chain is, if not in a file that is
             made in the home. Machines that share a database need the same key.
         audit_keep_days: ``DICOMFAB_AUDIT_KEEP_DAYS``; how long entries of the audit log are kept. 0: for ever.
+        audit_syslog: ``DICOMFAB_AUDIT_SYSLOG`` and those that begin so; where the audit log is delivered to.
         session_idle_minutes: ``DICOMFAB_SESSION_IDLE_MINUTES``; a session is over when it was not used for so long.
         session_hours: ``DICOMFAB_SESSION_HOURS``; a session is over after this, used or not.
         monitor_webhook: ``DICOMFAB_MONITOR_WEBHOOK``; the http(s) address that is told when a server goes down or
@@ -70,6 +73,7 @@ class Settings:
     postgres: PostgresAddress | None = None
     audit_key_file: Path | None = None
     audit_keep_days: float = 0.0
+    audit_syslog: SyslogReceiver | None = None
     session_idle_minutes: float = DEFAULT_SESSION_IDLE_MINUTES
     session_hours: float = DEFAULT_SESSION_HOURS
     monitor_webhook: str = field(default="", repr=False)  # it may hold a secret
@@ -173,6 +177,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         postgres=PostgresAddress.parse(raw_database, name="DICOMFAB_DATABASE") if raw_database else None,
         audit_key_file=Path(key_file).expanduser().absolute() if key_file else None,
         audit_keep_days=_number(env, "DICOMFAB_AUDIT_KEEP_DAYS", 0, least=0, most=36_500),
+        audit_syslog=syslog_receiver(env),
         session_idle_minutes=_number(
             env, "DICOMFAB_SESSION_IDLE_MINUTES", DEFAULT_SESSION_IDLE_MINUTES, least=1, most=1440
         ),

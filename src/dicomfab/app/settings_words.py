@@ -46,7 +46,8 @@ def described(settings: Settings, web: WebSettings, environ: Mapping[str, str] |
         environ: that they were read from; the process's own if left out.
     """
     env = os.environ if environ is None else environ
-    rows = [*_storage(settings), *_web(settings, web), *_dicom(settings), *_work(settings), *_keeping(settings)]
+    rows = [*_storage(settings), *_web(settings, web), *_dicom(settings), *_work(settings)]
+    rows += [*_keeping(settings), *_delivery(settings)]
     return [Setting(*row, is_given=bool(env.get(row[1], "").strip())) for row in rows]
 
 
@@ -110,6 +111,17 @@ def _work(settings: Settings) -> list[_Row]:
             "Web address that is told when a server goes down or comes up.",
             _HIDDEN if settings.monitor_webhook else _UNSET,
         ),
+    ]
+
+
+def _delivery(settings: Settings) -> list[_Row]:
+    group, to = "Delivery of the audit log", settings.audit_syslog
+    trusted = str(to.ca or "those that this machine trusts") if to else _UNSET
+    return [
+        (group, "DICOMFAB_AUDIT_SYSLOG", "Syslog receiver (TLS) that gets every entry.", str(to or _UNSET)),
+        (group, "DICOMFAB_AUDIT_SYSLOG_CA", "Certificates of authorities that sign its own.", trusted),
+        (group, "DICOMFAB_AUDIT_SYSLOG_CERTIFICATE", "Our certificate.", str(to.certificate) if to else _UNSET),
+        (group, "DICOMFAB_AUDIT_SYSLOG_KEY", "Its private key.", str(to.key) if to else _UNSET),
     ]
 
 

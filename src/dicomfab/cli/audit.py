@@ -25,7 +25,7 @@ BROKEN: Final = 6
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="The audit log: list, show, export, verify, purge what no longer has to be kept, begin a new key.",
+    help="The audit log: list, show, export, verify, deliver, purge what no longer has to be kept, begin a new key.",
 )
 
 Who = Annotated[str, typer.Option("--actor", help="Only those of users with this in their name.")]
@@ -175,11 +175,60 @@ def purge(
         f"Take all entries that are older than {older_than} days out of the audit log?", yes=yes, as_json=as_json
     )
     service = application().audit
-    taken = service.purge(actor(), service.now() - datetime.timedelta(days=older_than))
+    before = service.now() - datetime.timedelta(days=older_than)
+    taken = service.purge(actor(), before)
+    left = service.held_back(before)
     if as_json:
-        output.print_json({"taken_out": taken})
+        output.print_json({"taken_out": taken, "not_delivered": left})
+        return
+    output.print_text(f"Took out {output.counted(taken, 'entry', 'entries')}")
+    if left:
+        stay = "entry stays: it was" if left == 1 else "entries stay: they were"
+        output.print_text(f"{left} older {stay} not delivered yet; see dicomfab audit delivery")
+
+
+@app.command()
+def delivery(as_json: output.Json = False) -> None:
+    """Show how far the delivery to the syslog receiver is: what was delivered, what waits, and why."""
+    from dicomfab.app.audit_delivery_words import facts, gauge_dict
+
+    gauge = application().audit.delivery(actor())
+    if as_json:
+        output.print_json(gauge_dict(gauge))
+        return
+    if not gauge.destination:
+        output.print_text("Delivery: not set. DICOMFAB_AUDIT_SYSLOG names a syslog receiver.")
+    for standing in gauge.standings:
+        output.print_text(f"Delivery to {standing.destination}")
+        for label, words in facts(standing, is_set=standing.destination == gauge.destination):
+            output.print_text(f"  {label:<24} {words}")
+
+
+@app.command()
+def deliver(as_json: output.Json = False) -> None:
+    """Deliver now what waits, and end when the syslog receiver has read it; leave with 4 if it does not."""
+    service = application().audit
+    delivered = service.deliver(actor())
+    to = service.gauge().destination
+    if as_json:
+        output.print_json({"delivered": delivered, "to": to})
     else:
-        output.print_text(f"Took out {output.counted(taken, 'entry', 'entries')}")
+        output.print_text(f"Delivered {output.counted(delivered, 'entry', 'entries')} to {to}")
+
+
+@app.command()
+def end_delivery(
+    receiver: Annotated[str, typer.Argument(help="As `dicomfab audit delivery` shows it: HOST:PORT.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Keep entries no longer for a receiver that is set no more; what it did not get, it never gets."""
+    output.confirm(f"Keep no entries for {receiver} any more?", yes=yes, as_json=as_json)
+    application().audit.end_delivery(actor(), receiver)
+    if as_json:
+        output.print_json({"ended": receiver})
+    else:
+        output.print_text(f"No entries are kept for {receiver} any more")
 
 
 @app.command()

@@ -22,13 +22,13 @@ class LdapServer:
 
 @dataclass(frozen=True, slots=True)
 class LdapSettings:
-    """An Active Directory, and the account that reads it.
+    r"""An Active Directory, and the account that reads it.
 
     Args:
         servers: domain controllers, in the order to be asked.
         base: below which people are looked for, such as ``DC=hospital,DC=example``.
         account: of the service that searches, as Active Directory takes it at a simple bind: a user principal name,
-            ``DOMAIN\\name`` or a distinguished name (MS-ADTS 5.1.1.1.1).
+            ``DOMAIN\name`` or a distinguished name (MS-ADTS 5.1.1.1.1).
         password: of that account.
         ca_file: certificates of authorities to trust, in PEM form; blank for those that this machine trusts.
         timeout_s: how long a controller may take to be reached, and for each answer.

@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +17,8 @@ from xml.etree.ElementTree import tostring
 from dicomfab.access.policy import Action, Scope, require
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind, Outcome
-from dicomfab.model.errors import AccessDenied, DicomFabError, InvalidInput
+from dicomfab.model.errors import AccessDenied, Conflict, DicomFabError, InvalidInput, NotFound
+from dicomfab.services.audit_delivery import AuditDelivery, Gauge
 from dicomfab.services.audit_message import element
 from dicomfab.services.search_export import guarded
 from dicomfab.storage.audit import AuditFilter, AuditLog, Entry, Page
@@ -69,13 +70,23 @@ class AuditService:
         source_id: names this installation in audit messages (AuditSourceID, PS3.15 A.5.2).
         now: the moment, with time zone.
         keep_days: entries that are older are taken out by what runs for long; 0: never.
+        delivery: to a syslog receiver. What it has not delivered is never taken out.
     """
 
-    def __init__(self, log: AuditLog, source_id: str, now: Callable[[], datetime], *, keep_days: float = 0) -> None:
+    def __init__(
+        self,
+        log: AuditLog,
+        source_id: str,
+        now: Callable[[], datetime],
+        *,
+        keep_days: float = 0,
+        delivery: AuditDelivery | None = None,
+    ) -> None:
         self._log = log
         self._source_id = source_id
         self._now = now
         self._keep_days = keep_days
+        self._delivery = delivery
         self._retain_at = 0.0
 
     def record(self, *events: AuditEvent, within: Transaction | None = None) -> None:
@@ -113,12 +124,17 @@ class AuditService:
 
     @contextmanager
     def running(self, actor: Actor, what: str) -> Iterator[None]:
-        """Record that a part of the application runs during the block: :meth:`started` and :meth:`stopped`."""
-        self.started(actor, what)
-        try:
-            yield
-        finally:
-            self.stopped(actor, what)
+        """Record that a part of the application runs during the block, and deliver entries meanwhile.
+
+        Raises:
+            InvalidInput: they are to be delivered, and the files for that cannot be used.
+        """
+        with self._delivery.running() if self._delivery is not None else nullcontext():
+            self.started(actor, what)
+            try:
+                yield
+            finally:
+                self.stopped(actor, what)
 
     def beat(self) -> None:
         """For what runs for long: note an anchor each hour in which something was recorded, and apply retention."""
@@ -128,6 +144,9 @@ class AuditService:
         self._retain_at = time.monotonic() + _DAY_S
         try:
             self.retain()
+            left = self.held_back(self.now() - timedelta(days=self._keep_days))
+            if left:
+                log.warning("%d entries of the audit log are kept for longer: they were not delivered yet", left)
         except DicomFabError as error:
             log.error("nothing was taken out of the audit log by retention: %s", error.what)
 
@@ -234,6 +253,64 @@ class AuditService:
         detail = {"before": before.isoformat(timespec="seconds")}
         return self._purged(before, AuditEvent.by(actor, EventKind.AUDIT_PURGE, detail=detail))
 
+    def held_back(self, before: datetime) -> int:
+        """How many entries :meth:`purge` leaves only because they were not delivered yet.
+
+        Args:
+            before: as of :meth:`purge`.
+        """
+        delivered = self._delivered()
+        return self._log.count_older(before, after=delivered) if delivered is not None else 0
+
+    def delivery(self, actor: Actor) -> Gauge:
+        """How far delivery is. Looking at it is no entry: that would be one more to deliver, each time.
+
+        Raises:
+            AccessDenied: as :meth:`page`.
+        """
+        self._require(actor, "delivery")
+        return self.gauge()
+
+    def gauge(self) -> Gauge:
+        """The same for what shows figures only."""
+        return self._delivery.gauge() if self._delivery is not None else Gauge("", ())
+
+    def deliver(self, actor: Actor) -> int:
+        """Deliver now what waits; see :meth:`AuditDelivery.deliver`.
+
+        Raises:
+            AccessDenied: as :meth:`page`.
+            Conflict: no receiver is set.
+            PeerError, InvalidInput: the receiver did not take everything; the rest waits.
+        """
+        self._require(actor, "deliver")
+        return self._set_up().deliver()
+
+    def end_delivery(self, actor: Actor, destination: str) -> None:
+        """Keep entries no longer for a receiver that is set no more; that becomes an entry.
+
+        Args:
+            actor: who does it.
+            destination: the receiver, as host:port.
+
+        Raises:
+            AccessDenied: as :meth:`page`.
+            Conflict: it is set.
+            NotFound: there is none of this name.
+        """
+        self._require(actor, "end delivery")
+        delivery = self._set_up()
+        if destination == delivery.destination:
+            raise Conflict(
+                f"{destination} is the receiver that is set, and would be delivered to again from the beginning",
+                remedy="unset DICOMFAB_AUDIT_SYSLOG, or set another, wherever it is set; then end what is left",
+            )
+        if destination not in {one.destination for one in delivery.gauge().standings}:
+            raise NotFound(f"nothing is kept for a syslog receiver {destination}", remedy="dicomfab audit delivery")
+        detail = {"setting": "delivery of the audit log ended"}
+        self.record(AuditEvent.by(actor, EventKind.SETTINGS_CHANGE, subject=destination, detail=detail))
+        delivery.forget(destination)
+
     def rekey(self, actor: Actor, *, is_lost: bool = False) -> int:
         """Begin a new key: for when somebody may have the old one, or nobody has it any more.
 
@@ -260,10 +337,23 @@ class AuditService:
         return first
 
     def _purged(self, before: datetime, event: AuditEvent) -> int:
-        taken = self._log.purge(before, event)
+        delivered = self._delivered()
+        if delivered is None:
+            taken = self._log.purge(before, event)
+        else:
+            taken = self._log.purge(before, event, through=delivered)
         if taken:
             self._log.anchor()
         return taken
+
+    def _delivered(self) -> int | None:
+        """Number of the last entry that every receiver has; ``None`` if there are no receivers."""
+        return self._delivery.delivered_to_all() if self._delivery is not None else None
+
+    def _set_up(self) -> AuditDelivery:
+        if self._delivery is None:
+            raise RuntimeError("this audit log was made without delivery")
+        return self._delivery
 
     def anchor(self, actor: Actor) -> Anchor | None:
         """Note outside the database where the log stands, and tell it, to be kept elsewhere; ``None`` if it is empty.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Final, Protocol
@@ -10,15 +9,13 @@ from typing import Final, Protocol
 from dicomfab.model.account import Account, Identity, Refusal
 from dicomfab.model.actor import Role
 from dicomfab.model.errors import DirectoryUnavailable
-from dicomfab.model.person import Person, Step, Tell
+from dicomfab.model.person import Person, Step, Tell, untold
 from dicomfab.services.account_rules import LONGEST_SUBJECT, names_of, printable
 from dicomfab.storage.sign_in_traces import SignInTraces
 
 LDAP: Final = "ldap"
 #: What a directory said about somebody holds so long.
 HOLDS: Final = timedelta(minutes=15)
-#: After an attempt to ask it failed, it is not tried again for so long.
-_REST_S: Final = 30.0
 _SIGNED_IN: Final = "signed_in"
 
 #: The roles that groups give, as of now.
@@ -55,8 +52,6 @@ class DirectoryUsers:
         self._directory = directory
         self._group_roles = group_roles
         self._traces = traces
-        self._rests_until = 0.0
-        self._failure: DirectoryUnavailable | None = None
 
     def authenticate(self, name: str, password: str) -> Identity | Account | Refusal:
         """Who somebody is. How it went is kept for administrators.
@@ -82,17 +77,10 @@ class DirectoryUsers:
         """The roles of now; ``None`` if the account is gone or may not be used there.
 
         Raises:
-            DirectoryUnavailable: it could not be asked, or could not be half a minute ago.
+            DirectoryUnavailable: it could not be asked.
         """
-        if self._failure is not None and time.monotonic() < self._rests_until:
-            raise self._failure
         group_roles = self._group_roles()
-        try:
-            found = self._directory.find(account.subject, group_roles, lambda _step: None)
-        except DirectoryUnavailable as error:
-            self._failure, self._rests_until = error, time.monotonic() + _REST_S
-            raise
-        self._failure = None
+        found = self._directory.find(account.subject, group_roles, untold)
         return None if isinstance(found, Refusal) else roles_in(group_roles, found.groups)
 
     def explain(self, name: str, password: str | None) -> tuple[str, list[Step]]:

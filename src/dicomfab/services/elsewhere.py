@@ -18,7 +18,7 @@ from dicomfab.identity.oidc import OidcProvider, OidcRequest
 from dicomfab.identity.saml import SamlProvider
 from dicomfab.model.account import AccountEvent, AccountEventKind, Identity, Origin, Refusal, Session
 from dicomfab.model.actor import Role
-from dicomfab.model.errors import DirectoryUnavailable
+from dicomfab.model.errors import DirectoryUnavailable, NotFound
 from dicomfab.model.person import Person, Rejected, Step
 from dicomfab.services.account_rules import OnEvent, printable, sha256, tell_nobody
 from dicomfab.services.attempts import Attempts
@@ -272,10 +272,10 @@ class Elsewhere:
         """What the SAML provider has to know about us, as XML.
 
         Raises:
-            NotSignedIn: there is no such provider.
+            NotFound: there is no such provider.
         """
         if self._saml is None:
-            self._sign_in.refuse(Refusal.UNKNOWN_SOURCE, "", SAML, Origin())
+            raise NotFound("people do not sign in by SAML here", remedy="set DICOMFAB_AUTH and DICOMFAB_SAML_METADATA")
         return self._saml.metadata()
 
     @contextmanager

@@ -183,6 +183,8 @@ class SignInService:
                 raise RenewalNeeded(account.source, reason=present)
             self._sessions.end(token_hash)
             raise _over(present)
+        if not account.roles <= present.roles:  # what the directory took away has ended the session
+            raise _over(Refusal.CHANGED)
         if self._now() - session.seen_at >= _SEEN_EVERY:
             self._sessions.touch(session.id)
         return _signed_in(present, session)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from dicomfab.model.account import LOCAL, Account, AccountEvent, AccountEventKind, Identity, Refusal
 from dicomfab.model.actor import Role
+from dicomfab.model.errors import DirectoryUnavailable
 from dicomfab.services.account_rules import OnEvent, names_of, subject_of, tell_nobody
 from dicomfab.services.directory_users import HOLDS
 from dicomfab.services.passwords import Passwords
@@ -15,6 +17,10 @@ from dicomfab.storage.accounts import AccountRepository
 
 if TYPE_CHECKING:
     from dicomfab.storage.audit import Transaction
+
+
+#: When a directory could not be asked, whoever waits for a page is told so at once for so long.
+_REST_S: Final = 30.0
 
 
 class SignInProvider(Protocol):
@@ -136,6 +142,7 @@ class Providers:
         self._accounts = accounts
         self._now = now
         self._on_event = on_event
+        self._resting: dict[str, tuple[float, DirectoryUnavailable | None]] = {}
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -166,6 +173,9 @@ class Providers:
             return account if age < (within or provider.recheck or age) else Refusal.STALE
         if provider.recheck is None or age < provider.recheck:
             return account
+        rests_until, failure = self._resting.get(account.source, (0.0, None))
+        if failure is not None and time.monotonic() < rests_until:
+            raise failure
         return self.check(provider, account)
 
     def check(self, provider: SignInProvider, account: Account) -> Account | Refusal:
@@ -174,7 +184,12 @@ class Providers:
         Raises:
             DicomFabError: it could not be asked.
         """
-        roles = provider.refresh(account)
+        try:
+            roles = provider.refresh(account)
+        except DirectoryUnavailable as error:
+            self._resting[provider.source] = (time.monotonic() + _REST_S, error)
+            raise
+        self._resting.pop(provider.source, None)
         after = self._accounts.checked(account.id, roles or frozenset(), self._tell_changed)
         return Refusal.GONE if roles is None else after
 

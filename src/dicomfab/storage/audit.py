@@ -262,6 +262,18 @@ class AuditLog:
                 return
             after = rows[-1].seq
 
+    def after(self, seq: int, *, through: int, limit: int) -> tuple[Entry, ...]:
+        """The entries after one, the oldest first.
+
+        Args:
+            seq: its number.
+            through: number of the last one that is wanted.
+            limit: at most so many, of 2000.
+        """
+        with self._database.read() as connection:
+            rows = connection.execute(_AFTER.limit(min(limit, _BATCH)), {"after": seq, "through": through}).all()
+        return tuple(_entry(row) for row in rows)
+
     def verify(self, *known: Anchor) -> Verification:
         """Follow the whole chain and compare it with the anchors; some entries at a time are held.
 
@@ -282,12 +294,24 @@ class AuditLog:
                 earlier = [one for one in self._key_file.earlier() if one.through > start.seq]
                 return replace(found, given_up=tuple((one.through, one.key is not None) for one in earlier))
 
-    def purge(self, before: datetime, event: AuditEvent) -> int:
+    def count_older(self, before: datetime, *, after: int) -> int:
+        """How many of the entries up to the first one that is not older come after one.
+
+        Args:
+            before: the moment, with time zone.
+            after: number of that one.
+        """
+        is_one = audit_entry.c.seq.between(after + 1, self._end_of(before))
+        with self._database.read() as connection:
+            return connection.execute(select(func.count()).select_from(audit_entry).where(is_one)).scalar_one()
+
+    def purge(self, before: datetime, event: AuditEvent, *, through: int = _LAST_POSSIBLE) -> int:
         """Take out the oldest entries, up to the first one that is not older; the rest is chained to the last of them.
 
         Args:
             before: with time zone.
             event: records who did it; it is added as the newest entry.
+            through: number of the last entry that may be taken out.
 
         Returns:
             How many entries were taken out.
@@ -296,10 +320,7 @@ class AuditLog:
             Conflict: the chain is broken among them; nothing was taken out, for they are evidence.
         """
         start, segment_break = self._start()
-        with self._database.read() as connection:
-            younger = select(func.min(audit_entry.c.seq)).where(audit_entry.c.at >= before)
-            first = connection.execute(younger).scalar()
-            end = first - 1 if first is not None else _newest(connection).seq
+        end = min(self._end_of(before), through)
         if end <= start.seq:
             return 0
         found = check(self._keys(), start, self._stored(start.seq, end), [])
@@ -322,6 +343,12 @@ class AuditLog:
             connection.execute(delete(audit_entry).where(audit_entry.c.seq <= found.last.seq))
             self.append_in(connection, event)
         return found.entries
+
+    def _end_of(self, before: datetime) -> int:
+        with self._database.read() as connection:
+            younger = select(func.min(audit_entry.c.seq)).where(audit_entry.c.at >= before)
+            first = connection.execute(younger).scalar()
+            return first - 1 if first is not None else _newest(connection).seq
 
     def _stored(self, after: int, through: int) -> Iterator[_Stored]:
         while True:

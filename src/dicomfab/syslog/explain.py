@@ -147,8 +147,6 @@ def _alert(error: OSError) -> str:
 
 def _words(error: OSError) -> str:
     """What the system says, without its own file names and numbers."""
-    if isinstance(error, ssl.SSLEOFError):
-        return "it closed the connection"
     if isinstance(error, ssl.SSLError) and error.reason:
         return error.reason.lower().replace("_", " ")
     if isinstance(error, TimeoutError):

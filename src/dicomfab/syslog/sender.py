@@ -99,7 +99,7 @@ class _Connection:
                     return self
                 self._flush()
                 if not self._read():
-                    raise ssl.SSLEOFError
+                    raise ConnectionResetError(errno.ECONNRESET, "it hung up")
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._flush()  # the alert that says why we do not go on

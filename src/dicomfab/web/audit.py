@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from dicomfab.access.policy import Action
+from dicomfab.app import audit_delivery_words
 from dicomfab.app.audit_words import OUTCOME_WORDS, audit_filter, facts, what
 from dicomfab.app.build import Application
 from dicomfab.model.actor import Actor
@@ -107,6 +108,12 @@ def export(
     return StreamingResponse(pieces, media_type=EXPORTS[form], headers=headers)
 
 
+@router.get("/delivery")
+def delivery(request: Request, actor: CurrentActor, application: CurrentApplication) -> Response:
+    """How far the delivery to the syslog receiver is: the part of the page that is asked for again and again."""
+    return page(request, "audit/delivery.html", _delivery(application, actor))
+
+
 @router.get("/{seq}")
 def show(
     request: Request,
@@ -118,6 +125,15 @@ def show(
     entry = application.audit.show(actor, seq)
     context = {"entry": entry, "facts": facts(entry.event), "what": what, "message": application.audit.message(entry)}
     return page(request, "audit/show.html", context)
+
+
+def _delivery(application: Application, actor: Actor) -> dict[str, Any]:
+    words = audit_delivery_words
+    return {
+        "gauge": application.audit.delivery(actor),
+        "delivery_verdict": words.verdict,
+        "delivery_facts": words.facts,
+    }
 
 
 def _list(
@@ -141,6 +157,7 @@ def _list(
         wanted = listing.filter()
     except InvalidInput as error:
         return page(request, "audit/list.html", {**context, "error": error}, status_code=status_of(error))
+    context |= _delivery(application, actor)
     found = application.audit.page(actor, wanted, limit=PAGE_SIZE, before=listing.before)
     is_full = len(found.entries) == PAGE_SIZE and found.entries[-1].seq > 1
     return page(request, "audit/list.html", {**context, "found": found, "has_older": is_full})

@@ -19,7 +19,7 @@ from dicomfab.services.attempts import Attempts
 from dicomfab.services.passwords import Passwords
 from dicomfab.services.set_up import SetUpService
 from dicomfab.services.sign_in import SessionLimits, SignInService
-from dicomfab.services.sign_in_provider import LocalUsers, Providers
+from dicomfab.services.sign_in_provider import ElsewhereUsers, LocalUsers, Providers
 from dicomfab.storage.accounts import AccountRepository
 from dicomfab.storage.api_tokens import ApiTokenRepository
 from dicomfab.storage.database import Database
@@ -55,6 +55,7 @@ class Directory:
 
     source = "ad"
     recheck = timedelta(minutes=15)
+    is_elsewhere = False
 
     def __init__(self) -> None:
         self.people: dict[str, frozenset[Role]] = {}
@@ -97,12 +98,12 @@ class AccountsOffice:
         self.directory = Directory()
         self.passwords = passwords or Passwords(hasher=cheap_hasher())
         attempts = Attempts(SignInFailures(self.database, now=self.now))
-        providers = Providers(
-            [LocalUsers(self.repository, self.passwords), self.directory], self.repository, now=self.now
-        )
 
         def told(event: AccountEvent, within: object = None) -> None:
             self.events.append(event)
+
+        sources = [LocalUsers(self.repository, self.passwords), self.directory, ElsewhereUsers("saml")]
+        self.providers = providers = Providers(sources, self.repository, now=self.now, on_event=told)
 
         self.accounts = AccountService(self.repository, self.passwords, attempts, now=self.now, on_event=told)
         self.sign_ins = SignInService(
@@ -113,6 +114,7 @@ class AccountsOffice:
             now=self.now,
             limits=SessionLimits(),
             on_event=told,
+            offered=("local", "ad"),
         )
         tokens = ApiTokenRepository(self.database, now=self.now)
         self.tokens = ApiTokenService(self.repository, tokens, providers, now=self.now, on_event=told)

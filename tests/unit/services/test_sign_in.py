@@ -10,9 +10,17 @@ import pytest
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from dicomfab.model.account import AccountEventKind, Origin, Refusal
+from dicomfab.model.account import AccountEventKind, Identity, Origin, Refusal
 from dicomfab.model.actor import Actor, Role
-from dicomfab.model.errors import AccessDenied, CodeNeeded, NotFound, NotSignedIn, SetupMissing, TooManyAttempts
+from dicomfab.model.errors import (
+    AccessDenied,
+    CodeNeeded,
+    NotFound,
+    NotSignedIn,
+    RenewalNeeded,
+    SetupMissing,
+    TooManyAttempts,
+)
 from dicomfab.services.attempts import network_of
 from dicomfab.services.passwords import Passwords
 from tests.unit.services.accounts_office import (
@@ -312,19 +320,49 @@ def test_a_directory_that_cannot_be_asked_lets_nobody_in_and_counts_against_nobo
 def test_roles_of_a_directory_are_asked_for_again_after_a_while(office: AccountsOffice) -> None:
     office.directory.people["ben"] = frozenset({Role.PROD_WRITE})
     token, _ = office.enter("ben", source="ad")
-    office.directory.people["ben"] = frozenset({Role.PROD_READ})
+    office.directory.people["ben"] = frozenset({Role.PROD_WRITE, Role.PROD_READ})
     office.move(minutes=14)
     assert office.sign_ins.by_session(token).actor.roles == {Role.PROD_WRITE}
     assert office.directory.asked == 0
     office.move(minutes=1)
     for _ in range(3):
-        assert office.sign_ins.by_session(token).actor.roles == {Role.PROD_READ}
+        assert office.sign_ins.by_session(token).actor.roles == {Role.PROD_WRITE, Role.PROD_READ}
     assert office.directory.asked == 1
     office.move(minutes=15)
     del office.directory.people["ben"]
     with pytest.raises(NotSignedIn) as caught:
         office.sign_ins.by_session(token)
     assert caught.value.reason == Refusal.GONE
+
+
+def test_a_role_that_a_directory_takes_away_ends_the_session(office: AccountsOffice) -> None:
+    office.directory.people["ben"] = frozenset({Role.PROD_WRITE, Role.TEST_READ})
+    token, _ = office.enter("ben", source="ad")
+    office.directory.people["ben"] = frozenset({Role.TEST_READ})
+    office.move(minutes=15)
+    for reason in (Refusal.CHANGED, Refusal.SESSION_UNKNOWN):
+        with pytest.raises(NotSignedIn) as caught:
+            office.sign_ins.by_session(token)
+        assert caught.value.reason == reason
+    [event] = [one for one in office.events if one.kind is AccountEventKind.ROLES_CHANGED]
+    assert event.detail == {"roles": "test_read", "why": "ad says so"}
+    assert office.enter("ben", source="ad")[1].actor.roles == {Role.TEST_READ}
+
+
+def test_what_an_identity_provider_said_holds_for_a_quarter_of_an_hour(office: AccountsOffice) -> None:
+    """Then the browser has to go there again; the session waits for it."""
+    identity = Identity("saml", "subject", "carla", "Carla", frozenset({Role.TEST_READ}))
+    token, _ = office.sign_ins.begin_as(identity, HOME, {"name_id": "carla"})
+    office.move(minutes=14)
+    assert office.sign_ins.by_session(token).actor.roles == {Role.TEST_READ}
+    with pytest.raises(RenewalNeeded) as early:
+        office.sign_ins.by_session(token, within=timedelta(minutes=5))
+    office.move(minutes=1)
+    with pytest.raises(RenewalNeeded) as late:
+        office.sign_ins.by_session(token)
+    assert {early.value.source, late.value.source} == {"saml"}
+    office.sign_ins.begin_as(identity, HOME, {})
+    assert office.sign_ins.by_session(token).actor.name == "carla"
 
 
 def test_an_account_of_a_directory_that_was_disabled_here_stays_out(office: AccountsOffice) -> None:

@@ -15,7 +15,8 @@ from tests.unit.web.conftest import Browser
 
 #: What tells nothing about servers or patients, and how one becomes somebody.
 OPEN = {"GET /healthz", "GET /sign-in", "POST /sign-in", "POST /sign-out", "GET /set-up", "POST /set-up"}
-OPEN |= {"GET /api/v1/service/health"}
+OPEN |= {"GET /api/v1/service/health", "GET /sign-in/saml", "GET /sign-in/oidc", "GET /oidc/callback"}
+OPEN |= {"GET /saml/metadata", "POST /saml/acs", "GET /saml/finish", "GET /saml/logout"}
 
 #: Routes that change something and need no more than the right to look: they change one's own jobs.
 OWN_WORK = {f"POST /jobs/{{job_id}}/{what}" for what in ("ask", "decide", "priority")}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from dicomfab.services.monitor.service import MonitorService, ServerStatus
+    from dicomfab.storage.audit_delivery import Standing
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _KEPT_S: Final = 1.0
@@ -32,16 +33,19 @@ class _Collector:
         board: the servers.
         jobs: how many there are, by state and kind.
         workers: how many are alive.
+        deliveries: of the audit log.
     """
 
     board: tuple[ServerStatus, ...]
     jobs: dict[tuple[str, str], int]
     workers: int
+    deliveries: tuple[Standing, ...]
 
     def collect(self) -> Iterator[Metric]:
         """Every metric that we have."""
         yield from self._servers()
         yield from self._installation()
+        yield from self._deliveries()
 
     def _servers(self) -> Iterator[Metric]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -88,6 +92,26 @@ class _Collector:
         build.add_metric((__version__,), 1)
         yield build
 
+    def _deliveries(self) -> Iterator[Metric]:
+        from prometheus_client.core import GaugeMetricFamily
+
+        to = ("receiver",)
+        waiting = GaugeMetricFamily(
+            "dicomfab_audit_undelivered", "Entries of the audit log that wait for a syslog receiver.", labels=to
+        )
+        since = GaugeMetricFamily(
+            "dicomfab_audit_undelivered_since_timestamp_seconds", "Moment of the oldest of them.", labels=to
+        )
+        failures = GaugeMetricFamily(
+            "dicomfab_audit_delivery_failures", "Attempts to deliver that failed in a row.", labels=to
+        )
+        for one in self.deliveries:
+            waiting.add_metric((one.destination,), one.waiting)
+            failures.add_metric((one.destination,), one.attempts)
+            if one.waiting_since is not None:
+                since.add_metric((one.destination,), one.waiting_since.timestamp())
+        yield from (waiting, since, failures)
+
 
 class Metrics:
     """The text that Prometheus reads, for those who may see the servers that it is about.
@@ -95,6 +119,7 @@ class Metrics:
     Args:
         service: what is known of servers and jobs.
         count_workers: how many are alive.
+        deliveries: of the audit log.
         clock: seconds of a clock that never goes back.
     """
 
@@ -103,10 +128,12 @@ class Metrics:
         service: MonitorService,
         count_workers: Callable[[], int],
         *,
+        deliveries: Callable[[], tuple[Standing, ...]] = tuple,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._service = service
         self._count_workers = count_workers
+        self._deliveries = deliveries
         self._clock = clock
         self._kept: dict[frozenset[Environment], tuple[float, str]] = {}
         self._making = threading.Lock()
@@ -126,5 +153,6 @@ class Metrics:
 
         registry = CollectorRegistry()
         jobs = dict(self._service.job_counts(seen))
-        registry.register(_Collector(self._service.board(actor, days=1), jobs, self._count_workers()))
+        board = self._service.board(actor, days=1)
+        registry.register(_Collector(board, jobs, self._count_workers(), self._deliveries()))
         return generate_latest(registry).decode()
