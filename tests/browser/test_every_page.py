@@ -218,7 +218,7 @@ def _place(lab: Lab, home: Path) -> Iterator[Place]:
     words = _filled(application, lab)
     ris = RisConfig(Environment.TEST, hl7_port=0, dicom_port=0, any_caller=True)
     account = application.accounts.add(actor(), "anna", [Role.ADMIN], password=PASSWORD)
-    local = WebSettings(Mode.LOCAL)
+    local = WebSettings((Mode.LOCAL,))
     with (
         application.ordering.ris.serving(actor(), ris) as answering,
         serving(create_app(application)) as url,

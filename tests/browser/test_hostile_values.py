@@ -190,7 +190,7 @@ def test_a_hostile_address_is_no_fault_and_no_script(watched: Page, url: str, va
 
 
 def test_who_has_a_hostile_name_signs_in_and_sees_it_as_text(watched: Page, world: World) -> None:
-    with signed_in_at(create_app(world.application, WebSettings(Mode.LOCAL))) as place:
+    with signed_in_at(create_app(world.application, WebSettings((Mode.LOCAL,)))) as place:
         watched.goto(f"{place}/account")
         watched.get_by_label("Name").fill("user0")
         watched.get_by_label("Password").fill(PASSWORD)

@@ -25,7 +25,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ _SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/b
 _START_S, _STOP_S, _PROVISION_S = 30.0, 10.0, 120.0
 # Values of userAccountControl (MS-ADTS 2.2.16).
 _NORMAL, _DISABLED, _NO_PASSWORD_YET, _FOR_EVER = 0x200, 0x202, 0x220, 0x10200
-_LONG_AGO = 130_000_000_000_000_000  # December 2012 in units of 100 ns since 1601
+LONG_AGO = 130_000_000_000_000_000  # December 2012 in units of 100 ns since 1601
 
 _CONFIGURATION = """[global]
 netbios name = DC1
@@ -107,7 +107,7 @@ def dn(name: str) -> str:
 class Administrator:
     """Changes the domain by LDAPS as its administrator would; closed with the block."""
 
-    connection: ldap3.Connection
+    connection: ldap3.Connection = field(repr=False)
 
     def __enter__(self) -> Administrator:
         return self
@@ -415,7 +415,7 @@ def _fill(domain: Administrator) -> None:
     domain.add_user("nogroup")
     domain.add_user("locked", groups=["DF-TestRead"])
     domain.add_user("disabled", groups=["DF-TestRead"], userAccountControl=_DISABLED)
-    domain.add_user("expired", groups=["DF-TestRead"], accountExpires=_LONG_AGO)
+    domain.add_user("expired", groups=["DF-TestRead"], accountExpires=LONG_AGO)
     domain.add_user("mustchange", groups=["DF-TestRead"])
     domain.change("mustchange", pwdLastSet=0)
 

@@ -284,10 +284,7 @@ def encrypted_by_triple_des(answer: Any, scene: Scene) -> Any:
 
 @attack
 def key_encrypted_by_rsa_15(answer: Any, scene: Scene) -> Any:
-    answer = encrypted(unsigned(answer), scene.settings.certificate)
-    method = answer.find(f".//{XENC}EncryptedKey/{XENC}EncryptionMethod")
-    method.set("Algorithm", "http://www.w3.org/2001/04/xmlenc#rsa-1_5")
-    return answer
+    return encrypted(unsigned(answer), scene.settings.certificate, key_cipher=xmlsec.Transform.RSA_PKCS1)
 
 
 @attack

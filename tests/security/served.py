@@ -88,16 +88,19 @@ class Served:
 
 
 @contextmanager
-def in_a_process(home: Path, *, lines: int = 1, host: str = "127.0.0.1", **settings: str) -> Iterator[Served]:
+def in_a_process(
+    home: Path, *, lines: int = 1, host: str = "127.0.0.1", port: int = 0, **settings: str
+) -> Iterator[Served]:
     """``dicomfab serve`` on a free port; ended by Ctrl-C, which it must obey.
 
     Args:
         home: the installation.
         lines: that are printed at the start.
         host: where it listens.
+        port: a free one if it is 0.
         settings: more of the environment.
     """
-    (port,) = free_ports(1, host)
+    port = port or free_ports(1, host)[0]
     with (
         (home.parent / f"serve-{port}.err").open("w") as errors,
         _started(home, port, host, settings, errors) as process,

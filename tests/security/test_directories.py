@@ -98,19 +98,21 @@ def by_saml(
 @pytest.fixture
 def by_oidc(application: Application, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """The address of pages where people sign in by OpenID Connect."""
-    with in_this_process(application, WEB) as url:
-        with oidc_providers.oidc_provider(tmp_path, f"{url}/oidc/callback") as provider:
-            secret = tmp_path / "oidc-secret"
-            secret.write_text(provider.client_secret)
-            given = {
-                "AUTH": "oidc,local",
-                "WEB_ADDRESS": url,
-                "OIDC_ISSUER": provider.issuer,
-                "OIDC_CLIENT_ID": provider.client_id,
-                "OIDC_SECRET_FILE": secret,
-            }
-            with settings(monkeypatch, **given):
-                yield url
+    with (
+        in_this_process(application, WEB) as url,
+        oidc_providers.oidc_provider(tmp_path, f"{url}/oidc/callback") as provider,
+    ):
+        secret = tmp_path / "oidc-secret"
+        secret.write_text(provider.client_secret)
+        given = {
+            "AUTH": "oidc,local",
+            "WEB_ADDRESS": url,
+            "OIDC_ISSUER": provider.issuer,
+            "OIDC_CLIENT_ID": provider.client_id,
+            "OIDC_SECRET_FILE": secret,
+        }
+        with settings(monkeypatch, **given):
+            yield url
 
 
 def by_password(url: str, name: str, password: str = "", source: str = "ldap", **more: Any) -> httpx.Response:

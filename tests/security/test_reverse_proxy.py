@@ -19,7 +19,7 @@ CALLER, OTHER = "127.0.0.7", "127.0.0.8"
 
 
 def behind(host: str = "127.0.0.1") -> WebSettings:
-    return WebSettings(Mode.LOCAL, host=host, names=frozenset({NAME}), proxies=frozenset({f"{ADDRESS}/32"}))
+    return WebSettings((Mode.LOCAL,), host=host, names=frozenset({NAME}), proxies=frozenset({f"{ADDRESS}/32"}))
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ class World:
         self.stack.callback(self.application.close)
         self._servers()
         self._data()
-        self.app: FastAPI = create_app(self.application, WebSettings(Mode.LOCAL))
+        self.app: FastAPI = create_app(self.application, WebSettings((Mode.LOCAL,)))
         self.port = self.stack.enter_context(_served(self.app))
         self.accounts = {
             name: self.application.accounts.add(ADMIN, name, roles, password=PASSWORD)

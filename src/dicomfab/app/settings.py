@@ -48,7 +48,8 @@ class Settings:
         audit_key_file: ``DICOMFAB_AUDIT_KEY_FILE``; where the key of the audit log's chain is, if not in a file that is
             made in the home. Machines that share a database need the same key.
         audit_keep_days: ``DICOMFAB_AUDIT_KEEP_DAYS``; how long entries of the audit log are kept. 0: for ever.
-        audit_syslog: ``DICOMFAB_AUDIT_SYSLOG`` and those that begin so; where the audit log is delivered to.
+        audit_syslog: ``DICOMFAB_AUDIT_SYSLOG``; where the audit log is delivered to, if anywhere. With it go
+            ``DICOMFAB_AUDIT_SYSLOG_CA``, ``DICOMFAB_AUDIT_SYSLOG_CERTIFICATE`` and ``DICOMFAB_AUDIT_SYSLOG_KEY``.
         session_idle_minutes: ``DICOMFAB_SESSION_IDLE_MINUTES``; a session is over when it was not used for so long.
         session_hours: ``DICOMFAB_SESSION_HOURS``; a session is over after this, used or not.
         monitor_webhook: ``DICOMFAB_MONITOR_WEBHOOK``; the http(s) address that is told when a server goes down or

@@ -13,6 +13,38 @@ from dicomfab.app.web_settings import WebSettings
 _HIDDEN: Final = "set; not shown"
 _UNSET: Final = "not set"
 
+_DIRECTORIES: Final = "Directories and identity providers"
+#: Variable, what it is for, what holds without it. None holds a secret: those are in files.
+_ELSEWHERE: Final = (
+    ("DICOMFAB_SIGN_IN_HELP", "Whom to ask who cannot come in.", _UNSET),
+    ("DICOMFAB_WEB_ADDRESS", "Where identity providers send browsers back to.", _UNSET),
+    ("DICOMFAB_LDAP_SERVERS", "Domain controllers, in order.", _UNSET),
+    ("DICOMFAB_LDAP_BASE", "Below it people and groups are looked for.", _UNSET),
+    ("DICOMFAB_LDAP_ACCOUNT", "Account of ours that looks for them.", _UNSET),
+    ("DICOMFAB_LDAP_PASSWORD_FILE", "File with its password.", _UNSET),
+    ("DICOMFAB_LDAP_CA", "Authorities to trust.", "those of this machine"),
+    ("DICOMFAB_LDAP_TITLE", "What people call it.", "Active Directory"),
+    ("DICOMFAB_SAML_METADATA", "Metadata of the provider, an address or a file.", _UNSET),
+    ("DICOMFAB_SAML_CERTIFICATE", "Our certificate for signing.", _UNSET),
+    ("DICOMFAB_SAML_KEY", "Its private key.", _UNSET),
+    ("DICOMFAB_SAML_CA", "Authorities to trust for the address.", "those of this machine"),
+    ("DICOMFAB_SAML_SUBJECT_ATTRIBUTE", "Attribute that identifies a person for ever.", "the NameID"),
+    ("DICOMFAB_SAML_NAME_ATTRIBUTE", "Attribute with the sign-in name.", "uid"),
+    ("DICOMFAB_SAML_DISPLAY_NAME_ATTRIBUTE", "Attribute with the name for people.", "displayName"),
+    ("DICOMFAB_SAML_GROUPS_ATTRIBUTE", "Attribute with the groups.", "memberOf"),
+    ("DICOMFAB_SAML_UNSOLICITED", "Whether answers are taken that nobody asked for.", "no"),
+    ("DICOMFAB_SAML_TITLE", "What people call it.", "SAML"),
+    ("DICOMFAB_OIDC_ISSUER", "The provider.", _UNSET),
+    ("DICOMFAB_OIDC_CLIENT_ID", "What it calls us.", _UNSET),
+    ("DICOMFAB_OIDC_SECRET_FILE", "File with our secret.", _UNSET),
+    ("DICOMFAB_OIDC_CA", "Authorities to trust.", "those of this machine"),
+    ("DICOMFAB_OIDC_NAME_CLAIM", "Claim with the sign-in name.", "preferred_username"),
+    ("DICOMFAB_OIDC_DISPLAY_NAME_CLAIM", "Claim with the name for people.", "name"),
+    ("DICOMFAB_OIDC_GROUPS_CLAIM", "Claim with the groups.", "groups"),
+    ("DICOMFAB_OIDC_SCOPE", "What is asked for.", "openid profile email"),
+    ("DICOMFAB_OIDC_TITLE", "What people call it.", "OpenID Connect"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -48,6 +80,7 @@ def described(settings: Settings, web: WebSettings, environ: Mapping[str, str] |
     env = os.environ if environ is None else environ
     rows = [*_storage(settings), *_web(settings, web), *_dicom(settings), *_work(settings)]
     rows += [*_keeping(settings), *_delivery(settings)]
+    rows += [(_DIRECTORIES, name, meaning, env.get(name, "").strip() or usual) for name, meaning, usual in _ELSEWHERE]
     return [Setting(*row, is_given=bool(env.get(row[1], "").strip())) for row in rows]
 
 

@@ -15,9 +15,9 @@ from dicomfab.model.account import LOCAL
 from dicomfab.model.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from dicomfab.identity.ldap import LdapServer, LdapSettings
-    from dicomfab.identity.oidc import OidcSettings
-    from dicomfab.identity.saml import SamlSettings
+    from dicomfab.identity.ldap_settings import LdapServer, LdapSettings
+    from dicomfab.identity.oidc_values import OidcSettings
+    from dicomfab.identity.saml_values import SamlSettings
 
 _TITLES: Final = {LOCAL: "DICOM Fabricator", "ldap": "Active Directory", "saml": "SAML", "oidc": "OpenID Connect"}
 _PORTS: Final = {"ldaps": 636, "ldap": 389}
@@ -79,7 +79,7 @@ def read_sign_in(reader: Reader, modes: Sequence[str]) -> SignInSettings:
 
 
 def _ldap(reader: Reader) -> LdapSettings:
-    from dicomfab.identity.ldap import LdapSettings
+    from dicomfab.identity.ldap_settings import LdapSettings
 
     why = "DICOMFAB_AUTH has ldap"
     reader.needed("DICOMFAB_LDAP_SERVERS", why)
@@ -93,7 +93,7 @@ def _ldap(reader: Reader) -> LdapSettings:
 
 
 def _saml(reader: Reader, address: str) -> SamlSettings:
-    from dicomfab.identity.saml import SamlSettings
+    from dicomfab.identity.saml_values import SamlSettings
 
     why = "DICOMFAB_AUTH has saml"
     metadata = reader.needed("DICOMFAB_SAML_METADATA", f"{why}; it says who the identity provider is")
@@ -116,7 +116,7 @@ def _saml(reader: Reader, address: str) -> SamlSettings:
 
 
 def _oidc(reader: Reader, address: str) -> OidcSettings:
-    from dicomfab.identity.oidc import OidcSettings
+    from dicomfab.identity.oidc_values import OidcSettings
 
     why = "DICOMFAB_AUTH has oidc"
     reader.needed("DICOMFAB_OIDC_ISSUER", f"{why}; it says who the provider is")
@@ -150,7 +150,7 @@ def _ldap_servers(text: str) -> tuple[LdapServer, ...]:
 
 
 def _ldap_server(text: str) -> LdapServer:
-    from dicomfab.identity.ldap import LdapServer
+    from dicomfab.identity.ldap_settings import LdapServer
 
     name = "DICOMFAB_LDAP_SERVERS"
     parts, port = _split(name, text if "://" in text else f"ldaps://{text}")

@@ -17,7 +17,7 @@ _MAX_PASSWORD: Final = 256
 
 #: People, and not the computers that are users as well.
 _PEOPLE: Final = "(&(objectCategory=person)(objectClass=user){})"
-_SPECIAL: Final = {ord(char): f"\\{ord(char):02x}" for char in "\\*()\0"}
+_SPECIAL: Final = frozenset("\\*()")
 _WHOLE_NAME: Final = re.compile(r"(CN|OU)=.+,\s*DC=", re.IGNORECASE | re.DOTALL)
 
 
@@ -80,11 +80,15 @@ def known_as(subject: str) -> Wanted | None:
 
 def escaped(value: str) -> str:
     """A value as it may stand in a filter (RFC 4515 3)."""
-    text = value.translate(_SPECIAL)
-    # Spaces at either end are cut off by some who read filters.
-    inner = text.strip(" ")
-    before, _, after = text.partition(inner) if inner else (text, "", "")
-    return f"{before.replace(' ', chr(92) + '20')}{inner}{after.replace(' ', chr(92) + '20')}"
+    last = len(value) - 1
+    return "".join(
+        char if char.isprintable() and char not in _SPECIAL and (char != " " or 0 < at < last) else _octets(char)
+        for at, char in enumerate(value)
+    )
+
+
+def _octets(char: str) -> str:
+    return "".join(f"\\{octet:02x}" for octet in char.encode())
 
 
 def is_whole_name(group: str) -> bool:

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 _KEPT: Final = timedelta(hours=1)
 _PAUSE: Final = timedelta(minutes=1)
+# Who waits for a server that does not answer makes others wait behind him.
+_RETRY: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class MetadataSource:
         self._kept: _Kept | None = None
         self._tried_at: datetime | None = None
         self._file: tuple[int, ...] = ()
+        self._failure: DirectoryUnavailable | None = None
 
     def get(self) -> IdentityProvider:
         """As it describes itself now.
@@ -90,14 +93,20 @@ class MetadataSource:
         return about.st_mtime_ns, about.st_size, about.st_ino
 
     def _read(self) -> None:
-        self._tried_at = self._now()
+        failure = self._failure
+        if failure is not None and is_address(self._place) and self._within(self._tried_at, _RETRY):
+            raise DirectoryUnavailable(failure.what, cause=failure.cause, remedy=failure.remedy)
         self._file = self._look()
         try:
             self._kept = _Kept(self._fresh(), self._now())
+            self._failure = None
         except DirectoryUnavailable as error:
             if self._kept is None:
+                self._failure = error
                 raise
             log.warning("%s %s Those read before stay in use.", error.what, error.cause)
+        finally:
+            self._tried_at = self._now()
 
     def _fresh(self) -> IdentityProvider:
         place = self._place

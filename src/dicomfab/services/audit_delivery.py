@@ -15,14 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
+from xml.etree.ElementTree import tostring
 
 from dicomfab.model.audit import AuditEvent
 from dicomfab.model.errors import Conflict, InvalidInput, LocalFailure, PeerError
-from dicomfab.services.audit_message import message
+from dicomfab.services.audit_message import element
 from dicomfab.storage.audit import AuditLog, Entry
 from dicomfab.storage.audit_delivery import AuditDeliveries, Held, Standing
-from dicomfab.syslog.message import MAX_BYTES, Header, framed
-from dicomfab.syslog.message import message as syslog_message
+from dicomfab.syslog.message import MAX_BYTES, Header, framed, message
 from dicomfab.syslog.receiver import SyslogReceiver
 
 log = logging.getLogger(__name__)
@@ -194,15 +194,20 @@ class AuditDelivery:
         # Somebody may have taken the moment out of the text in the database: even that goes out.
         at = event.at or self._rows.now()
         event = replace(event, at=at)
-        whole = message(event, self._source_id)
+        whole = self._xml(event)
         header = Header(entry.seq, at, event.host, event.process, self._source_id, entry.mac)
-        made = syslog_message(header, whole)
+        made = message(header, whole)
         for items, characters in _SHORTER:
             if len(made) <= MAX_BYTES:
                 break
-            short = message(_shortened(event, items, characters), self._source_id)
-            made = syslog_message(replace(header, full_bytes=len(whole)), short)
+            short = self._xml(_shortened(event, items, characters))
+            made = message(replace(header, full_bytes=len(whole)), short)
         return framed(made)
+
+    def _xml(self, event: AuditEvent) -> bytes:
+        """Without a line feed, so that a receiver that writes lines writes one."""
+        document: bytes = tostring(element(event, self._source_id), encoding="utf-8")
+        return b'<?xml version="1.0" encoding="UTF-8"?>' + document
 
     def _own(self) -> tuple[str, ...]:
         return (self.destination,) if self.destination else ()

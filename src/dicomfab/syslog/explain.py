@@ -28,10 +28,7 @@ _OTHER_NAME: Final = frozenset({62, 64})
 _NOT_YET, _EXPIRED = 9, 10
 _FILE_REASONS: Final = {
     "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
-    "NO_START_LINE": "it is no PEM file",
-    "PEM_LIB": "one of them is no PEM file of its kind",
-    "BAD_DECRYPT": "the key has a passphrase",
-    "BAD_PASSWORD_READ": "the key has a passphrase",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "there is no certificate in it",
 }
 
 
@@ -44,7 +41,9 @@ def our_files_unusable(error: OSError, *files: Path | None) -> InvalidInput:
     """
     named = (CA,) if len(files) == 1 else (CERTIFICATE, KEY)
     if isinstance(error, ssl.SSLError):
-        cause = _FILE_REASONS.get(error.reason or "", _words(error))
+        # A passphrase that is wanted and a file of another kind are told with the same words.
+        unread = "one of them is no PEM file of its kind, or the key has a passphrase"
+        cause = _FILE_REASONS.get(error.reason or "", unread)
     else:
         cause = error.strerror or str(error)
     return InvalidInput(

@@ -147,6 +147,7 @@ def _list(
         "listing": listing,
         "verified": verified,
         "found": None,
+        "gauge": None,
         "error": None,
         "what": what,
         "outcomes": OUTCOME_WORDS,

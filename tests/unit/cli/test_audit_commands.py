@@ -103,7 +103,7 @@ def test_purge_asks_first(dicomfab):
     dicomfab("audit", "list")
     assert dicomfab("audit", "purge", "--older-than", "30").code == 5
     done = dicomfab("audit", "purge", "--older-than", "30", "--yes", "--json")
-    assert (done.code, json.loads(done.out)) == (0, {"taken_out": 0})
+    assert (done.code, json.loads(done.out)) == (0, {"taken_out": 0, "not_delivered": 0})
 
 
 def test_a_new_key_is_begun_and_verify_tells_where(dicomfab, tmp_path: Path):

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -291,6 +292,33 @@ def test_an_address_that_fails_leaves_the_last_good_ones(caplog):
     assert len(caplog.records) == 2
     clock.forward(minutes=2)
     assert provider.begin("").id
+
+
+def test_a_server_that_failed_is_not_asked_by_everybody_at_once():
+    clock = Clock()
+    with serving(idp_metadata(ISSUER, keys_of("theirs").der)) as server:
+        server.status = 503
+        provider = SamlProvider(settings_for(place_of(server)), clock)
+        for _ in range(3):
+            with pytest.raises(DirectoryUnavailable) as caught:
+                provider.begin("")
+            assert caught.value.cause
+        assert server.asked == 1
+        server.status = 200
+        clock.forward(seconds=6)
+        assert provider.begin("").id
+        assert server.asked == 2
+
+
+def test_several_threads_may_ask(tmp_path):
+    path = tmp_path / "idp.xml"
+    path.write_text(idp_metadata(ISSUER, keys_of("theirs").der))
+    settings = settings_for(str(path))
+    provider = SamlProvider(settings, Clock())
+    answers = {name: answer_by(name, settings) for name in ("theirs", "attacker")}
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda name: (name, provider.answered(answers[name])), ["theirs", "attacker"] * 20))
+    assert all(isinstance(one, SamlAnswer) is (name == "theirs") for name, one in found)
 
 
 @pytest.mark.parametrize("status", [204, 302, 404, 500])

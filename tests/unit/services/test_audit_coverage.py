@@ -58,7 +58,8 @@ WRITES = {
     " ScheduleService.add .pause .resume .remove .put_back .run .beat"
     " AccountService.add .set_roles .rename .disable .enable .remove .set_password .change_password .confirm_totp"
     " .remove_totp .drop_own_totp ApiTokenService.create .revoke SetUpService.offer .make_first_admin"
-    " SignInService.end_session .end_sessions AuditService.purge .retain .beat .rekey",
+    " SignInService.end_session .end_sessions AuditService.purge .retain .beat .rekey"
+    " .end_delivery",
     "110114": "SignInService.sign_in .sign_out ApiTokenService.by_token",
 }
 #: Why a method has no entry of its own.
@@ -93,6 +94,8 @@ EXCEPTIONS = {
     "asks by MoveDoctor, which records it": "RouteService.test",
     "part of a fabrication, which is recorded by itself": "OrderService.note_studies",
     "the log itself": "AuditService.record .message .now",
+    "how far delivery is, and delivery itself: an entry of it would be one more to deliver, each time": "AuditService"
+    ".delivery .gauge .deliver .held_back",
     "only keeps or forgets results whose query was recorded": "SearchService.start .begin .forget .failure .targets",
 }
 #: The classes that the two lists are about: what touches a server, a local study, an account or the registry.

@@ -16,7 +16,7 @@ from tests.unit.web.conftest import Browser
 
 OWNER = local_admin("owner", "cli")
 PASSWORD = "tulip marble seven"
-LOCAL = WebSettings(Mode.LOCAL)
+LOCAL = WebSettings((Mode.LOCAL,))
 SESSION = "dicomfab-session-5001"
 
 

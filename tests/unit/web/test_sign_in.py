@@ -189,7 +189,7 @@ def test_requirement_16_signing_in_makes_a_new_session_and_signing_out_ends_it(a
 
 def test_requirement_17_the_cookie(application: Application) -> None:
     add(application, "ben", Role.TEST_READ)
-    web = WebSettings(Mode.LOCAL, names=frozenset({"fab.example"}), proxies=frozenset({"10.0.0.1/32"}))
+    web = WebSettings((Mode.LOCAL,), names=frozenset({"fab.example"}), proxies=frozenset({"10.0.0.1/32"}))
     form = {"name": "ben", "password": PASSWORD}
     loopback = nobody(application, web).post("/sign-in", form).headers["set-cookie"]
     assert loopback.startswith(f"{SESSION}=")
@@ -203,7 +203,7 @@ def test_requirement_17_the_cookie(application: Application) -> None:
 
 
 def test_requirement_17_headers_on_every_answer(application: Application) -> None:
-    web = WebSettings(Mode.LOCAL, names=frozenset({"fab.example"}), proxies=frozenset({"10.0.0.1/32"}))
+    web = WebSettings((Mode.LOCAL,), names=frozenset({"fab.example"}), proxies=frozenset({"10.0.0.1/32"}))
     browser = nobody(application, web)
 
     @browser.app.get("/broken")
@@ -222,7 +222,7 @@ def test_requirement_17_headers_on_every_answer(application: Application) -> Non
 
 
 def test_names_beyond_this_computer_are_served_over_tls_only(application: Application) -> None:
-    web = WebSettings(Mode.LOCAL, names=frozenset({"fab.example"}), proxies=frozenset({"10.0.0.1/32"}))
+    web = WebSettings((Mode.LOCAL,), names=frozenset({"fab.example"}), proxies=frozenset({"10.0.0.1/32"}))
     browser = nobody(application, web)
     refused = browser.get("http://fab.example/sign-in")
     assert refused.status_code == 403
