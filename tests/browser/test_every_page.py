@@ -79,6 +79,7 @@ PAGES = {
     "create-recipe": Shown("/studies/new/recipe", "recipe=text-cards", until="Preview: 1 series"),
     "dashboard": Shown("/"),
     "doctor": Shown("/doctor"),
+    "directories": Shown("/directories", at="signed_in"),
     "doctor-diagnosis": Shown("/doctor", "run={diagnosis}", until="Nothing wrong"),
     "help": Shown("/help/{path:path}"),
     "help-found": Shown("/help", "q=move"),
@@ -145,7 +146,12 @@ SOME = (
 #: and those that lead to a page.
 #: Where a story of its own leads: tests/browser/test_viewer_story.py.
 VIEWER = {"/ohif/{mode:path}", "/view/{job_id}", "/view/{job_id}/open"}
+#: Where identity providers send browsers to: tests/security/test_directories.py.
+ELSEWHERE = {
+    "/sign-in/saml", "/sign-in/oidc", "/oidc/callback", "/saml/metadata", "/saml/finish", "/saml/logout",
+}  # fmt: skip
 OTHERS = {
+    "/audit/delivery": "",
     "/audit/export": "form=csv",
     "/changes": "",
     "/doctor/checks": "run={broken_off}",
@@ -309,7 +315,7 @@ def test_no_page_is_forgotten(place: Place, tmp_path: Path) -> None:
     application.close()
     shown = {one.route for one in PAGES.values()}
     programs = {route for route in declared if route.startswith(("/api/v1/", "/dicom-web/"))} - shown
-    programs |= VIEWER
+    programs |= VIEWER | ELSEWHERE
     assert set(declared) - programs == {re.sub(r"\{validation\}", "{run_id}", route) for route in shown} | set(OTHERS)
 
 

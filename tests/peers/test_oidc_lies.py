@@ -33,15 +33,15 @@ _TRIED_ALWAYS = {"aud_azp", "nonce", "badkey", "none", "hs256", "discovery_other
 
 
 @pytest.fixture(scope="module")
-def _one() -> Iterator[Hostile]:
+def shared() -> Iterator[Hostile]:
     with hostile_provider() as hostile:
         yield hostile
 
 
 @pytest.fixture
-def hostile(_one) -> Hostile:
-    _one.__dict__.update(lie=Lie(), algorithm="RS256", key_name="k1", asked=[])
-    return _one
+def hostile(shared) -> Hostile:
+    shared.__dict__.update(lie=Lie(), algorithm="RS256", key_name="k1", asked=[])
+    return shared
 
 
 @dataclass
@@ -260,14 +260,14 @@ def test_what_the_provider_is_asked(hostile):
 @pytest.mark.full
 @settings(max_examples=300)
 @given(place=st.floats(0, 1), cut=st.integers(0, 3), put_in=st.text(max_size=3))
-def test_altered_token_lets_nobody_else_in(_one, place, cut, put_in):
+def test_altered_token_lets_nobody_else_in(shared, place, cut, put_in):
     def alter(honest: dict[str, Any]) -> None:
         token = honest["id_token"]
         at = int(place * len(token))
         honest["id_token"] = token[:at] + put_in + token[at + cut :]
 
-    _one.__dict__.update(lie=Lie(token=alter), algorithm="ES256", key_name="k1")
-    came = outcome(_one, [])
+    shared.__dict__.update(lie=Lie(token=alter), algorithm="ES256", key_name="k1")
+    came = outcome(shared, [])
     # The same signature can be written in more than one way.
     assert isinstance(came, Rejected) or (isinstance(came, OidcAnswer) and came.person.subject.endswith(" 4711"))
 

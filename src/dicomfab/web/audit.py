@@ -158,7 +158,7 @@ def _list(
         wanted = listing.filter()
     except InvalidInput as error:
         return page(request, "audit/list.html", {**context, "error": error}, status_code=status_of(error))
-    context |= _delivery(application, actor)
     found = application.audit.page(actor, wanted, limit=PAGE_SIZE, before=listing.before)
+    context |= _delivery(application, actor)  # with the entry that it was read
     is_full = len(found.entries) == PAGE_SIZE and found.entries[-1].seq > 1
     return page(request, "audit/list.html", {**context, "found": found, "has_older": is_full})

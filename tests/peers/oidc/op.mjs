@@ -1,14 +1,10 @@
-// An OpenID provider for tests, of the oidc-provider package. Usage: node op.mjs CONFIGURATION, a JSON text.
-// It writes "ready" when it listens. Keys are made at each start: to start it again is to change its keys.
-import { generateKeyPairSync, randomUUID } from "node:crypto";
+// An OpenID provider for tests, of the oidc-provider package. Usage: node op.mjs < CONFIGURATION, a JSON text.
+// It writes "ready" when it listens.
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { Provider } from "oidc-provider";
 
-const { port, issuer, client, people, algorithm, groupsInToken } = JSON.parse(process.argv[2]);
-
-const key = (kind, options, alg) => {
-  const { privateKey } = generateKeyPairSync(kind, options);
-  return { ...privateKey.export({ format: "jwk" }), kid: randomUUID(), use: "sig", alg };
-};
+const { port, issuer, client, people, algorithm, groupsInToken, keys } = JSON.parse(readFileSync(0, "utf8"));
 
 const claimsOf = (name) => ({
   sub: `number-of-${name}`,
@@ -46,12 +42,7 @@ const provider = new Provider(issuer, {
       response_types: ["code"],
     },
   ],
-  jwks: {
-    keys: [
-      key("rsa", { modulusLength: 2048 }, algorithm.startsWith("PS") ? algorithm : "RS256"),
-      key("ec", { namedCurve: "P-256" }, "ES256"),
-    ],
-  },
+  jwks: { keys },
   enabledJWA: { idTokenSigningAlgValues: ["RS256", "PS256", "ES256"] },
   claims: { openid: ["sub"], profile: ["name", "preferred_username", "groups"], email: ["email", "email_verified"] },
   conformIdTokenClaims: !groupsInToken,
