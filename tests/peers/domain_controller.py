@@ -227,7 +227,7 @@ class DomainController:
     def settings(self, *servers: LdapServer, **changes: Any) -> LdapSettings:
         """How to ask it; ``servers`` stands for itself if none are given."""
         usual = {"base": BASE, "account": self.account, "password": self.password, "ca_file": self.ca_file}
-        return LdapSettings(servers=servers or (self.server(),), **{**usual, **changes})
+        return LdapSettings(servers=servers or (self.server(),), **{**usual, "refusal_s": 0.0, **changes})
 
     def administrator(self) -> Administrator:
         """A connection as administrator, for a ``with`` block."""

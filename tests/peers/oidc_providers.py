@@ -147,8 +147,8 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _new_keys(algorithm: str) -> list[Mapping[str, Any]]:
     """Private keys for ID tokens."""
-    rsa: dict[str, Any] = {"kid": str(uuid4()), "use": "sig", "alg": "RS256" if algorithm == "ES256" else algorithm}
-    curve: dict[str, Any] = {"kid": str(uuid4()), "use": "sig", "alg": "ES256"}
+    rsa: Any = {"kid": str(uuid4()), "use": "sig", "alg": "RS256" if algorithm == "ES256" else algorithm}
+    curve: Any = {"kid": str(uuid4()), "use": "sig", "alg": "ES256"}
     return [
         dict(RSAKey.generate_key(2048, rsa).as_dict(private=True)),
         dict(ECKey.generate_key("P-256", curve).as_dict(private=True)),

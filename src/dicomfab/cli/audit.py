@@ -205,10 +205,18 @@ def delivery(as_json: output.Json = False) -> None:
 
 
 @app.command()
-def deliver(as_json: output.Json = False) -> None:
-    """Deliver now what waits, and end when the syslog receiver has read it; leave with 4 if it does not."""
+def deliver(
+    again_from: Annotated[
+        int | None, typer.Option("--again-from", min=1, help="Also this entry and all after it, though delivered.")
+    ] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Deliver now what waits, and end when the syslog receiver has read it; leave with 4 if it does not.
+
+    --again-from is for a receiver that has lost some: it names the first of them.
+    """
     service = application().audit
-    delivered = service.deliver(actor())
+    delivered = service.deliver(actor(), again_from=again_from)
     to = service.gauge().destination
     if as_json:
         output.print_json({"delivered": delivered, "to": to})

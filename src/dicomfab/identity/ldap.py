@@ -59,6 +59,13 @@ class LdapDirectory:
         Raises:
             DirectoryUnavailable: no controller could be asked, or not safely.
         """
+        ends = time.monotonic() + self._settings.refusal_s
+        found = self._authenticated(name, password, groups, tell)
+        if isinstance(found, Refusal):
+            time.sleep(max(0.0, ends - time.monotonic()))
+        return found
+
+    def _authenticated(self, name: str, password: str, groups: Collection[str], tell: Tell) -> Person | Refusal:
         if refusal := ldap_names.hopeless(name) or ldap_names.hopeless_password(password):
             tell(Step("look at name and password", "no account has such a one: nobody is asked", is_good=False))
             return refusal
@@ -68,8 +75,7 @@ class LdapDirectory:
             if isinstance(entry, Refusal):
                 return entry
             person = _person(talk, entry, groups)
-            refusal = talk.prove(entry.dn, password)
-            return refusal or person
+            return talk.prove(entry.dn, password) or person
 
         return self._asked(ask, tell)
 

@@ -139,7 +139,7 @@ def _start_tls(plain: socket.socket, server: LdapServer, budget: Budget, tell: T
     except TimeoutError as error:
         raise _told(tell, what, ldap_explain.silent(server, "StartTLS", budget.step_s)) from error
     except OSError as error:
-        raise _told(tell, what, ldap_explain.broke(server, "StartTLS")) from error
+        raise _told(tell, what, ldap_explain.no_ldap(server, "closes the connection on StartTLS")) from error
     except (ValueError, LookupError) as error:
         raise _told(tell, what, ldap_explain.no_ldap(server, "answers StartTLS with no LDAP")) from error
     if code:

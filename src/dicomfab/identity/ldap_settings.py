@@ -32,6 +32,8 @@ class LdapSettings:
         password: of that account.
         ca_file: certificates of authorities to trust, in PEM form; blank for those that this machine trusts.
         timeout_s: how long a controller may take to be reached, and for each answer.
+        refusal_s: how long a refusal takes at least. A name that nobody has is found out sooner than a password that is
+            wrong, and whoever measures that from outside would learn which names there are.
     """
 
     servers: tuple[LdapServer, ...]
@@ -40,3 +42,4 @@ class LdapSettings:
     password: str = field(repr=False)
     ca_file: str = ""
     timeout_s: float = 2.0
+    refusal_s: float = 0.25

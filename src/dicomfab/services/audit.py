@@ -275,8 +275,15 @@ class AuditService:
         """The same for what shows figures only."""
         return self._delivery.gauge() if self._delivery is not None else Gauge("", ())
 
-    def deliver(self, actor: Actor) -> int:
+    def deliver(self, actor: Actor, *, again_from: int | None = None) -> int:
         """Deliver now what waits; see :meth:`AuditDelivery.deliver`.
+
+        Args:
+            actor: who wants it.
+            again_from: number of an entry; it and all after it are delivered again, which becomes an entry.
+
+        Returns:
+            How many entries were delivered.
 
         Raises:
             AccessDenied: as :meth:`page`.
@@ -284,7 +291,11 @@ class AuditService:
             PeerError, InvalidInput: the receiver did not take everything; the rest waits.
         """
         self._require(actor, "deliver")
-        return self._set_up().deliver()
+        delivery = self._set_up()
+        if again_from is not None and delivery.destination:
+            detail = {"setting": "delivery of the audit log", "again from entry": str(again_from)}
+            self.record(AuditEvent.by(actor, EventKind.SETTINGS_CHANGE, subject=delivery.destination, detail=detail))
+        return delivery.deliver(again_from=again_from)
 
     def end_delivery(self, actor: Actor, destination: str) -> None:
         """Keep entries no longer for a receiver that is set no more; that becomes an entry.

@@ -31,6 +31,8 @@ _LOOK_S: Final = 1.0
 _BESIDE_S: Final = 0.2
 _BATCH_ENTRIES: Final = 200
 _BATCH_BYTES: Final = 256 * 1024
+#: So long messages are made for a batch: one of thousands of studies takes a second.
+_MAKING_S: Final = 2.0
 #: A batch that is not read by then is broken off, and sent again later.
 _BATCH_S: Final = 15.0
 #: So long a delivery is held for a batch; longer than a batch may take. Who is killed holds it no longer than that.
@@ -124,8 +126,11 @@ class AuditDelivery:
             over.set()
             thread.join(_JOIN_S)
 
-    def deliver(self) -> int:
+    def deliver(self, *, again_from: int | None = None) -> int:
         """Deliver now what is in the log, also when it was to be tried later.
+
+        Args:
+            again_from: number of an entry; it and all after it are delivered again, if they were.
 
         Returns:
             How many entries had waited; all of them were delivered, by whichever process.
@@ -139,6 +144,8 @@ class AuditDelivery:
                 "no syslog receiver is set that the audit log is delivered to",
                 remedy="set DICOMFAB_AUDIT_SYSLOG, DICOMFAB_AUDIT_SYSLOG_CERTIFICATE and DICOMFAB_AUDIT_SYSLOG_KEY",
             )
+        while again_from is not None and not self._rows.go_back(self.destination, again_from - 1):
+            time.sleep(_BESIDE_S)
         before = self._own_standing()
         while True:
             self._round(self._receiver, at_once=True)
@@ -177,10 +184,10 @@ class AuditDelivery:
 
     def _one_batch(self, receiver: SyslogReceiver, held: Held) -> Held | None:
         frames: list[bytes] = []
-        size, last = 0, held.delivered
+        size, last, began = 0, held.delivered, time.monotonic()
         for entry in self._log.after(held.delivered, through=held.newest, limit=_BATCH_ENTRIES):
             frame = self._frame(entry)
-            if frames and size + len(frame) > _BATCH_BYTES:
+            if frames and (size + len(frame) > _BATCH_BYTES or time.monotonic() - began > _MAKING_S):
                 break
             frames.append(frame)
             size, last = size + len(frame), entry.seq

@@ -144,11 +144,6 @@ class Providers:
         self._on_event = on_event
         self._resting: dict[str, tuple[float, DirectoryUnavailable | None]] = {}
 
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Their names, in the order to be offered."""
-        return tuple(self._every)
-
     def get(self, source: str) -> SignInProvider | None:
         """The one of this name."""
         return self._every.get(source)

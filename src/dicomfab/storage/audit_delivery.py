@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, or_, select, update
 from sqlalchemy import exc as sql_errors
 
 from dicomfab.storage.database import Database
@@ -113,6 +113,18 @@ class AuditDeliveries:
         mine = [_row.holder == holder, _row.delivered_seq < seq]
         values = {"delivered_seq": seq, "delivered_at": now, "held_until": now + span}
         return self._changed(destination, mine, **values, attempts=0, next_at=None, problem=None)
+
+    def go_back(self, destination: str, seq: int) -> bool:
+        """Have everything after an entry delivered again; false while somebody delivers.
+
+        Args:
+            destination: the receiver.
+            seq: number of the entry.
+        """
+        self._make(destination)
+        is_free = or_(_row.held_until.is_(None), _row.held_until <= self.now())
+        values = {"delivered_seq": case((_row.delivered_seq > seq, seq), else_=_row.delivered_seq)}
+        return self._changed(destination, [is_free], holder="", **values) is not None
 
     def put_off(self, destination: str, holder: str, until: datetime, attempts: int, problem: dict[str, str]) -> None:
         """Let go after a failure.

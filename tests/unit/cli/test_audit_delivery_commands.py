@@ -53,7 +53,8 @@ def test_the_gauge_from_outage_to_delivery(dicomfab, site: Site, monkeypatch: py
             "delivered": 0,
             "to": f"localhost:{peer.port}",
         }
-    assert peer.numbers == [1, 2, 3]
+        assert dicomfab("audit", "deliver", "--again-from", "3").out.startswith("Delivered 2 entries")
+    assert peer.numbers == [1, 2, 3, 3, 4]
     assert "every entry is delivered" in dicomfab("audit", "delivery").out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 import uuid
 
 import pytest
@@ -28,7 +29,13 @@ def listener():
 
 def directory(listener: socket.socket, **changes: object) -> LdapDirectory:
     server = LdapServer("127.0.0.1", listener.getsockname()[1], start_tls=False)
-    usual = {"base": "DC=lab,DC=example", "account": "svc@lab.example", "password": SECRET, "timeout_s": 0.2}
+    usual = {
+        "base": "DC=lab,DC=example",
+        "account": "svc@lab.example",
+        "password": SECRET,
+        "timeout_s": 0.2,
+        "refusal_s": 0.0,
+    }
     return LdapDirectory(LdapSettings(servers=(server,), **{**usual, **changes}))
 
 
@@ -56,6 +63,14 @@ def test_a_name_that_nobody_can_have_is_unknown_before_anybody_is_asked(name, li
 def test_a_password_that_nobody_can_have_is_wrong_before_anybody_is_asked(password, listener):
     assert directory(listener).authenticate("anna", password, []) is Refusal.WRONG_PASSWORD
     assert nobody_called(listener)
+
+
+def test_no_refusal_comes_sooner_than_any_other(listener):
+    slow = directory(listener, refusal_s=0.1)
+    for name, password in (("", SECRET), ("anna", "")):
+        began = time.monotonic()
+        assert isinstance(slow.authenticate(name, password, []), Refusal)
+        assert time.monotonic() - began >= 0.1
 
 
 @pytest.mark.parametrize("subject", ["", "anna", "*", "be2b8a3b-b426-495d-abed-8c13b0e13cb6)(cn=*", "0" * 31])

@@ -56,11 +56,12 @@ WRITES = {
     "110113": "PacsService.add .edit .remove .take_out .put_back .set_routes .import_json"
     " LabRegistryService.configure .correct MonitorService.change"
     " ScheduleService.add .pause .resume .remove .put_back .run .beat"
+    " GroupRoleService.put .remove Providers.check"
     " AccountService.add .set_roles .rename .disable .enable .remove .set_password .change_password .confirm_totp"
     " .remove_totp .drop_own_totp ApiTokenService.create .revoke SetUpService.offer .make_first_admin"
     " SignInService.end_session .end_sessions AuditService.purge .retain .beat .rekey"
-    " .end_delivery",
-    "110114": "SignInService.sign_in .sign_out ApiTokenService.by_token",
+    " .deliver .end_delivery",
+    "110114": "SignInService.sign_in .sign_out .begin_as .refuse ApiTokenService.by_token Elsewhere.saml_logout",
 }
 #: Why a method has no entry of its own.
 EXCEPTIONS = {
@@ -77,7 +78,10 @@ EXCEPTIONS = {
     " StudyService.resolve_recipe"
     " .resolve_several .preview OrderService.read PatientService.next_patient_id .next_accession",
     "reads accounts, for those who manage them": "AccountService.every .find ApiTokenService.of .every"
-    " SignInService.sessions",
+    " SignInService.sessions GroupRoleService.every .traces",
+    "asks about somebody, for those who manage them; nobody is signed in": "GroupRoleService.explain",
+    "what comes of it is recorded by SignInService": "Elsewhere.begin .saml_answered .finish .oidc_answered .leave"
+    " .saml_metadata Providers.get .present .directories",
     "a request that comes in by a session that was recorded": "SignInService.by_session",
     "C-ECHO: asks nothing and changes nothing; its result is kept beside the server": "PacsService.test .test_all",
     "a mark for one person alone": "PacsService.set_favourite",
@@ -94,8 +98,8 @@ EXCEPTIONS = {
     "asks by MoveDoctor, which records it": "RouteService.test",
     "part of a fabrication, which is recorded by itself": "OrderService.note_studies",
     "the log itself": "AuditService.record .message .now",
-    "how far delivery is, and delivery itself: an entry of it would be one more to deliver, each time": "AuditService"
-    ".delivery .gauge .deliver .held_back",
+    "how far delivery is: an entry of it would be one more to deliver, each time": "AuditService"
+    ".delivery .gauge .held_back",
     "only keeps or forgets results whose query was recorded": "SearchService.start .begin .forget .failure .targets",
 }
 #: The classes that the two lists are about: what touches a server, a local study, an account or the registry.

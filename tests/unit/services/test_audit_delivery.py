@@ -113,6 +113,16 @@ def test_a_receiver_that_is_away_loses_nothing(make, site: Site):
     assert standing(audit).problem == {}
 
 
+def test_what_a_receiver_has_lost_is_delivered_again(make, peer: Peer):
+    audit = make(peer.port).audit
+    record(audit, 4)
+    audit.deliver(ADMIN)
+    assert audit.deliver(ADMIN, again_from=3) == 3
+    assert peer.numbers == [1, 2, 3, 4, 3, 4, 5]
+    assert peer.messages[2:4] == peer.messages[4:6]
+    assert b"Software Configuration" in peer.messages[6]
+
+
 def test_pauses_grow_to_five_minutes(make):
     application = make(1)
     audit, rows = application.audit, AuditDeliveries(application.database)

@@ -117,6 +117,18 @@ def test_what_failed_is_tried_later_and_at_once_if_asked_for(rows: AuditDeliveri
     assert standing.delivered_at == clock.now
 
 
+def test_delivery_goes_back_but_never_forward(rows: AuditDeliveries, log: AuditLog):
+    add(log, 5)
+    rows.hold(TO, "a", SPAN)
+    rows.confirm(TO, "a", 4, SPAN)
+    assert not rows.go_back(TO, 1)  # somebody delivers
+    rows.release(TO, "a")
+    assert rows.go_back(TO, 9)
+    assert rows.standings()[0].delivered == 4
+    assert rows.go_back(TO, 1)
+    assert rows.hold(TO, "b", SPAN) == Held(1, 5, 0)
+
+
 def test_each_receiver_has_its_own_and_the_slowest_counts(rows: AuditDeliveries, log: AuditLog):
     add(log, 5)
     for name, seq in (("b:1", 4), ("a:1", 2)):
