@@ -145,9 +145,9 @@ class Elsewhere:
             TooManyAttempts: too many answers from there did not.
             DirectoryUnavailable: it cannot be checked.
         """
+        if self._saml is None:
+            self._sign_in.refuse(Refusal.UNKNOWN_SOURCE, "", SAML, origin)
         with self._tried(SAML, origin) as (trace, attempt):
-            if self._saml is None:
-                self._refuse(trace, Refusal.UNKNOWN_SOURCE, origin)
             found = self._saml.answered(answer, trace.steps.append)
             if isinstance(found, Rejected):
                 trace.steps.append(Step("check the answer", found.why, is_good=False))
@@ -187,6 +187,8 @@ class Elsewhere:
         Raises:
             NotSignedIn: another browser began this, the code was used, or is older than a minute.
         """
+        if self._saml is None:
+            self._sign_in.refuse(Refusal.UNKNOWN_SOURCE, "", SAML, origin)
         with self._tried(SAML, origin) as (trace, attempt):
             kept = self._requests.take(sha256(code), SAML)
             if kept is None or not _is_of(kept, browser):
@@ -211,9 +213,11 @@ class Elsewhere:
             TooManyAttempts: too many answers from there did not.
             DirectoryUnavailable: the provider cannot be asked.
         """
+        if self._oidc is None:
+            self._sign_in.refuse(Refusal.UNKNOWN_SOURCE, "", OIDC, origin)
         with self._tried(OIDC, origin) as (trace, attempt):
             kept = self._requests.take(sha256(query.get("state", "")), OIDC)
-            if self._oidc is None or kept is None or not _is_of(kept, browser):
+            if kept is None or not _is_of(kept, browser):
                 trace.steps.append(Step("see whether this browser began it", "it did not", is_good=False))
                 self._refuse(trace, Refusal.NOT_ASKED, origin)
             asked = OidcRequest(**{key: value for key, value in kept.given.items() if key != "page"})
