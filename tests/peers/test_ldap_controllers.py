@@ -21,15 +21,18 @@ import pytest
 import trustme
 
 from dicomfab.identity.ldap import LdapDirectory, LdapServer
+from dicomfab.identity.ldap_reach import Budget, Place, secured
+from dicomfab.identity.ldap_talk import Talk
 from dicomfab.model.account import Refusal
 from dicomfab.model.errors import DirectoryUnavailable
-from dicomfab.model.person import Person
+from dicomfab.model.person import Person, untold
 from tests.peers.domain_controller import (
     ALLOWED_HOSTS,
     GROUPS,
     LDAPS,
     DomainController,
     controller_fixture,
+    dn,
     password_of,
 )
 from tests.peers.programs import free_port
@@ -431,6 +434,21 @@ def test_a_connection_lost_after_starttls_is_never_replaced_by_one_without(answe
     assert seen.calls == 1
     assert len(seen.plain) == 31
     assert len([one for one in seen.requests if password_of("anna").encode() in one]) <= 1
+
+
+def test_ldap3_is_kept_from_opening_another_connection_by_itself(controller):
+    with serving(relaying(controller, answered=1, hangs_up=True, start_tls=True)) as seen:
+        settings = controller.settings(seen.server(start_tls=True))
+        place = Place(settings.servers[0], socket.AF_INET, (HOST, seen.port))
+        budget = Budget(5.0, time.monotonic() + 20)
+        with Talk(secured(place, settings.ca_file, budget, untold), place, budget, untold) as talk:
+            talk.sign_in(settings)
+            with pytest.raises(DirectoryUnavailable, match="closed the connection"):
+                talk.search("(cn=anna)", ["cn"])
+            with pytest.raises(DirectoryUnavailable, match="did not say whether"):
+                talk.prove(dn("anna"), password_of("anna"))
+    assert seen.calls == 1
+    assert len(seen.plain) == 31
 
 
 @pytest.mark.parametrize("start_tls", [False, True])
