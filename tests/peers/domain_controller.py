@@ -271,7 +271,7 @@ class DomainController:
     def start(self) -> None:
         """Run it until :meth:`stop`; it is up when it answers on its port for LDAPS."""
         _write_configuration(self.folder, self.address)
-        arguments = ["samba", "--foreground", "--debug-stdout", "--model=single", "--no-process-group"]
+        arguments = ["samba", "--interactive", "--debug-stdout", "--model=single", "--no-process-group"]
         arguments += [f"--configfile={self.folder}/smb.conf", "--debuglevel=1"]
         with (self.folder / "said.txt").open("ab") as log:
             # It ends with us: when its input does.
@@ -354,6 +354,8 @@ def _address() -> Iterator[str]:
         except OSError:
             continue
         with claimed:
+            if _listens(f"127.0.77.{number}"):
+                continue  # one that is ending, or was left behind
             yield f"127.0.77.{number}"
             return
     raise RuntimeError("no address is left for a domain controller")

@@ -13,11 +13,12 @@ from collections.abc import Callable, Collection
 from typing import Final, TypeVar
 
 from dicomfab.identity import ldap_explain, ldap_names
+from dicomfab.identity.ldap_budget import Budget
 from dicomfab.identity.ldap_controllers import Controllers
 from dicomfab.identity.ldap_explain import ControllerUnusable
 from dicomfab.identity.ldap_groups import groups_of
 from dicomfab.identity.ldap_people import Entry, entry_of, standing
-from dicomfab.identity.ldap_reach import Budget, secured
+from dicomfab.identity.ldap_reach import secured
 from dicomfab.identity.ldap_settings import LdapServer, LdapSettings
 from dicomfab.identity.ldap_talk import Talk
 from dicomfab.model.account import Refusal

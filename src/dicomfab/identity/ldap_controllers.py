@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from dicomfab.identity import ldap_explain
+from dicomfab.identity.ldap_budget import Budget
 from dicomfab.identity.ldap_explain import ControllerUnusable
-from dicomfab.identity.ldap_reach import Budget, Place, literal
+from dicomfab.identity.ldap_reach import Place, literal
 from dicomfab.identity.ldap_settings import LdapServer
 from dicomfab.model.person import Step, Tell
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from dicomfab.identity import ldap_explain
-from dicomfab.identity.ldap_names import escaped, is_whole_name, same
+from dicomfab.identity.ldap_names import escaped, is_text, is_whole_name, same
 from dicomfab.identity.ldap_talk import Found, Talk
 from dicomfab.model.person import Step
 
@@ -32,9 +32,7 @@ def groups_of(talk: Talk, dn: str, asked: Collection[str]) -> frozenset[str]:
     Raises:
         DirectoryUnavailable: they cannot be read.
     """
-    if not asked:
-        return frozenset()
-    identifiers = _identifiers(talk, sorted(asked))
+    identifiers = _identifiers(talk, sorted(name for name in asked if name and is_text(name)))
     if not identifiers:
         return frozenset()
     found = talk.read(dn, ("tokenGroups",))
@@ -49,6 +47,8 @@ def groups_of(talk: Talk, dn: str, asked: Collection[str]) -> frozenset[str]:
 
 def _identifiers(talk: Talk, asked: list[str]) -> Mapping[str, bytes]:
     """The security identifier of each group that was asked about and is there, by the name that was asked for."""
+    if not asked:
+        return {}
     plain = [name for name in asked if not is_whole_name(name)]
     named: list[Found] = []
     for start in range(0, len(plain), _AT_ONCE):

@@ -37,20 +37,20 @@ class Wanted:
 def hopeless(name: str) -> Refusal | None:
     """``UNKNOWN_NAME`` if no account can bear a name, so that nobody need be asked."""
     account = name.rpartition("\\")[2]
-    if account and len(name) <= _MAX_NAME and name.isprintable() and _is_text(name):
+    if account and len(name) <= _MAX_NAME and name.isprintable() and is_text(name):
         return None
     return Refusal.UNKNOWN_NAME
 
 
 def hopeless_password(password: str) -> Refusal | None:
     """``WRONG_PASSWORD`` if nobody can have a password: an empty one would make an anonymous bind (RFC 4513 5.1.2)."""
-    if password and len(password) <= _MAX_PASSWORD and "\0" not in password and _is_text(password):
+    if password and len(password) <= _MAX_PASSWORD and "\0" not in password and is_text(password):
         return None
     return Refusal.WRONG_PASSWORD
 
 
-def _is_text(given: str) -> bool:
-    """Half of a surrogate pair has no form in UTF-8."""
+def is_text(given: str) -> bool:
+    """Whether something can be sent as UTF-8: half of a surrogate pair cannot."""
     try:
         given.encode()
     except UnicodeEncodeError:

@@ -7,56 +7,17 @@ import ipaddress
 import os
 import socket
 import ssl
-import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from dicomfab.identity import ldap_explain
+from dicomfab.identity.ldap_budget import Budget
 from dicomfab.identity.ldap_explain import ControllerUnusable
 from dicomfab.identity.ldap_settings import LdapServer
+from dicomfab.identity.ldap_start_tls import start_tls
 from dicomfab.model.person import Step, Tell
 
-# ExtendedRequest with the name 1.3.6.1.4.1.1466.20037, as message 1 (RFC 4511 4.14.1, encoded as of 5.1).
-_START_TLS: Final = bytes.fromhex("301d02010177188016") + b"1.3.6.1.4.1.1466.20037"
-_SEQUENCE, _ENUMERATED, _EXTENDED_RESPONSE = 0x30, 0x0A, 0x78
-_MAX_ANSWER: Final = 65_536
-
 _Stamp = tuple[int, int, int] | None
-
-
-@dataclass(slots=True)
-class Budget:
-    """How long may be waited.
-
-    Args:
-        step_s: for one step.
-        end: of all of them, on the monotonic clock.
-        step_end: of the present one.
-    """
-
-    step_s: float
-    end: float
-    step_end: float = 0.0
-
-    def begin(self) -> None:
-        """Begin a step."""
-        self.step_end = min(time.monotonic() + self.step_s, self.end)
-
-    def left(self) -> float:
-        """Seconds that are left to the present step.
-
-        Raises:
-            TimeoutError: none.
-        """
-        left = self.step_end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        return left
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether no further step can be taken."""
-        return time.monotonic() >= self.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +50,11 @@ class SecureSocket(ssl.SSLSocket):
         """As :meth:`socket.socket.recv`; raises ``TimeoutError`` at the end of the step."""
         self.settimeout(self.budget.left())
         return super().recv(buflen, flags)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """As :meth:`socket.socket.sendall`; raises ``TimeoutError`` at the end of the step."""
+        self.settimeout(self.budget.left())
+        super().sendall(data, flags)
 
 
 def secured(place: Place, ca_file: str, budget: Budget, tell: Tell) -> SecureSocket:
@@ -133,9 +99,7 @@ def _connected(place: Place, budget: Budget, tell: Tell) -> socket.socket:
 def _start_tls(plain: socket.socket, server: LdapServer, budget: Budget, tell: Tell) -> None:
     what = "ask for TLS (StartTLS)"
     try:
-        plain.settimeout(budget.left())
-        plain.sendall(_START_TLS)
-        code = _result_of(plain, budget)
+        code = start_tls(plain, budget)
     except TimeoutError as error:
         raise _told(tell, what, ldap_explain.silent(server, "StartTLS", budget.step_s)) from error
     except OSError as error:
@@ -145,57 +109,6 @@ def _start_tls(plain: socket.socket, server: LdapServer, budget: Budget, tell: T
     if code:
         raise _told(tell, what, ldap_explain.start_tls_refused(server, code))
     tell(Step(what, "agreed"))
-
-
-def _result_of(plain: socket.socket, budget: Budget) -> int:
-    """The result code of the answer to StartTLS.
-
-    Raises:
-        ValueError, LookupError: what came is no such answer, or more than that: somebody speaks in between.
-        OSError: none came.
-    """
-    data = b""
-    while True:
-        plain.settimeout(budget.left())
-        received = plain.recv(_MAX_ANSWER)
-        if not received:
-            raise ConnectionResetError("closed")
-        data += received
-        if data[0] != _SEQUENCE or len(data) > _MAX_ANSWER:
-            raise ValueError("no LDAP message")
-        length = _length(data, 1)
-        if length is not None and len(data) >= sum(length):
-            break
-    message, rest = _element(data, _SEQUENCE)
-    if rest:
-        raise ValueError("more than one answer")
-    _, operation = _element(message, message[0])
-    response, _ = _element(operation, _EXTENDED_RESPONSE)
-    code, _ = _element(response, _ENUMERATED)
-    return int.from_bytes(code, "big")
-
-
-def _element(data: bytes, tag: int) -> tuple[bytes, bytes]:
-    """The content of the element that stands first (X.690 8.1), and what follows it."""
-    length = _length(data, 1)
-    if data[0] != tag or length is None or sum(length) > len(data):
-        raise ValueError("not the element that was expected")
-    start, size = length
-    return data[start : start + size], data[start + size :]
-
-
-def _length(data: bytes, at: int) -> tuple[int, int] | None:
-    """Where content begins, and its length (X.690 8.1.3); none if that has not arrived."""
-    if len(data) <= at:
-        return None
-    first = data[at]
-    octets = first & 0x7F if first & 0x80 else 0
-    if octets > 4:
-        raise ValueError("too long")
-    if len(data) <= at + octets:
-        return None
-    size = int.from_bytes(data[at + 1 : at + 1 + octets], "big") if octets else first
-    return at + 1 + octets, size
 
 
 def _under_tls(

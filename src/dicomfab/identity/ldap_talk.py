@@ -15,7 +15,8 @@ from ldap3.core.exceptions import LDAPExceptionError
 from pyasn1.error import PyAsn1Error
 
 from dicomfab.identity import ldap_explain
-from dicomfab.identity.ldap_reach import Budget, Place, SecureSocket
+from dicomfab.identity.ldap_budget import Budget
+from dicomfab.identity.ldap_reach import Place, SecureSocket
 from dicomfab.identity.ldap_settings import LdapSettings
 from dicomfab.model.account import Refusal
 from dicomfab.model.errors import DirectoryUnavailable
