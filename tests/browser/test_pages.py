@@ -284,7 +284,9 @@ def test_a_job_is_paused_and_resumed_by_keyboard_without_a_jump(page: Page, web:
     _start_endless_work(page, web)
     _has_no_violation(page)
     bar = page.get_by_role("progressbar")
+    bar.wait_for()
     place = bar.bounding_box()
+    assert place is not None
     page.get_by_role("button", name="Pause").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("status").get_by_text("Paused")).to_be_visible()
