@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Row, and_, delete, exists, insert, or_, selec
 from dicomfab.model.account import LOCAL, Account, Identity
 from dicomfab.model.actor import Role
 from dicomfab.model.errors import Conflict, NotFound
+from dicomfab.storage.account_tables import account, api_token, session, set_up_code
 from dicomfab.storage.database import Database
-from dicomfab.storage.tables import account, api_token, session, set_up_code
 
 SUBJECT: Final = "accounts"
 """The row of the table ``revision`` for which changes of accounts wait."""

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 from dicomfab.model.account import Account, ApiToken
 from dicomfab.model.actor import Role
 from dicomfab.model.errors import Conflict, NotFound
+from dicomfab.storage.account_tables import account, api_token
 from dicomfab.storage.accounts import SUBJECT, account_of, found
 from dicomfab.storage.database import Database
-from dicomfab.storage.tables import account, api_token
 
 Note: TypeAlias = Callable[[Connection, Account, ApiToken], None]
 """Given the owner and the token, within the transaction of the change; what it raises undoes the change."""

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, delete, insert, select, update
 from dicomfab.model.account import LOCAL
 from dicomfab.model.actor import Role
 from dicomfab.model.errors import NotFound
+from dicomfab.storage.account_tables import account, group_role
 from dicomfab.storage.accounts import SUBJECT
 from dicomfab.storage.database import Database
-from dicomfab.storage.tables import account, group_role
 
 _LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 

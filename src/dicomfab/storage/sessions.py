@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, se
 
 from dicomfab.model.account import Account, Origin, Session
 from dicomfab.model.errors import NotFound
+from dicomfab.storage.account_tables import account, session
 from dicomfab.storage.accounts import SUBJECT, Note, account_of, end_sessions, found, unnoted
 from dicomfab.storage.database import Database
-from dicomfab.storage.tables import account, session
 
 NoteEnded: TypeAlias = Callable[[Connection, int], None]
 """Given how many sessions are ended, within the transaction that ends them; what it raises undoes that."""

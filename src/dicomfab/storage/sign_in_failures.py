@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
 
+from dicomfab.storage.account_tables import sign_in_failure
 from dicomfab.storage.database import Database
-from dicomfab.storage.tables import sign_in_failure
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import and_, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from dicomfab.storage.account_tables import sign_in_request, used_answer
 from dicomfab.storage.database import Database
-from dicomfab.storage.tables import sign_in_request, used_answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Final
 from sqlalchemy import delete, func, insert, select
 
 from dicomfab.model.person import Step
+from dicomfab.storage.account_tables import sign_in_trace
 from dicomfab.storage.database import Database
-from dicomfab.storage.tables import sign_in_trace
 
 KEPT: Final = 100
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from dicomfab.storage import order_tables  # noqa: F401 - its tables are part of the same metadata
+from dicomfab.storage import account_tables, order_tables  # noqa: F401 - their tables are part of the same metadata
 from dicomfab.storage.tables import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
