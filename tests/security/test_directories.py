@@ -326,8 +326,16 @@ def test_what_saml_said_is_asked_for_again(by_saml: str, application: Applicatio
     assert client.get("/api/v1/me").status_code == 401
     assert client.get("/studies").headers["location"] == "/sign-in/saml?next=%2Fstudies"
     clock.move(minutes=-16)  # the provider has the clock of the machine
+    cookies = dict(client.cookies)
     client.get(posted(by_saml, answered(by_saml, "ben", client)).headers["location"])
     assert client.get("/studies", headers=going).status_code == 200
+    [session] = [name for name in cookies if "session" in name]
+    assert client.cookies[session] == cookies[session]  # it goes on, for as long as it would have lasted
+    client.get(posted(by_saml, answered(by_saml, "carla", client)).headers["location"])
+    assert client.cookies[session] != cookies[session]
+    assert client.get("/api/v1/me").json()["name"] == "carla"
+    stale = browser(by_saml, cookie=f"{session}={cookies[session]}")
+    assert stale.get("/api/v1/me").status_code == 401
 
 
 def test_signing_out_ends_the_session_at_the_provider_too(by_saml: str, application: Application) -> None:

@@ -60,7 +60,7 @@ class Back:
     """A browser that came back and is signed in.
 
     Args:
-        token: of the new session, for a cookie.
+        token: of the session, for a cookie.
         page: where it wanted to go.
     """
 
@@ -176,13 +176,14 @@ class Elsewhere:
             trace.came = "proven"
         return code
 
-    def finish(self, code: str, browser: str, origin: Origin) -> Back:
+    def finish(self, code: str, browser: str, origin: Origin, session: str = "") -> Back:
         """Sign in the browser whose SAML answer was taken.
 
         Args:
             code: of :meth:`saml_answered`.
             browser: what it holds of :meth:`begin`.
             origin: where it is.
+            session: token of one that it has already, which goes on if it is the same person's.
 
         Raises:
             NotSignedIn: another browser began this, the code was used, or is older than a minute.
@@ -196,17 +197,18 @@ class Elsewhere:
                 self._refuse(trace, Refusal.NOT_ASKED, origin)
             identity = _identity_of(kept.given["identity"])
             trace.name = identity.name
-            token, _ = self._begun(trace, identity, origin, kept.given["known_by"])
+            token = self._begun(trace, identity, origin, kept.given["known_by"], session)
             self._attempts.take_back(attempt)
         return Back(token, kept.given["page"])
 
-    def oidc_answered(self, query: Mapping[str, str], browser: str, origin: Origin) -> Back:
+    def oidc_answered(self, query: Mapping[str, str], browser: str, origin: Origin, session: str = "") -> Back:
         """Take an answer of OpenID Connect, and sign in the browser that brings it.
 
         Args:
             query: of the address that the provider sent it to.
             browser: what it holds of :meth:`begin`.
             origin: where it is.
+            session: as of :meth:`finish`.
 
         Raises:
             NotSignedIn: the answer lets nobody in.
@@ -227,7 +229,7 @@ class Elsewhere:
                 self._refuse(trace, found.refusal, origin)
             trace.name = printable(found.person.name)
             identity = self._identity(trace, found.person, origin)
-            token, _ = self._begun(trace, identity, origin, {"id_token": found.id_token})
+            token = self._begun(trace, identity, origin, {"id_token": found.id_token}, session)
             self._attempts.take_back(attempt)
         return Back(token, kept.given["page"])
 
@@ -303,13 +305,17 @@ class Elsewhere:
         return found
 
     def _begun(
-        self, trace: _Trace, identity: Identity, origin: Origin, known_by: Mapping[str, str]
-    ) -> tuple[str, object]:
+        self, trace: _Trace, identity: Identity, origin: Origin, known_by: Mapping[str, str], session: str
+    ) -> str:
+        if self._sign_in.renewed(identity, session, known_by):
+            trace.came = _SIGNED_IN
+            trace.steps.append(Step("look for a session of the browser", "it goes on"))
+            return session
         trace.came = Refusal.DISABLED
-        begun = self._sign_in.begin_as(identity, origin, known_by)
+        token, _ = self._sign_in.begin_as(identity, origin, known_by)
         trace.came = _SIGNED_IN
         trace.steps.append(Step("begin a session", "signed in"))
-        return begun
+        return token
 
     def _refuse(self, trace: _Trace, refusal: Refusal, origin: Origin) -> NoReturn:
         trace.came = str(refusal)

@@ -152,6 +152,25 @@ class SignInService:
             self.refuse(begun, identity.name, identity.source, origin)
         return begun
 
+    def renewed(self, identity: Identity, token: str, elsewhere: Mapping[str, str]) -> bool:
+        """Whether a session goes on, with what an identity provider has just said again of its person.
+
+        It does not last longer by that. It ends if it was somebody else's, is over, or the roles are others now.
+
+        Args:
+            identity: as the provider has it.
+            token: of the session that the browser has; blank without one.
+            elsewhere: what the provider knows its session by.
+        """
+        found = self._sessions.find(sha256(token)) if token else None
+        if found is None:
+            return False
+        account, session = found
+        if (account.source, account.subject) != (identity.source, identity.subject) or self._over(session):
+            return False
+        now = self._accounts.know(identity)
+        return now.is_active and self._sessions.keep_elsewhere(session.id, elsewhere)
+
     def refuse(self, refusal: Refusal, name: str, source: str, origin: Origin) -> NoReturn:
         """Note that somebody was refused whom an identity provider sent, and say so.
 

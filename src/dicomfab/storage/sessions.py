@@ -96,6 +96,12 @@ class SessionRepository:
         with self._database.write(synced=False) as connection:
             connection.execute(update(session).where(session.c.id == session_id).values(seen_at=self._now()))
 
+    def keep_elsewhere(self, session_id: int, elsewhere: Mapping[str, str]) -> bool:
+        """Keep what an identity provider knows a session by now; false if there is no such session."""
+        with self._database.write() as connection:
+            is_it = session.c.id == session_id
+            return connection.execute(update(session).where(is_it).values(elsewhere=dict(elsewhere))).rowcount == 1
+
     def of(self, account_id: int, idle: timedelta) -> list[Session]:
         """The sessions of an account that are not over, the newest first.
 

@@ -63,7 +63,8 @@ def saml_finish(request: Request, application: CurrentApplication, code: str = "
     """Begin the session, in the browser that began to sign in."""
     try:
         elsewhere = application.account_parts.elsewhere
-        return _signed_in(request, application, elsewhere.finish(code, browser_mark(request), origin_of(request)))
+        back = elsewhere.finish(code, browser_mark(request), origin_of(request), session_token(request))
+        return _signed_in(request, application, back)
     except NotSignedIn as error:
         return _refused(request, error)
 
@@ -84,7 +85,7 @@ def oidc_answer(request: Request, application: CurrentApplication) -> Response:
     query = dict(request.query_params)
     try:
         elsewhere = application.account_parts.elsewhere
-        back = elsewhere.oidc_answered(query, browser_mark(request), origin_of(request))
+        back = elsewhere.oidc_answered(query, browser_mark(request), origin_of(request), session_token(request))
         return _signed_in(request, application, back)
     except NotSignedIn as error:
         return _refused(request, error)
@@ -100,7 +101,8 @@ def _away(request: Request, application: CurrentApplication, source: str, wanted
 
 
 def _signed_in(request: Request, application: CurrentApplication, back: Back) -> Response:
-    if old := session_token(request):
+    old = session_token(request)
+    if old and old != back.token:
         application.sign_in.sign_out(old, origin_of(request))
     response = RedirectResponse(own_page(back.page), status_code=303)
     set_session(request, response, back.token)

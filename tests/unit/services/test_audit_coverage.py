@@ -82,7 +82,7 @@ EXCEPTIONS = {
     "asks about somebody, for those who manage them; nobody is signed in": "GroupRoleService.explain",
     "what comes of it is recorded by SignInService": "Elsewhere.begin .saml_answered .finish .oidc_answered .leave"
     " .saml_metadata Providers.get .present .directories",
-    "a request that comes in by a session that was recorded": "SignInService.by_session",
+    "a request that comes in by a session that was recorded": "SignInService.by_session .renewed",
     "C-ECHO: asks nothing and changes nothing; its result is kept beside the server": "PacsService.test .test_all",
     "a mark for one person alone": "PacsService.set_favourite",
     "tells before a change what it would be": "PacsService.changing_sides",
