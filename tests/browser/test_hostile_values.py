@@ -139,6 +139,7 @@ def test_every_value_is_on_the_page_as_text(watched: Page, url: str, world: Worl
         expect(watched.get_by_role("table", name="Users")).to_contain_text(person)
 
 
+@pytest.mark.full
 def test_what_comes_later_is_text_as_well(watched: Page, url: str, world: World) -> None:
     """A search that is made while one looks, its rows below and messages, the palette, a diagnosis, a live job."""
     watched.goto(f"{url}/query?pacs=peer&patient_name=mark*&run=1")
@@ -189,6 +190,7 @@ def test_a_hostile_address_is_no_fault_and_no_script(watched: Page, url: str, va
         assert watched.evaluate(LOOK) == [], address[:80]
 
 
+@pytest.mark.full
 def test_who_has_a_hostile_name_signs_in_and_sees_it_as_text(watched: Page, world: World) -> None:
     with signed_in_at(create_app(world.application, WebSettings((Mode.LOCAL,)))) as place:
         watched.goto(f"{place}/account")

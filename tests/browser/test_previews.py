@@ -188,6 +188,7 @@ def test_without_scripts_the_picture_stands_there(browser: Browser, place: Place
     context.close()
 
 
+@pytest.mark.full
 def test_what_is_no_picture_is_read_on_one_page(page: Page, place: Place, snapshot: Picture) -> None:
     page.goto(f"{place.url}/studies/{STUDY}/look")
     expect(page.get_by_text("Chest CT Report")).to_be_visible()

@@ -59,6 +59,7 @@ def traffic(page: Page) -> Iterator[Traffic]:
     assert seen.failed == []
 
 
+@pytest.mark.full
 def test_the_first_image_is_there_soon_and_without_asking_anybody_else(
     page: Page,
     web: str,

@@ -105,6 +105,7 @@ def test_a_search_that_was_broken_off_is_said_to_be_so_and_is_made_again(
         expect(page.get_by_text("1 of 1 server answered")).to_be_visible()
 
 
+@pytest.mark.full
 def test_a_request_that_fails_is_said_and_its_button_works_again(page: Page, tmp_path: Path) -> None:
     (port,) = free_ports(1, "127.0.0.1")
     home = tmp_path / "home"

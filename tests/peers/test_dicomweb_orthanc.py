@@ -176,6 +176,7 @@ def test_orthanc_as_the_client_of_a_test_pacs(site: Application, study: str, tmp
         there.stop()
 
 
+@pytest.mark.full
 def test_orthanc_sends_to_a_test_pacs(site: Application, study: str, tmp_path: Path) -> None:
     there = lab(site.settings)
     there.use_free_ports()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from pydicom import Dataset
@@ -215,26 +216,53 @@ def port(keeper: Keeper) -> Iterator[int]:
         yield server.port
 
 
-def test_pynetdicom_asks_us_for_every_operation(port, keeper):
+class _Lost(Exception):
+    """Pynetdicom has lost a response, as it does once in some thousands."""
+
+
+def _status(answer: Any) -> Any:
+    status = answer[0] if isinstance(answer, tuple) else answer
+    if "Status" not in status:
+        raise _Lost
+    return answer
+
+
+def _every_operation(port: int) -> list[Dataset]:
+    """Ask for each operation; gives the command sets of the responses."""
     contexts = [(uid, PLAIN) for uid in (MPPS, COMMITMENT, FILM_SESSION)]
     responses: list[Dataset] = []
     hear = (evt.EVT_DIMSE_RECV, lambda event: responses.append(event.message.command_set))
     with pynetdicom.association(port, contexts, called="OURS", handlers=[hear]) as opened:
-        status, created = opened.send_n_create(step("IN PROGRESS"), MPPS, STEP)
+        opened.dimse_timeout = 5
+        status, created = _status(opened.send_n_create(step("IN PROGRESS"), MPPS, STEP))
         assert (status.Status, created) == (0x0000, step("IN PROGRESS"))
-        status, _ = opened.send_n_create(step("IN PROGRESS"), MPPS, STEP)
+        status, _ = _status(opened.send_n_create(step("IN PROGRESS"), MPPS, STEP))
         assert (status.Status, status.ErrorComment) == (0x0111, "it is there already")
-        assert opened.send_n_set(step("COMPLETED"), MPPS, STEP)[0].Status == 0x0000
-        status, got = opened.send_n_get([0x00400252, 0x00100010], MPPS, STEP)
+        assert _status(opened.send_n_set(step("COMPLETED"), MPPS, STEP))[0].Status == 0x0000
+        status, got = _status(opened.send_n_get([0x00400252, 0x00100010], MPPS, STEP))
         assert (status.Status, sorted(got.dir())) == (0x0000, ["PatientName", "PerformedProcedureStepStatus"])
         assert got.PerformedProcedureStepStatus == "COMPLETED"
-        assert opened.send_n_action(commitment("1.2.3"), 1, COMMITMENT, COMMITMENT_INSTANCE)[0].Status == 0x0000
-        assert opened.send_n_delete(MPPS, STEP).Status == 0x0000
-        assert opened.send_n_delete(MPPS, STEP).Status == 0x0112
-        status, _ = opened.send_n_get([], MPPS, STEP)  # our handler fails: there is no such instance
+        answer = _status(opened.send_n_action(commitment("1.2.3"), 1, COMMITMENT, COMMITMENT_INSTANCE))
+        assert answer[0].Status == 0x0000
+        assert _status(opened.send_n_delete(MPPS, STEP)).Status == 0x0000
+        assert _status(opened.send_n_delete(MPPS, STEP)).Status == 0x0112
+        status, _ = _status(opened.send_n_get([], MPPS, STEP))  # our handler fails: there is no such instance
         assert status.Status == 0x0110
-        status, _ = opened.send_n_create(step("IN PROGRESS"), MPPS)
+        status, _ = _status(opened.send_n_create(step("IN PROGRESS"), MPPS))
         assert status.Status == 0x0000
+    return responses
+
+
+def test_pynetdicom_asks_us_for_every_operation():
+    for attempt in range(3):
+        keeper = Keeper()
+        handlers = dict.fromkeys((MPPS, COMMITMENT, PRINTER, FILM_SESSION), keeper)
+        try:
+            with Server(ServerConfig("OURS"), MemoryPacs(), handlers) as server:
+                responses = _every_operation(server.port)
+                break
+        except _Lost:
+            assert attempt < 2
     operations = [keeper.requests.get_nowait()[1] for _ in range(keeper.requests.qsize())]
     named = [response.get("AffectedSOPInstanceUID") for response in responses]
     assert named == [STEP, STEP, STEP, STEP, COMMITMENT_INSTANCE, STEP, STEP, STEP, STEP]

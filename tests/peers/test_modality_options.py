@@ -428,6 +428,7 @@ def test_an_examination_on_the_night_when_clocks_go_back_does_not_end_before_it_
 # ---------------------------------------------------------------- the loop
 
 
+@pytest.mark.full
 def test_the_loop_is_closed_when_all_steps_are_performed(hospital: Hospital) -> None:
     for number in ("1", "2"):
         sent = hospital.send(orm(f"M{number}", accession="A1", uid="1.2.1", rp="R1", sps=f"S{number}"))

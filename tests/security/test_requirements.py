@@ -99,6 +99,7 @@ def entries(application: Application) -> list[AuditEvent]:
     return [one.event for one in reversed(application.audit._log.page(AuditFilter(), limit=500).entries)]
 
 
+@pytest.mark.full
 def test_requirement_01_routes_answer_as_the_policy_table_says(application: Application, url: str) -> None:
     routes = declared_actions(create_app(application, LOCAL))
     assert not [route for route, actions in routes.items() if not actions and route not in OPEN]
