@@ -67,7 +67,7 @@ class DirectoryUsers:
             found = self._found(proven, group_roles, steps.append)
             came = str(found) if isinstance(found, Refusal) else _SIGNED_IN
         except DirectoryUnavailable as error:
-            steps.append(Step("give up", f"{error.what}: {error.cause}", is_good=False))
+            steps.append(gave_up(error))
             raise
         finally:
             self._traces.add(self.source, printable(name), came, steps)
@@ -101,7 +101,7 @@ class DirectoryUsers:
             else:
                 proven = self._directory.authenticate(name, password, group_roles, steps.append)
         except DirectoryUnavailable as error:
-            steps.append(Step("give up", " ".join((f"{error.what}.", error.cause, error.remedy)), is_good=False))
+            steps.append(gave_up(error))
             return "unavailable", steps
         found = self._found(proven, group_roles, steps.append)
         return (str(found) if isinstance(found, Refusal) else _SIGNED_IN), steps
@@ -127,6 +127,11 @@ def identity_of(
         tell(Step("know the person again", f"the subject has {len(person.subject)} characters", is_good=False))
         return Refusal.ANSWER_INVALID
     return Identity(source, person.subject, person.name[:200], (person.display_name or person.name)[:200], roles)
+
+
+def gave_up(error: DirectoryUnavailable) -> Step:
+    """The last step of a sign-in that could not be decided."""
+    return Step("give up", f"{error.what}: {error.cause}. What to do: {error.remedy}", is_good=False)
 
 
 def roles_in(group_roles: Mapping[str, frozenset[Role]], groups: Iterable[str]) -> frozenset[Role]:

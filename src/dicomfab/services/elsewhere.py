@@ -22,7 +22,7 @@ from dicomfab.model.errors import DirectoryUnavailable, NotFound
 from dicomfab.model.person import Person, Rejected, Step
 from dicomfab.services.account_rules import OnEvent, printable, sha256, tell_nobody
 from dicomfab.services.attempts import Attempts
-from dicomfab.services.directory_users import GroupRoles, identity_of
+from dicomfab.services.directory_users import GroupRoles, gave_up, identity_of
 from dicomfab.services.sign_in import SignInService
 from dicomfab.storage.accounts import Note
 from dicomfab.storage.sessions import SessionRepository
@@ -293,7 +293,7 @@ class Elsewhere:
             yield trace, attempt
         except DirectoryUnavailable as error:
             self._attempts.take_back(attempt)
-            trace.steps.append(Step("give up", f"{error.what}: {error.cause}", is_good=False))
+            trace.steps.append(gave_up(error))
             raise
         finally:
             self._traces.add(source, trace.name, trace.came, trace.steps)
