@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
 
+from dicomfab import web
 from dicomfab.web import guide
 from tests.unit.web.conftest import Browser
+
+_DOCUMENT = re.compile(r'href="/help/([^"{#]+)')
 
 
 @pytest.mark.parametrize("path", guide.documents())
@@ -67,3 +71,10 @@ def test_html_in_a_document_or_a_search_stays_text(browser: Browser) -> None:
     page = browser.get("/help?q=%3Cscript%3Ealert(1)%3C/script%3E").text
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
+
+
+def test_pages_lead_to_documents_that_are_there() -> None:
+    templates = Path(web.__file__).parent / "templates"
+    named = {found for file in templates.rglob("*.html") for found in _DOCUMENT.findall(file.read_text("utf-8"))}
+    assert len(named) > 1
+    assert named <= set(guide.documents())
