@@ -52,7 +52,7 @@ def _described(command: Any, path: str, *, level: int) -> Iterator[str]:
     arguments = [p for p in shown if p.param_type_name == "argument"]
     options = [p for p in shown if p.param_type_name == "option"]
     pieces = [piece for p in arguments for piece in p.get_usage_pieces(context)]
-    yield f"```\n{' '.join([path, *(['[OPTIONS]'] if options else []), *pieces])}\n```\n"
+    yield f"```text\n{' '.join([path, *(['[OPTIONS]'] if options else []), *pieces])}\n```\n"
     for heading, parameters in (("Argument", arguments), ("Option", options)):
         if parameters:
             yield _table(heading, [p.get_help_record(context) for p in parameters])

@@ -199,6 +199,7 @@ def test_a_session_that_is_over_leads_to_signing_in_and_back_to_the_same_page(pa
     page.goto(f"{first.url}/patients/invent")
     page.context.clear_cookies()
     page.locator("main form button").first.click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     for field, value in (("Name", "anna"), ("Password", PASSWORD)):
         page.get_by_label(field).fill(value)
     page.get_by_role("button", name="Sign in").click()

@@ -1,0 +1,185 @@
+"""What the pages suppose of their readers, and where an example is run if not by reading its page."""
+
+from __future__ import annotations
+
+from tests.docs.examples import World
+
+# A server of the reader's: one that answers stands in its place.
+HOSPITAL = {
+    r"--host pacs\.example\.com --port 104 --aec PACS\b": "--host localhost --port 4242 --aec TESTPACS",
+}
+ADD_HOSPITAL = (
+    'dicomfab pacs add --name "Hospital PACS" --host localhost --port 4246 --aec PRODPACS2'
+    " --environment prod --allow-synthetic"
+)
+STUDY = "dicomfab study create --kind text-card --accession STUDY --patient-name DOE^JANE"
+SENT = f"{STUDY}\ndicomfab study send STUDY --to test-pacs-1"
+SEED = "tests/docs/test_seed_page.py::test_the_whole_page_in_one_shell"
+ORDER = (
+    "dicomfab hl7 build orm-new --set PatientID=P100 --set PatientName=DOE^JANE"
+    " --set AccessionNumber=A100 --set Modality=CT -o order.hl7"
+)
+ANOTHER = ORDER.replace("A100", "A200").replace("order.hl7", "another.hl7")
+CERTIFICATE = (
+    "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+    " -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1' -keyout ris.key -out ris.pem\ncp ris.pem ca.pem"
+)
+RIS = (
+    "dicomfab ris run --test --any-caller > ris.log 2>&1 &\n"
+    "for try in $(seq 600); do grep -q Worklist ris.log && break; sleep 0.1; done"
+)
+PAGES = (
+    "dicomfab serve > serve.log 2>&1 &\nfor try in $(seq 600); do grep -q 'is at' serve.log && break; sleep 0.1; done"
+)
+TAKEN = f"{ORDER}\n{RIS}\ndicomfab hl7 send order.hl7 --to 127.0.0.1:2575 --test"
+NEW_UIDS = {r"1\.2\.840\.1\b|2\.25\.1234\b|1\.2\.3\b": "latest"}
+
+GETTING_STARTED = {
+    "README.md": World(
+        before=f"{ORDER}\n{RIS}\n{STUDY.replace('STUDY', 'ACCESSION')}\ndicomfab study send ACCESSION --to test-pacs-1",
+        swaps={"--kind ct-chest --kind": "--kind ct-chest:3 --kind", **HOSPITAL},
+        elsewhere={"make run": "tests/setup", "make test": "tests/setup"},
+    ),
+    "docs/getting-started/first-steps.md": World(
+        before=RIS,
+        swaps={r"--kind ct-chest\b": "--kind ct-chest:5", **HOSPITAL},
+        ends={"dicomfab move FIRST0001 --from test-pacs-1 --to prod-pacs-1": 5},
+        elsewhere={"source .venv/bin/activate": "tests/packaging"},
+    ),
+    "docs/getting-started/installation.md": World(
+        serves={"dicomfab serve": "DICOM Fabricator is at"},
+        right_before={"dicomfab lab start --free-ports": "dicomfab lab stop"},
+        elsewhere={
+            "make": "tests/setup",
+            "git pull": "tests/setup",
+            "sudo -u postgres": "tests/docs/test_operations.py",
+            "export DICOMFAB_DATABASE": "tests/docs/test_operations.py",
+        },
+    ),
+}
+
+GUIDES = {
+    "docs/user-guides/fabricate.md": World(
+        files={0: "follow-up.yaml"},
+        swaps={"ct-chest --kind dx-chest": "ct-chest:3 --kind dx-chest"},
+    ),
+    "docs/user-guides/objects.md": World(lab=False),
+    "docs/user-guides/populations.md": World(
+        files={0: "screening.yaml"}, swaps={"--patients 100": "--patients 5", "patients: 500": "patients: 5"}, lab=False
+    ),
+    "docs/user-guides/validate.md": World(
+        before="dicomfab study create --kind dx-chest --out out\n"
+        "ln -s out FOLDER\nfiles=($(find out -name '*.dcm'))\ncp ${files[0]} one.dcm\ncp ${files[1]} another.dcm\n"
+        "dicomfab study create --kind dx-chest",
+        lab=False,
+    ),
+    "docs/user-guides/patients.md": World(
+        before="dicomfab patient add --name 'Berg^Ida' --id SYN0000000042",
+        right_before={
+            "dicomfab study create --kind ct-chest --patient": "dicomfab patient add --name B^I --id SYN0000000042"
+        },
+        swaps={"study create --kind ct-chest": "study create --kind ct-chest:3"},
+        lab=False,
+    ),
+    "docs/user-guides/studies.md": World(
+        before="dicomfab study create --kind dx-chest --accession FIRST\n"
+        "dicomfab study create --kind dx-chest --accession SECOND",
+        ends={"dicomfab study diff": 8},
+        lab=False,
+    ),
+    "docs/user-guides/orders.md": World(
+        files={0: "northern.yaml", 2: "replies.yaml"},
+        before=f"{ORDER.replace('P100', 'P1')}\n{CERTIFICATE}\n"
+        "dicomfab hl7 build adt-merge --set PatientID=P900 --set PriorPatientID=P1 > a40.hl7\n"
+        "dicomfab pacs add --name ward --host localhost --port 4242 --aec TESTPACS --environment test",
+        swaps={
+            r"ris\.example\.com|ward\.example": "localhost",
+            "--from-procedure 1": "--from-procedure 2",
+            "check-merge P100": "check-merge P1",
+            "--wait 60": "--wait 2",
+        },
+        ends={"dicomfab patient check-merge": 7},  # nobody merged anything there
+        serves={"dicomfab ris run": "Worklist"},
+        right_before={
+            "dicomfab hl7 build orm-cancel": f"{ANOTHER}\ndicomfab hl7 send another.hl7 --to 127.0.0.1:2575 --test",
+            "dicomfab ris run --test --tls-cert": "ended 2>/dev/null",
+            "dicomfab modality worklist": f"ended 2>/dev/null\n{RIS}",
+        },
+    ),
+    "docs/user-guides/sending.md": World(
+        before="dicomfab study create --kind text-card --out scans\n"
+        "dicomfab study create --kind text-card\ndicomfab study export latest --zip --out more.zip",
+    ),
+    "docs/user-guides/queries.md": World(
+        before=f"{SENT}\nprintf 'accession\\nSTUDY\\n' > studies.csv",
+        swaps={r"show 12": "show 1", r"--search ID": "--search 1"},
+    ),
+    "docs/user-guides/comparing.md": World(
+        before=SENT,
+        ends={"dicomfab compare test-pacs-1": 8},
+        swaps={"outcomes 12": "outcomes 1", "--fix 12": "--fix 1"},
+    ),
+    "docs/user-guides/receiving.md": World(
+        serves={"dicomfab receive": "Receiving as"}, right_before={"dicomfab receive --bind": "ended 2>/dev/null"}
+    ),
+    "docs/user-guides/tls.md": World(
+        before=ADD_HOSPITAL,
+        files={},
+        serves={"storescp": ":11117"},
+    ),
+    "docs/user-guides/dicomweb-servers.md": World(
+        before=f"{SENT}\n"
+        "dicomfab pacs add --name office --host localhost --port 4243 --aec TESTPACS2 --environment test",
+        swaps={r"https://pacs\.example\.com/dicom-web": "http://localhost:8043/dicom-web", **NEW_UIDS},
+        types={"(umask 077": "test123\n"},
+    ),
+    "docs/user-guides/dicomweb.md": World(
+        before=f"{SENT}\n{PAGES}",
+        swaps={r"https://fab\.example": "http://localhost:5001"},
+    ),
+    "docs/user-guides/doctor.md": World(
+        before=SENT, swaps={r"--to SERVER": "--to test-pacs-2", r"\bSERVER\b": "test-pacs-1"}
+    ),
+    "docs/user-guides/traces.md": World(before=SENT, swaps={r"\bSERVER\b": "test-pacs-1", r"\bOTHER\b": "test-pacs-2"}),
+    "docs/user-guides/server-limits.md": World(
+        before=f"{ADD_HOSPITAL}\n"
+        'dicomfab pacs add --name "Old archive" --host localhost --port 4242 --aec TESTPACS --environment test\n'
+        'dicomfab pacs add --name "Dose server" --host localhost --port 4243 --aec TESTPACS2 --environment test',
+    ),
+    "docs/user-guides/production.md": World(
+        before="dicomfab pacs add --name hospital --host localhost --port 4246 --aec PRODPACS2 --environment prod"
+    ),
+}
+
+RUNNING_IT = {
+    "docs/user-guides/jobs.md": World(
+        before=f"{ADD_HOSPITAL}\n{SENT}\nprintf 'accession\\nSTUDY\\n' > studies.csv\n"
+        "dicomfab query --pacs test-pacs-1 --save lindgren",
+        swaps={"watch 12": "watch 1", **NEW_UIDS},
+        serves={"dicomfab worker": "does jobs until"},
+    ),
+    "docs/user-guides/monitoring.md": World(before=ADD_HOSPITAL),
+    "docs/user-guides/audit.md": World(
+        before="dicomfab users add anna test_read --password-file - <<< 'wandering otter 41 lamps' || true\n"
+        "for n in $(seq 20); do dicomfab pacs edit test-pacs-1 --notes n$n; done",
+        swaps={"/mnt/elsewhere/anchors": "anchors"},
+    ),
+    "docs/user-guides/settings.md": World(lab=False, serves={"DICOMFAB_HOME=~/lab": "DICOM Fabricator is at"}),
+    "docs/user-guides/web-interface.md": World(lab=False, serves={"dicomfab serve": "DICOM Fabricator is at"}),
+    "docs/user-guides/users.md": World(lab=False),
+    "docs/user-guides/authentication.md": World(lab=False),
+    "docs/user-guides/python-api.md": World(),
+    "docs/troubleshooting/common-issues.md": World(
+        swaps={"-aec SERVER_AE HOST PORT": "-aec TESTPACS localhost 4242", r"\bSERVER\b": "test-pacs-1"}
+    ),
+    "docs/reference/rest-api.md": World(
+        before=PAGES,
+    ),
+    "docs/reference/benchmarks.md": World(lab=False, swaps={r"\.py$": ".py --quick"}),
+    "docs/user-guides/pacs-setup.md": World(
+        elsewhere=dict.fromkeys(("cd test-pacs", "./setup_all_pacs.sh", "python3 test-pacs", "lsof"), SEED),
+        lab=False,
+    ),
+}
+
+WORLDS: dict[str, World] = {**GETTING_STARTED, **GUIDES, **RUNNING_IT}
