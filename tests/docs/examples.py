@@ -9,11 +9,14 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
 from dicomfab.testpacs.lab import Lab
 from tests.peers.programs import free_port
+
+T = TypeVar("T")
 
 CLONE = Path(__file__).resolve().parents[2]
 LIMIT_S = 900
@@ -40,7 +43,9 @@ class World:
         swaps: what stands for something of the reader's own -> what it is here. Patterns, applied in order.
         ends: command -> exit code, where that is not 0.
         serves: command that runs until it is ended -> text that it prints when ready, or ``:PORT`` that it opens.
-        types: command -> what is typed into it.
+        types: command -> what comes on its standard input.
+        answers: command -> what is answered to its questions, in a terminal.
+        ports: printed ports that stand for free ones here, beside ours and the lab's.
         elsewhere: command or block, by its first line -> the test that runs it.
         lab: whether four test servers run, and are in the registry.
     """
@@ -52,13 +57,15 @@ class World:
     ends: Mapping[str, int] = field(default_factory=dict)
     serves: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[str, ...] = ()
     lab: bool = True
 
     @staticmethod
-    def of(answers: Mapping[str, object], command: str) -> object | None:
+    def of(named: Mapping[str, T], command: str) -> T | None:
         """What a mapping holds of a command, which may be named by its beginning."""
-        return next((value for start, value in answers.items() if command.startswith(start)), None)
+        return next((value for start, value in named.items() if command.startswith(start)), None)
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,7 @@ class Reader:
         self.world = world
         self.folder = folder
         self.home = folder / "home"
-        self.ports = {printed: str(free_port()) for printed in _OURS}
+        self.ports = {printed: str(free_port()) for printed in (*_OURS, *world.ports)}
         self.lab = Lab(self.home / "lab")
         if world.lab:
             servers = self.lab.use_free_ports().servers
@@ -130,7 +137,7 @@ class Reader:
     def environment(self) -> dict[str, str]:
         """The one of a reader who has activated the environment."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "DICOMFAB"))}
-        path = os.pathsep.join((str(CLONE / ".venv" / "bin"), kept["PATH"], "/usr/sbin"))
+        path = os.pathsep.join((str(self.folder / "bin"), kept["PATH"], "/usr/sbin"))
         ours = {name: self.ports[printed] for printed, name in _OURS.items()} | {"DICOMFAB_WORKER_IDLE_S": "1"}
         return {**kept, **ours, "PATH": path, "HOME": str(self.folder), "DICOMFAB_HOME": str(self.home)}
 
@@ -144,6 +151,7 @@ class Reader:
         """Type the commands of all blocks into one shell, and save the files that the page shows."""
         working = self.folder / "work"
         working.mkdir()
+        self._install(self.folder / "bin")
         for entry in CLONE.iterdir():
             if entry.name not in {".git", "test-results"}:
                 (working / entry.name).symlink_to(entry)
@@ -155,6 +163,15 @@ class Reader:
         script.write_text("\n".join([*self._beginning(), *self._lines(typed)]), "utf-8")
         self._shell(script, working)
         return [self._ran(number, command) for number, command in enumerate(typed)]
+
+    @staticmethod
+    def _install(programs: Path) -> None:
+        """What an environment without the tests' own programs has; some of those have names of DCMTK's."""
+        programs.mkdir()
+        for name in ("dicomfab", "python", "dicomweb_client"):
+            program = programs / name
+            program.write_text(f'#!/bin/sh\nexec "{CLONE}/.venv/bin/{name}" "$@"\n', "utf-8")
+            program.chmod(0o755)
 
     def _typed(self, block: Block) -> list[str]:
         if block.language == "python" and self.world.of(self.world.elsewhere, block.text) is None:
@@ -181,6 +198,9 @@ class Reader:
             if command.startswith(("from ", "import ")):
                 (self.folder / f"{number}.py").write_text(text, "utf-8")
                 text = f'python "{self.folder}/{number}.py"'
+            if answers := self.world.of(self.world.answers, command):
+                words = shlex.join((text, *answers))
+                text = f'python "{CLONE}/tests/docs/terminal.py" {words}'
             words = self.world.of(self.world.types, command)
             source = "/dev/null"
             if words is not None:
@@ -199,7 +219,7 @@ class Reader:
         if ready.startswith(":"):
             look = f"(exec 3<>/dev/tcp/127.0.0.1/{ready[1:]}) 2>/dev/null"
         tries = READY_S * 10
-        return f"for try in $(seq {tries}); do {look} && break; sleep 0.1; done; {look}"
+        return f"for try in $(seq {tries}); do {look} && break; kill -0 $! || break; sleep 0.1; done; {look}"
 
     def _shell(self, script: Path, working: Path) -> None:
         with subprocess.Popen(
@@ -216,6 +236,20 @@ class Reader:
             except subprocess.TimeoutExpired:
                 for process in [*psutil.Process(shell.pid).children(recursive=True), shell]:
                     process.kill()
+
+    def leave(self) -> None:
+        """End what still runs of this home: the lab, and workers that commands of the page have left."""
+        self.lab.stop()
+        left = [process for process in psutil.process_iter() if self._is_ours(process)]
+        for process in left:
+            process.terminate()
+        psutil.wait_procs(left, READY_S)
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get("DICOMFAB_HOME", "").startswith(str(self.folder))
+        except psutil.Error:
+            return False
 
     def _ran(self, number: int, command: str) -> Ran:
         code, output = self.folder / f"code.{number}", self.folder / f"output.{number}"

@@ -23,7 +23,7 @@ WITH_COMMANDS = [page for page in PAGES if any(b.language in ("bash", "python") 
 def reader(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reader]:
     made = Reader(tmp_path, WORLDS.get(request.param, World()))
     yield made
-    made.lab.stop()
+    made.leave()
 
 
 @pytest.mark.parametrize(

@@ -56,11 +56,16 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A page of the guide."""
+    """A page of the guide.
+
+    Args:
+        headings: of its sections, with their anchors.
+    """
 
     path: str
     title: str
     html: str
+    headings: tuple[tuple[str, str], ...]
 
 
 @cache
@@ -75,7 +80,7 @@ def root() -> Path:
 def documents() -> tuple[str, ...]:
     """Paths of all documents, the first page first."""
     found = [path.relative_to(root()).as_posix() for path in (root() / "docs").rglob("*.md")]
-    found += [name for name in ("CHANGELOG.md",) if (root() / name).is_file()]
+    found += [name for name in ("CHANGELOG.md", "CONTRIBUTING.md") if (root() / name).is_file()]
     return tuple(sorted(found, key=lambda path: (path != FIRST, path)))
 
 
@@ -111,7 +116,7 @@ def search(text: str) -> list[Found]:
     if not words:
         return []
     hits = []
-    for section in _sections():
+    for section in sections():
         heading, everything = f"{section.title} {section.heading}".casefold(), section.text.casefold()
         if all(word in heading or word in everything for word in words):
             hits.append((-sum(word in heading for word in words), section))
@@ -149,15 +154,18 @@ def _fence(self: Any, tokens: Sequence[Token], index: int, options: Any, env: An
 @cache
 def _document(path: str) -> Document:
     tokens = _parser().parse((root() / path).read_text(encoding="utf-8"))
-    title = ""
+    title, headings = "", list[tuple[str, str]]()
     for token, following in zip(tokens, [*tokens[1:], None], strict=True):
         if token.type == "heading_open" and following is not None:
             text = _plain(following)
             title = title or text
             token.attrSet("id", slug(text))
+            if token.tag == "h2":
+                headings.append((text, slug(text)))
         for child in token.children or ():
             _mend_link(path, child)
-    return Document(path, title or path, _parser().renderer.render(tokens, _parser().options, {}))
+    html = _parser().renderer.render(tokens, _parser().options, {})
+    return Document(path, title or path, html, tuple(headings))
 
 
 def _mend_link(path: str, token: Token) -> None:
@@ -178,7 +186,8 @@ def _plain(token: Token) -> str:
 
 
 @cache
-def _sections() -> tuple[Section, ...]:
+def sections() -> tuple[Section, ...]:
+    """Every section of every page."""
     return tuple(section for path in documents() for section in _split(path))
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 
 from dicomfab.access.policy import Action
-from dicomfab.web import guide
+from dicomfab.web import guide, guide_contents
 from dicomfab.web.access import permission
 from dicomfab.web.templating import page
 
@@ -30,4 +30,6 @@ def show(request: Request, path: str) -> Response:
     if not path.endswith(".md"):
         file, media_type = guide.picture(path)
         return FileResponse(file, media_type=media_type, headers={"Cache-Control": "no-cache"})
-    return page(request, "help/page.html", {"document": guide.document(path), "first": guide.FIRST, "wanted": ""})
+    before, after = guide_contents.neighbours(path)
+    shown = {"document": guide.document(path), "contents": guide_contents.contents(), "first": guide.FIRST}
+    return page(request, "help/page.html", {**shown, "before": before, "after": after, "wanted": ""})
