@@ -7,13 +7,15 @@ python="$clone/.venv/bin/python"
 
 usage() {
   cat <<'TEXT'
-Usage: setup_all_pacs.sh start|status|stop|restart|clean
+Usage: setup_all_pacs.sh start|status|stop|restart|clean [OPTIONS]
 
   start    start the four servers and wait until they answer
   status   show whether they answer; exit code 3 unless all four do
   stop     stop them; what they hold stays
   restart  stop and start
   clean    stop them and delete everything that they hold
+
+Options are those of the same command of 'dicomfab lab', such as: start --engine orthanc
 TEXT
 }
 

@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from dicomfab.testpacs.lab import Lab
+from dicomfab.testpacs.spec import SERVERS, EngineName
+from tests.peers.programs import program
 
 CLONE = Path(__file__).resolve().parents[2]
 TEST_PACS = CLONE / "test-pacs"
@@ -79,6 +82,19 @@ class Guide:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
         return {**kept, "PATH": os.pathsep.join(path), "DICOMFAB_HOME": str(self.home)}
 
+    def neutral(self, text: str) -> str:
+        """Output without what is this machine's: the ports as they are printed, and no folder, pid or colour."""
+        config = self.lab.config
+        for server, printed in zip(config.servers, SERVERS, strict=True):
+            for port, default in (
+                (server.dicom_port, printed.dicom_port),
+                (server.web_port, printed.web_port),
+            ):
+                text = re.sub(rf"\b{port}\b", str(default), text)
+        text = text.replace(str(self.home), "~/dicomfabricator").replace(str(CLONE), "~/dicom-fabricator")
+        text = re.sub(r"(running\s+)\d+(\s+\d+:\d\d:\d\d)", r"\1PID\2", text)
+        return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
     def dicomfab(self, *words: str) -> str:
         command = [str(CLONE / ".venv" / "bin" / "python"), "-m", "dicomfab", *words]
         done = subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=60, check=False)
@@ -129,6 +145,96 @@ def test_the_printed_ports_are_the_default():
     assert printed == [(s.name, str(s.dicom_port), str(s.web_port)) for s in SERVERS]
     logins = set(re.findall(r"\(username: (\w+), password: (\w+)\)", PAGE))
     assert logins == {("test", "test123")}
+
+
+# pytest-playwright empties test-results whenever tests begin.
+RECORDS = CLONE / "test-records"
+MAIN_JOB = """\
+dicomfab study create --kind ct-chest --slices 5 --seed 7 --accession GUIDE1
+dicomfab send latest --to test-pacs-1
+dicomfab query --accession GUIDE1
+dicomfab move GUIDE1 --from test-pacs-1 --to prod-pacs-1 --yes-production
+dicomfab query --accession GUIDE1
+"""
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("engine", list(EngineName), ids=str)
+def test_the_quick_start_first_command_to_last(guide, engine):
+    """As one who follows it: start, configure, look, send, search, move, and the commands of Server Management.
+
+    What was typed and what came is kept in ``test-records/quick-start-ENGINE.txt``.
+    """
+    start = START
+    if engine is EngineName.ORTHANC:
+        program("Orthanc")
+        start = START.replace("./setup_all_pacs.sh start", "./setup_all_pacs.sh start --engine orthanc")
+        assert start != START
+    record = Record(guide, engine)
+    record.typed(start, CLONE)
+    record.typed(CONFIGURE, CLONE)
+    assert record.pages() == [200] * 4
+    record.typed(MAIN_JOB, CLONE)
+    record.typed(MANAGE, TEST_PACS)
+    record.keep()
+    assert "Added prod-pacs-1" in record.text
+    assert record.text.count("Test PACS 1: localhost:4242 (DICOM), localhost:8042 (Web) - started") == 2
+    assert record.text.count("VERIFIED   all 5 instances") == 2  # sent, and moved
+    assert f"Engine: {engine}." in record.text
+    assert str(guide.home) not in record.text
+    assert [str(s.state) for s in guide.lab.status()] == ["stopped"] * 4
+    assert guide.lab.engines_with_data() == ()
+
+
+class Record:
+    """What somebody types who follows the page, what comes, and how each command ends."""
+
+    def __init__(self, guide: Guide, engine: EngineName) -> None:
+        self.guide = guide
+        self.text = f"The quick start of the PACS Setup Guide, first command to last, with the engine {engine}.\n"
+        self._path = RECORDS / f"quick-start-{engine}.txt"
+
+    def typed(self, script: str, folder: Path) -> None:
+        """Type the lines of a block; each has to succeed."""
+        for number, line in enumerate(commands(script)):
+            if line.startswith("cd "):
+                folder = folder / line.removeprefix("cd ")
+                self._note(line, "", 0)
+                continue
+            words = line.replace("dicomfab ", f"{CLONE / '.venv' / 'bin' / 'dicomfab'} ", 1)
+            done = subprocess.run(
+                ["bash", "-c", words],
+                cwd=folder,
+                env=self.guide.environment() | {"COLUMNS": "160"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+            self._note(line, done.stdout, done.returncode)
+            if done.returncode:
+                self.keep()
+                pytest.fail(f"command {number + 1} of its block: {line}\n{done.stdout}")
+
+    def pages(self) -> list[int]:
+        """Open each server's page as its user, and without a password."""
+        found = []
+        for server, printed in zip(self.guide.lab.config.servers, SERVERS, strict=True):
+            url = f"http://localhost:{server.web_port}/"
+            page = httpx.get(url, auth=("test", "test123"), follow_redirects=True)
+            self._note(f"a browser opens http://localhost:{printed.web_port}", f"{page.status_code}\n", 0)
+            assert httpx.get(url).status_code == 401
+            found.append(page.status_code)
+        return found
+
+    def keep(self) -> None:
+        RECORDS.mkdir(exist_ok=True)
+        self._path.write_text(self.text)
+
+    def _note(self, command: str, output: str, code: int) -> None:
+        self.text += f"\n$ {command}\n{self.guide.neutral(output)}[exit code {code}]\n"
 
 
 @pytest.mark.full

@@ -71,8 +71,12 @@ def servers(config: LabConfig, secret_file: Path | None = None) -> tuple[PacsSer
         secret_file: with the password of their DICOMweb services, if these are to be used.
     """
     from dicomfab.registry.server import PacsServer
+    from dicomfab.testpacs.engine import engine_of
     from dicomfab.testpacs.spec import LOOPBACK, WEB_USER
 
+    has_web = engine_of(config).has_dicomweb
+    if not has_web:
+        secret_file = None
     host = "localhost" if config.connect_host == LOOPBACK else config.connect_host
     return tuple(
         PacsServer(
@@ -83,7 +87,7 @@ def servers(config: LabConfig, secret_file: Path | None = None) -> tuple[PacsSer
             aec=server.ae_title,
             environment=server.environment,
             description="Test server of the lab",
-            dicomweb_root=f"http://{host}:{server.web_port}/dicom-web",
+            dicomweb_root=f"http://{host}:{server.web_port}/dicom-web" if has_web else "",
             dicomweb_user=WEB_USER if secret_file else "",
             dicomweb_secret_file=str(secret_file or ""),
             allow_synthetic=True,  # also those that play production: they hold nothing real

@@ -1,4 +1,4 @@
-"""What the lab's servers keep, as files of this machine."""
+"""What the lab's servers keep, to delete from."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dicomfab.app.settings import Settings
-    from dicomfab.archive.archive import Archive
     from dicomfab.registry.server import PacsServer
+    from dicomfab.testpacs.engine import Studies
 
 
-def lab_archive(settings: Settings, server: PacsServer) -> Archive | None:
-    """What a server keeps, beside the process that serves it, if it is one of the lab's by where it listens."""
-    from dicomfab.archive.archive import Archive
+def lab_studies(settings: Settings, server: PacsServer) -> Studies | None:
+    """What a server keeps, while it serves it, if it is one of the lab's by where it listens."""
     from dicomfab.registry.server import canonical_host
+    from dicomfab.testpacs.engine import engine_of
     from dicomfab.testpacs.folders import LabFolders
     from dicomfab.testpacs.spec import load
 
     config = load(settings.lab)
     host = canonical_host(config.connect_host)
-    ids = {(host, one.dicom_port, one.ae_title): one.id for one in config.servers}
-    own = ids.get(server.endpoint)
-    return None if own is None else Archive(LabFolders(settings.lab).data(own))
+    ours = {(host, one.dicom_port, one.ae_title): one for one in config.servers}
+    own = ours.get(server.endpoint)
+    return None if own is None else engine_of(config).studies(config, own, LabFolders(settings.lab))
 
 
 def is_in_lab(settings: Settings, server: PacsServer) -> bool:

@@ -81,6 +81,15 @@ class WebSettings:
         return self.certificate is not None
 
     @property
+    def answers_this_computer(self) -> bool:
+        """Whether it answers under names of this computer alone, wherever it listens.
+
+        So it is in a container whose port is published on the loopback interface of the computer around it. A browser
+        of another computer would call it by another name, and is refused before there is anything to type into.
+        """
+        return self.all_names <= LOOPBACK_NAMES
+
+    @property
     def all_names(self) -> frozenset[str]:
         """The host names under which it answers, in lower case."""
         own = frozenset() if self.host in _EVERYWHERE else frozenset({self.host.lower()})
@@ -166,10 +175,13 @@ def _unprotected(settings: WebSettings) -> Iterator[tuple[frozenset[str], Invali
             f"DICOMFAB_WEB_NAMES: {settings.host} is every address of this computer, and no name is given",
             field="DICOMFAB_WEB_NAMES",
             cause="requests under names that are not ours are refused: another site could point its name at us",
-            remedy="set DICOMFAB_WEB_NAMES to the name or address that people type, such as dicomfab.example.com",
+            remedy="set DICOMFAB_WEB_NAMES to the name or address that people type, such as dicomfab.example.com, or "
+            "to localhost in a container whose port is published on 127.0.0.1 alone",
         )
         yield about, problem
     if settings.is_secure or settings.proxies or (settings.is_local and not settings.names):
+        return
+    if settings.names and settings.answers_this_computer:
         return
     name = "DICOMFAB_WEB_NAMES" if settings.is_local else "DICOMFAB_WEB_HOST"
     shown = ", ".join(sorted(settings.names)) if settings.is_local else settings.host

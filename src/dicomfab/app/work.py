@@ -172,7 +172,7 @@ class Work:
     @cached_property
     def merging(self) -> MergingService:
         """Carries merges of patients through to local studies."""
-        return self.ordering.merging(self.local_archive, self.provenance.of_local)
+        return self.ordering.merging(self.local_archive, lambda study: self.provenance.of_local(study))
 
     @cached_property
     def merge_checks(self) -> MergeCheckService:
@@ -268,11 +268,11 @@ class Work:
     @cached_property
     def sweeps(self) -> SweepService:
         """Fabricated data that servers still hold."""
-        from dicomfab.app.lab_store import lab_archive
+        from dicomfab.app.lab_store import lab_studies
         from dicomfab.services.sweep import SweepService
         from dicomfab.storage.sent import SentStudies
 
-        ledger, in_lab = SentStudies(self.database), functools.partial(lab_archive, self.settings)
+        ledger, in_lab = SentStudies(self.database), functools.partial(lab_studies, self.settings)
         secrets = secret_files(self.settings)
         return SweepService(ledger, self.local_archive, self._find, in_lab, self.audit.record, secrets)
 

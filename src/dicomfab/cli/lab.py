@@ -27,8 +27,15 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="The four test PACS servers: start, status, stop, restart, clean, configure.",
+    help="The four test PACS servers: start, run, status, stop, restart, clean, configure.",
 )
+
+
+class Engine(enum.StrEnum):
+    """What the servers are run with."""
+
+    EMBEDDED = "embedded"
+    ORTHANC = "orthanc"
 
 
 class OnDuplicate(enum.StrEnum):
@@ -61,8 +68,17 @@ SameAssociation = Annotated[
 ]
 
 
+Engines = Annotated[
+    Engine | None,
+    typer.Option(
+        "--engine", help="Our own servers, or Debian's Orthanc (embedded); each keeps its own studies; it lasts."
+    ),
+]
+
+
 @app.command()
 def start(
+    engine: Engines = None,
     dicom_ports: Ports = None,
     web_ports: Ports = None,
     free_ports: FreePorts = False,
@@ -82,6 +98,7 @@ def start(
             remedy="leave one of the two out",
         )
     given = {
+        "engine": engine,
         "bind": bind,
         "strict": strict,
         "on_duplicate": on_duplicate,
@@ -97,12 +114,32 @@ def start(
 
 
 @app.command()
+def run(bind: Bind = None, as_json: output.Json = False) -> None:
+    """Start the servers, and stop them on Ctrl-C; for service managers and containers.
+
+    The document of --json is printed when all four answer. Leaves with 1 when one of them ends by itself: the others
+    are stopped then. `dicomfab lab stop` ends this as well.
+    """
+    import contextlib
+    import signal
+
+    from dicomfab.testpacs import foreground
+
+    lab = _lab()
+    if bind is not None:
+        lab.configure(lambda config: _changed(config, {"bind": bind}, {"dicom_ports": None, "web_ports": None}))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        foreground.run(lab, lambda started: _print_started(lab, started, as_json=as_json))
+
+
+@app.command()
 def status(as_json: output.Json = False) -> None:
     """Show whether the servers answer, and what they hold. Leaves with 3 unless all four do."""
     lab = _lab()
     found = lab.status()
     if as_json:
-        output.print_json({"folder": str(lab.folders.root), "servers": [s.as_dict() for s in found]})
+        output.print_json(_document(lab, found))
     else:
         columns = (
             "server", "environment", "AE title", "DICOM", "web", "state", "pid", "uptime", "studies", "instances",
@@ -112,7 +149,7 @@ def status(as_json: output.Json = False) -> None:
         for one in found:
             if one.problem:
                 output.print_text(f"{one.server.name}: {one.problem}")
-        output.print_text(f"Logs and data: {lab.folders.root}")
+        output.print_text(f"Engine: {lab.config.engine}. Logs and data: {lab.folders.root}")
     if any(s.state != "running" for s in found):
         raise typer.Exit(NOT_RUNNING_EXIT_CODE)
 
@@ -145,6 +182,8 @@ def clean(
         return
     _print_stopped(lab, ran, as_json=False)
     output.print_text("Deleted what the four servers held. Local studies and the registry are as they were.")
+    for other in lab.engines_with_data():
+        output.print_text(f"What they held with --engine {other} is still there.")
 
 
 @app.command()
@@ -174,23 +213,42 @@ def _changed(config: LabConfig, changes: dict[str, Any], ports: dict[str, list[i
     from dataclasses import replace
 
     from dicomfab.archive.records import Duplicate
+    from dicomfab.testpacs.spec import EngineName
 
-    if "on_duplicate" in changes:
-        changes["on_duplicate"] = Duplicate(changes["on_duplicate"])
+    for name, kind in (("on_duplicate", Duplicate), ("engine", EngineName)):
+        if name in changes:
+            changes[name] = kind(changes[name])
     return replace(config, **changes).with_ports(dicom_ports=ports["dicom_ports"], web_ports=ports["web_ports"])
 
 
 def _start(lab: Lab, *, as_json: bool) -> None:
+    _print_started(lab, lab.start(), as_json=as_json)
+
+
+def _print_started(lab: Lab, started: Sequence[ServerStatus], *, as_json: bool) -> None:
+    import sys
+
     from dicomfab.app.lab import correct_registry
 
-    started = lab.start()
     correct_registry(application(), actor())
     if as_json:
-        output.print_json({"folder": str(lab.folders.root), "servers": [s.as_dict() for s in started]})
+        output.print_json({**_document(lab, started), "notes": lab.notes()})
+        sys.stdout.flush()
         return
     for one in started:
         output.print_text(f"{_seed_line(one)} - {'already running' if one.was_running else 'started'}")
     output.print_text("Web pages: user test, password test123. Stop the servers with: dicomfab lab stop")
+    for note in lab.notes():
+        output.print_text(note)
+    sys.stdout.flush()  # whoever reads a pipe waits for it
+
+
+def _document(lab: Lab, servers: Sequence[ServerStatus]) -> dict[str, Any]:
+    return {
+        "folder": str(lab.folders.root),
+        "engine": str(lab.config.engine),
+        "servers": [server.as_dict() for server in servers],
+    }
 
 
 def _seed_line(status: ServerStatus) -> str:

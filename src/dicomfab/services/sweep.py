@@ -9,14 +9,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from dicomfab.access.policy import Action, require
 from dicomfab.archive.archive import Archive
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind, Outcome
-from dicomfab.model.errors import ConfirmationRequired, DicomFabError, NotFound
+from dicomfab.model.errors import ConfirmationRequired, DicomFabError, LocalFailure, NotFound
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.orthanc_delete import delete_from_orthanc, rest_root
@@ -27,6 +27,21 @@ from dicomfab.services.query import Find, instances_held
 from dicomfab.services.recording import Record, listing, nobody, node
 from dicomfab.services.web_secrets import NO_SECRETS, SecretFiles
 from dicomfab.storage.sent import SentStudies
+
+
+class LabStudies(Protocol):
+    """What a server of the lab keeps, to delete from while it serves it."""
+
+    def delete_study(self, study_instance_uid: str) -> object:
+        """Delete a study.
+
+        Raises:
+            NotFound: it is not there.
+            LocalFailure: it cannot be deleted.
+        """
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
 class Way(enum.StrEnum):
@@ -94,7 +109,7 @@ class SweepService:
         sent: what jobs sent where.
         local: the local store.
         find: the C-FIND SCU.
-        lab_archive: the archive of a server, if it is one of the lab's of this installation.
+        lab_studies: what a server keeps, if it is one of the lab's of this installation.
         record: has every study that is asked for recorded, and every one before it is deleted.
         secrets: the files that may hold the secret of a DICOMweb address.
     """
@@ -102,7 +117,7 @@ class SweepService:
     sent: SentStudies
     local: Archive
     find: Find
-    lab_archive: Callable[[PacsServer], Archive | None]
+    lab_studies: Callable[[PacsServer], LabStudies | None]
     record: Record = nobody
     secrets: SecretFiles = NO_SECRETS
 
@@ -186,15 +201,17 @@ class SweepService:
             return f"left: {failed}" if failed else DELETED
         if way is Way.DICOMWEB:
             return _delete_by_web(server, held.study_instance_uid, self.secrets)
-        archive = self.lab_archive(server)
-        if archive is None:
+        kept = self.lab_studies(server)
+        if kept is None:
             return "left: it cannot be deleted from here"
         try:
-            archive.delete_study(held.study_instance_uid)
+            kept.delete_study(held.study_instance_uid)
         except NotFound:
             return "left: it was gone already"
+        except LocalFailure as error:
+            return f"left: {error.what}"
         finally:
-            archive.close()
+            kept.close()
         return DELETED
 
     def _known(self, study_instance_uid: str) -> frozenset[str]:
@@ -204,8 +221,8 @@ class SweepService:
         }
 
     def _way(self, server: PacsServer) -> Way:
-        if (archive := self.lab_archive(server)) is not None:
-            archive.close()
+        if (kept := self.lab_studies(server)) is not None:
+            kept.close()
             return Way.LAB
         return Way.DICOMWEB if server.dicomweb_root else Way.LIST
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dicomfab.model.errors import DicomFabError
 from dicomfab.testpacs import process, spec
+from dicomfab.testpacs.engine import engine_of
 from dicomfab.testpacs.folders import LabFolders
 
 
@@ -20,14 +21,12 @@ def main() -> int:
     given = parser.parse_args()
     folders = LabFolders(given.lab.absolute())
     try:
-        if not process.claim(folders, given.id, given.pid_file_fd):
+        lock = process.claim(folders, given.id, given.pid_file_fd)
+        if lock is None:
             print(f"{given.id} runs already", file=sys.stderr)  # noqa: T201 - this is a program
             return 1
-        from dicomfab.testpacs import server  # after the pid file is written: this takes a second
-
         config = spec.load(folders.root)
-        server.log_to(folders.log(given.id))
-        server.serve(config, config.server(given.id), folders)
+        engine_of(config).serve(config, config.server(given.id), folders, lock)
     except DicomFabError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return error.exit_code

@@ -8,20 +8,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+ORTHANC_SETTINGS: Final = "dicomfab-lab.json"
 
 
 @dataclass(frozen=True, slots=True)
 class LabFolders:
     """The folder of a lab.
 
-    It holds ``lab.json``, ``web-password``, ``data/ID``, ``logs/ID.log``, ``logs/ID.out`` and ``run/ID.pid``.
+    It holds ``lab.json``, ``web-password``, ``data/ID`` and ``orthanc/ID``, of which each belongs to one engine,
+    ``logs/ID.log``, ``logs/ID.out`` and ``run/ID.pid``.
     """
 
     root: Path
 
     def data(self, server_id: str) -> Path:
-        """The archive of a server."""
+        """The archive of a server of ours."""
         return self.root / "data" / server_id
+
+    def orthanc(self, server_id: str) -> Path:
+        """Settings, index and storage of a server that is an Orthanc."""
+        return self.root / "orthanc" / server_id
+
+    def orthanc_settings(self, server_id: str) -> Path:
+        """Its settings. The command line of a running Orthanc names nothing else, and nothing else names this."""
+        return self.orthanc(server_id) / ORTHANC_SETTINGS
 
     def commitments(self, server_id: str) -> Path:
         """The storage commitments that a server has yet to report; they go when its archive is deleted."""

@@ -12,15 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dicomfab.model.disk import disk_full
 from dicomfab.model.errors import Conflict, LocalFailure
 from dicomfab.testpacs import ports, process, spec
+from dicomfab.testpacs.engine import ENGINES, engine_of
 from dicomfab.testpacs.folders import LabFolders
-from dicomfab.testpacs.probe import Holdings, NoAnswer, probe
-from dicomfab.testpacs.spec import IDS, LabConfig, ServerSpec
+from dicomfab.testpacs.probe import Holdings, NoAnswer, require_echo
+from dicomfab.testpacs.spec import IDS, EngineName, LabConfig, ServerSpec
 
 READY_S = 60.0
 GRACE_S = 10.0
 _POLL_S = 0.05
+_NEEDED_BYTES = 1 << 20
 
 
 class State(enum.StrEnum):
@@ -64,7 +67,7 @@ Report = Callable[[ServerStatus], None]
 
 
 class Lab:
-    """The test PACS servers of one installation.
+    """The test PACS servers of one installation, run with the engine that its settings name.
 
     Args:
         root: the lab's folder; made when first needed.
@@ -82,12 +85,18 @@ class Lab:
         """
         return spec.load(self.folders.root)
 
+    def notes(self) -> tuple[str, ...]:
+        """What is different from what the options say, with this engine; a sentence each."""
+        config = self.config
+        return engine_of(config).notes(config)
+
     def configure(self, change: Callable[[LabConfig], LabConfig]) -> LabConfig:
-        """Change ports or options; they last.
+        """Change ports, options or engine; they last.
 
         Raises:
             InvalidInput: they cannot be used.
-            Conflict: servers run that would not follow. Nothing was changed.
+            Conflict: servers run that would not follow, or the engine does not have an option. Nothing was changed.
+            SetupMissing: the engine is not installed. Nothing was changed.
         """
         with self.folders.locked():
             before = self.config
@@ -97,10 +106,11 @@ class Lab:
             names = [s.name for s in before.servers if process.running(self.folders, s.id) is not None]
             if names:
                 raise Conflict(
-                    f"ports and options of the lab were not changed: {', '.join(names)} would not follow",
+                    f"ports, options and engine of the lab were not changed: {', '.join(names)} would not follow",
                     cause="running servers keep the settings they were started with",
                     remedy="dicomfab lab stop, then start with the new settings",
                 )
+            engine_of(after).require(after)
             spec.save(self.folders.root, after)
             return after
 
@@ -125,12 +135,15 @@ class Lab:
 
         Raises:
             PortInUse: a port is taken; nothing was started.
+            SetupMissing, Conflict: the engine is not there, or does not have an option; nothing was started.
             LocalFailure: a server ended or did not answer; the others run.
         """
         with self.folders.locked():
             config = self.config
+            engine = engine_of(config)
+            engine.require(config)
             stopped = [s for s in config.servers if process.running(self.folders, s.id) is None]
-            ports.require_free(stopped, config.bind)
+            ports.require_free(stopped, engine.listens_on(config))
             for server in stopped:
                 process.start(self.folders, server.id)
             ids = {s.id for s in stopped}
@@ -160,7 +173,7 @@ class Lab:
             return process.stop(self.folders, IDS, grace_s=grace_s)
 
     def clean(self, *, grace_s: float = GRACE_S) -> tuple[str, ...]:
-        """Stop the servers and delete what they hold, and their logs. Ports and options stay.
+        """Stop the servers and delete what they hold, and their logs. Ports, options and other engines' data stay.
 
         Returns:
             The ids of the servers that ran.
@@ -170,12 +183,18 @@ class Lab:
         """
         with self.folders.locked():
             ran = process.stop(self.folders, IDS, grace_s=grace_s)
+            engine = engine_of(self.config)
             for server_id in IDS:
-                self._delete(server_id)
+                self._delete(server_id, engine.data(self.folders, server_id))
             return ran
 
-    def _delete(self, server_id: str) -> None:
-        data = self.folders.data(server_id)
+    def engines_with_data(self) -> tuple[EngineName, ...]:
+        """Engines of whose servers something is kept here."""
+        return tuple(
+            name for name, engine in ENGINES.items() if any(engine.data(self.folders, one).exists() for one in IDS)
+        )
+
+    def _delete(self, server_id: str, data: Path) -> None:
         try:
             if data.exists():
                 shutil.rmtree(data)
@@ -204,15 +223,20 @@ class Lab:
             ServerStatus, server, config.connect_host, pid=found.pid, uptime_s=found.uptime_s, was_running=was_running
         )
         try:
-            return running(state=State.RUNNING, holdings=probe(config, server))
+            holdings = engine_of(config).holdings(config, server)
+            require_echo(config, server)
+            return running(state=State.RUNNING, holdings=holdings)
         except NoAnswer as error:
             return running(state=State.NOT_ANSWERING, problem=str(error))
 
     def _not_started(self, failed: Iterable[ServerStatus]) -> LocalFailure:
+        if shutil.disk_usage(self.folders.root).free < _NEEDED_BYTES:  # then their logs cannot say so
+            return disk_full(self.folders.root)
         sentences = []
         for status in failed:
             if status.state is State.STOPPED:
-                sentences.append(f"{status.server.name} ended at once{self._last_words(status.server.id)}")
+                words = engine_of(self.config).last_words(self.folders, status.server.id)
+                sentences.append(f"{status.server.name} ended at once{words and f': {words}'}")
             else:
                 sentences.append(f"{status.server.name} runs (pid {status.pid}) but does not answer: {status.problem}")
         return LocalFailure(
@@ -220,14 +244,6 @@ class Lab:
             cause=f"its files in {self.folders.root / 'logs'} say more",
             remedy="mend that, then: dicomfab lab restart",
         )
-
-    def _last_words(self, server_id: str) -> str:
-        """The line that says why a process ended: of an error its first, of a traceback its last."""
-        try:
-            lines = self.folders.output(server_id).read_text("utf-8", "replace").splitlines()
-        except FileNotFoundError:
-            return ""
-        return next((f": {line}" for line in reversed(lines) if line[:1].strip()), "")
 
 
 def _at_once(ask: Callable[[ServerSpec], ServerStatus], servers: tuple[ServerSpec, ...]) -> tuple[ServerStatus, ...]:

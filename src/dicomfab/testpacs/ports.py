@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import psutil
 
 from dicomfab.model.errors import LocalFailure, PortInUse
-from dicomfab.testpacs.process import MODULE
+from dicomfab.testpacs.process import is_of_a_lab
 from dicomfab.testpacs.spec import ServerSpec
 
 
@@ -71,9 +71,12 @@ def not_free(error: OSError, bind: str, port: int, purpose: str) -> LocalFailure
             remedy=f"see which one with: sudo lsof -i :{port} - and stop it, or {elsewhere}",
         )
     name, pid, is_lab = owner
+    cause = "that is the lab of another DICOMFAB_HOME" if is_lab else "another server listens on it"
+    if name == "Orthanc" and not is_lab:
+        cause = "Debian starts the Orthanc that it installs; this ends it: sudo systemctl disable --now orthanc"
     return PortInUse(
         f"port {port} ({purpose}) is taken by {name} (pid {pid})",
-        cause="that is the lab of another DICOMFAB_HOME" if is_lab else "another server listens on it",
+        cause=cause,
         remedy=f"stop it, or {elsewhere}",
     )
 
@@ -87,7 +90,7 @@ def _owner(port: int) -> tuple[str, int, bool] | None:
     for pid in pids:
         try:
             process = psutil.Process(pid)
-            return process.name(), pid, MODULE in process.cmdline()
+            return process.name(), pid, is_of_a_lab(process.cmdline())
         except psutil.Error:
             continue
     return None

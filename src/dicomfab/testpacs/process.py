@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from dicomfab.model.errors import LocalFailure
-from dicomfab.testpacs.folders import LabFolders
+from dicomfab.testpacs.folders import ORTHANC_SETTINGS, LabFolders
 
 MODULE = "dicomfab.testpacs"
 _PID_FILE_WAIT_S = 5.0
@@ -60,7 +60,7 @@ def take_pid_file(folders: LabFolders, server_id: str) -> int | None:
     return handle
 
 
-def claim(folders: LabFolders, server_id: str, inherited: int | None) -> bool:
+def claim(folders: LabFolders, server_id: str, inherited: int | None) -> int | None:
     """Make this process the server, for as long as it lives.
 
     Args:
@@ -69,17 +69,17 @@ def claim(folders: LabFolders, server_id: str, inherited: int | None) -> bool:
         inherited: a file descriptor that holds the lock already; none takes it.
 
     Returns:
-        False if the server runs already.
+        A file descriptor that holds the lock; ``None`` if the server runs already.
     """
     handle = take_pid_file(folders, server_id) if inherited is None else inherited
     if handle is None:
-        return False
+        return None
     os.set_inheritable(handle, False)
     os.ftruncate(handle, 0)
     os.pwrite(handle, json.dumps({"pid": os.getpid(), "started_at": datetime.now(UTC).isoformat()}).encode(), 0)
     # A server must not keep the folder busy that its user happened to stand in.
     os.chdir(folders.root)
-    return True
+    return handle
 
 
 def start(folders: LabFolders, server_id: str) -> int | None:
@@ -137,6 +137,15 @@ def running(folders: LabFolders, server_id: str) -> Running | None:
             raise _held_by_stranger(path)
         time.sleep(_POLL_S)  # the process was only just started and has not written its file
     return None
+
+
+def last_words(folders: LabFolders, server_id: str) -> str:
+    """The line of a server's output that says why it ended: of an error its first, of a traceback its last."""
+    try:
+        lines = folders.output(server_id).read_text("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return next((line for line in reversed(lines) if line[:1].strip()), "")
 
 
 def stop(folders: LabFolders, server_ids: Iterable[str], *, grace_s: float) -> tuple[str, ...]:
@@ -209,7 +218,18 @@ def _is_server(pid: int, folders: LabFolders, server_id: str) -> bool:
         words = psutil.Process(pid).cmdline()
     except psutil.Error:
         return False
-    return {MODULE, server_id, str(folders.root)} <= set(words)
+    return any(mark <= set(words) for mark in _marks(folders, server_id))
+
+
+def _marks(folders: LabFolders, server_id: str) -> tuple[frozenset[str], ...]:
+    """What a command line says if it is this server's: that of our program, or of the Orthanc that it became."""
+    own, orthanc = (MODULE, server_id, str(folders.root)), (str(folders.orthanc_settings(server_id)),)
+    return frozenset(own), frozenset(orthanc)
+
+
+def is_of_a_lab(words: Iterable[str]) -> bool:
+    """Whether a command line is that of a server of any lab."""
+    return any(word == MODULE or word.endswith(f"/{ORTHANC_SETTINGS}") for word in words)
 
 
 def _reap() -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import enum
 import ipaddress
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dicomfab.archive.records import Duplicate
 from dicomfab.model import values
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.values import Environment
+
+T = TypeVar("T", bound=enum.StrEnum)
 
 LOOPBACK = "127.0.0.1"
 CONFIG_NAME = "lab.json"
@@ -23,6 +26,13 @@ MODALITY_DESTINATION = ("MODALITY1", (LOOPBACK, 11113))
 
 WEB_USER = "test"
 WEB_PASSWORD = "test123"  # noqa: S105 - printed on the first page of the user's guide: it keeps nobody out
+
+
+class EngineName(enum.StrEnum):
+    """What the servers of a lab are run with; see :mod:`dicomfab.testpacs.engine`."""
+
+    EMBEDDED = "embedded"
+    ORTHANC = "orthanc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,7 @@ class LabConfig:
         on_duplicate: what happens to a SOP instance UID that is there already with other content.
         commitment_on_same_association: report on a storage commitment on the association of its request, if that is
             open long enough, rather than on one of our own (both are right: PS3.4 J.3.3).
+        engine: what the servers are run with; not every engine has every option.
 
     Raises:
         InvalidInput: two servers with one port, or an address that is none.
@@ -74,6 +85,7 @@ class LabConfig:
     strict: bool = False
     on_duplicate: Duplicate = Duplicate.KEEP
     commitment_on_same_association: bool = False
+    engine: EngineName = EngineName.EMBEDDED
 
     def __post_init__(self) -> None:
         _check_distinct(self.servers)
@@ -121,6 +133,7 @@ class LabConfig:
             "strict": self.strict,
             "on_duplicate": str(self.on_duplicate),
             "commitment_on_same_association": self.commitment_on_same_association,
+            "engine": str(self.engine),
         }
 
 
@@ -143,8 +156,9 @@ def load(folder: Path) -> LabConfig:
             servers=_with_ports_of(given.get("ports", {}), path),
             bind=given.get("bind", LOOPBACK),
             strict=_flag(given, "strict", path),
-            on_duplicate=_duplicate(given.get("on_duplicate", Duplicate.KEEP), path),
+            on_duplicate=_choice(given, "on_duplicate", Duplicate.KEEP, path),
             commitment_on_same_association=_flag(given, "commitment_on_same_association", path),
+            engine=_choice(given, "engine", EngineName.EMBEDDED, path),
         )
     except InvalidInput as error:
         if error.source:
@@ -210,11 +224,12 @@ def _flag(given: Mapping[str, Any], key: str, path: Path) -> bool:
     return value
 
 
-def _duplicate(value: Any, path: Path) -> Duplicate:
+def _choice(given: Mapping[str, Any], key: str, default: T, path: Path) -> T:
+    value, choices = given.get(key, default), type(default)
     try:
-        return Duplicate(value)
+        return choices(value)
     except ValueError:
-        raise _invalid(path, "on_duplicate", value, f"is not one of {', '.join(Duplicate)}") from None
+        raise _invalid(path, key, value, f"is not one of {', '.join(choices)}") from None
 
 
 def _invalid(path: Path, key: str, value: object, problem: str) -> InvalidInput:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomfab.app.web_settings import Mode, load_web_settings
+from dicomfab.app.web_settings import LOOPBACK_NAMES, Mode, load_web_settings
 from dicomfab.model.errors import InvalidInput
 
 
@@ -41,6 +41,18 @@ def test_requirement_3_mode_none_refuses_every_other_address() -> None:
             load_web_settings({"DICOMFAB_WEB_HOST": host})
     for host in ("127.0.0.1", "127.0.0.9", "::1", "localhost"):
         assert load_web_settings({"DICOMFAB_WEB_HOST": host}).is_local
+
+
+def test_a_container_may_answer_to_localhost_alone_without_tls() -> None:
+    """Its port is published on the loopback interface; a browser elsewhere would use another name, and be refused."""
+    given = {"DICOMFAB_AUTH": "local", "DICOMFAB_WEB_HOST": "0.0.0.0", "DICOMFAB_WEB_NAMES": "localhost"}
+    assert load_web_settings(given).all_names == LOOPBACK_NAMES
+    with pytest.raises(InvalidInput, match="without TLS"):
+        load_web_settings({**given, "DICOMFAB_WEB_NAMES": "localhost,fab.example"})
+    with pytest.raises(InvalidInput, match="without TLS"):
+        load_web_settings({**given, "DICOMFAB_WEB_HOST": "192.0.2.7"})
+    with pytest.raises(InvalidInput, match="mode none"):
+        load_web_settings({**given, "DICOMFAB_AUTH": "none"})
 
 
 def test_every_problem_is_told_at_once() -> None:
@@ -75,7 +87,7 @@ def test_certificate_and_key_must_fit(pair: tuple[Path, Path], tmp_path: Path) -
 @given(
     mode=st.sampled_from(["", "none", "local"]),
     host=st.sampled_from(["", "127.0.0.1", "::1", "0.0.0.0", "192.0.2.7"]),
-    names=st.sampled_from(["", "fab.example"]),
+    names=st.sampled_from(["", "fab.example", "localhost", "localhost,fab.example"]),
     proxies=st.sampled_from(["", "10.0.0.5", "10.0.0.0/24, ::1"]),
     is_secure=st.booleans(),
 )
@@ -99,6 +111,6 @@ def test_what_is_taken_is_safe(
     if taken.asks_nobody:
         assert not reaches_others
     elif not taken.is_local or taken.names:
-        assert taken.is_secure or taken.proxies
+        assert taken.is_secure or taken.proxies or taken.all_names == LOOPBACK_NAMES
     if taken.host in {"0.0.0.0", "::"}:
         assert taken.names

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dicomfab.archive.records import Duplicate
 from dicomfab.model.errors import InvalidInput
 from dicomfab.testpacs import spec
-from dicomfab.testpacs.spec import CONFIG_NAME, LabConfig
+from dicomfab.testpacs.spec import CONFIG_NAME, EngineName, LabConfig
 
 
 def test_the_servers_are_those_of_the_users_guide():
@@ -56,9 +56,12 @@ def test_without_a_file_all_is_as_printed(tmp_path):
     on_duplicate=st.sampled_from(Duplicate),
     same=st.booleans(),
     bind=st.ip_addresses(v=4).map(str),
+    engine=st.sampled_from(EngineName),
 )
-def test_what_is_saved_is_loaded(tmp_path, ports, strict, on_duplicate, same, bind):
-    config = LabConfig(bind=bind, strict=strict, on_duplicate=on_duplicate, commitment_on_same_association=same)
+def test_what_is_saved_is_loaded(tmp_path, ports, strict, on_duplicate, same, bind, engine):
+    config = LabConfig(
+        bind=bind, strict=strict, on_duplicate=on_duplicate, commitment_on_same_association=same, engine=engine
+    )
     config = config.with_ports(dicom_ports=ports[:4], web_ports=ports[4:])
     spec.save(tmp_path, config)
     assert spec.load(tmp_path) == config
@@ -85,6 +88,7 @@ def test_one_port_can_be_overridden(tmp_path):
         ('{"strict": "yes"}', "strict", "neither true nor false"),
         ('{"commitment_on_same_association": 1}', "commitment_on_same_association", "neither true nor false"),
         ('{"on_duplicate": "drop"}', "on_duplicate", "keep, replace, refuse"),
+        ('{"engine": "dcm4chee"}', "engine", "embedded, orthanc"),
         ('{"port": {}}', "port", "unknown key"),
         ("[]", "(file)", "not an object"),
         ("{", "(file)", "not JSON"),
