@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from dicomfab.dimse.trace import TraceBook
     from dicomfab.services.accounts import AccountService
     from dicomfab.services.api_tokens import ApiTokenService
+    from dicomfab.services.backup.backup import BackupService
+    from dicomfab.services.backup.restore import RestoreService
     from dicomfab.services.dashboard import DashboardService
     from dicomfab.services.doctor.move import MoveDoctor
     from dicomfab.services.jobs.compare import CompareJobs
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from dicomfab.services.jobs.service import JobService
     from dicomfab.services.jobs.verify import VerifyJobs
     from dicomfab.services.jobs.worker import Worker
+    from dicomfab.services.legacy.service import LegacyImport
     from dicomfab.services.monitor.metrics import Metrics
     from dicomfab.services.monitor.monitor import Monitor
     from dicomfab.services.monitor.service import MonitorService
@@ -106,7 +109,7 @@ class Application(Work):
             self.registry.load,
             now=self.database.now,
             list_workers=self.job_queue.workers,
-            provenance=self.provenance,
+            judge=lambda: self.provenance,
         )
 
     @cached_property
@@ -236,9 +239,32 @@ class Application(Work):
         return self._account_parts.api_tokens
 
     @property
+    def backups(self) -> BackupService:
+        """Takes backups of all of it."""
+        from dicomfab.app.backup_parts import backup_service
+
+        return backup_service(self)
+
+    @property
+    def restoring(self) -> RestoreService:
+        """Puts backups back."""
+        from dicomfab.app.backup_parts import restore_service
+
+        return restore_service(self.settings)
+
+    @property
     def set_up(self) -> SetUpService:
         """The first administrator."""
         return self._account_parts.set_up
+
+    @cached_property
+    def legacy(self) -> LegacyImport:
+        """Moves over from the predecessor."""
+        from dicomfab.app.clock import local_now
+        from dicomfab.services.legacy.service import LegacyImport, Services
+
+        parts = self._account_parts
+        return LegacyImport(Services(self.pacs, self.patients, parts.group_roles, parts.accounts), local_now)
 
     @property
     def account_parts(self) -> AccountParts:

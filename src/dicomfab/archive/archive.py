@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pydicom.dataset import Dataset
 from sqlalchemy import Engine
 
-from dicomfab.archive import browse, find, reindex
+from dicomfab.archive import browse
 from dicomfab.archive.files import InstanceFiles
 from dicomfab.archive.in_use import InUse
-from dicomfab.archive.incoming import Batch, Incoming
 from dicomfab.archive.records import (
     Duplicate,
     InstanceSummary,
@@ -35,7 +34,11 @@ from dicomfab.model.query import QueryModel
 from dicomfab.model.study import InstanceIdentity
 from dicomfab.model.values import Environment
 
-__all__ = ["Archive", "Batch", "Incoming"]
+if TYPE_CHECKING:  # what reads and writes data sets is loaded when it is needed: not to list studies
+    from pydicom.dataset import Dataset
+
+    from dicomfab.archive import snapshot
+    from dicomfab.archive.incoming import Batch, Incoming
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +89,8 @@ class Archive:
             InvalidInput: a UID that is none.
             ArchiveFailure: disk or index cannot be used.
         """
+        from dicomfab.archive.incoming import Incoming
+
         state = self._opened()
         return Incoming(state.files, identity, state.writer)
 
@@ -96,6 +101,8 @@ class Archive:
         Raises:
             ArchiveFailure: disk or index failed; none was stored.
         """
+        from dicomfab.archive.incoming import Batch
+
         state = self._opened()
         batch = Batch(state.files, state.writer)
         try:
@@ -115,6 +122,8 @@ class Archive:
             Conflict: the study is in use, see :meth:`using`, or one of its instances was deleted meanwhile.
             ArchiveFailure: disk or index failed. Nothing was changed in either case.
         """
+        from dicomfab.archive.incoming import Batch
+
         with self._in_use.alone(study_instance_uid) as is_mine:
             if not is_mine:
                 raise Conflict(
@@ -141,6 +150,8 @@ class Archive:
         Raises:
             ArchiveQueryError: it cannot be answered (C-FIND status A900).
         """
+        from dicomfab.archive import find
+
         query = find.parse(model, identifier)
         return find.responses(self._opened().engine, query, retrieve_ae_title)
 
@@ -150,6 +161,8 @@ class Archive:
         Raises:
             ArchiveQueryError: no valid level or unique key (status A900).
         """
+        from dicomfab.archive import find
+
         state = self._opened()
         return find.select_instances(state.engine, state.files.instances, model, identifier)
 
@@ -305,11 +318,25 @@ class Archive:
         """See that a study does not expire during the block, in any process of this machine."""
         return self._in_use.using(study_instance_uid)
 
+    def held(self, index: Path, moment: Callable[[], None]) -> AbstractContextManager[snapshot.Snapshot]:
+        """Hold one moment of the archive during the block, to copy it; see :mod:`.snapshot`.
+
+        Args:
+            index: where the copy of the index goes.
+            moment: called at that moment.
+        """
+        from dicomfab.archive import snapshot
+
+        state = self._opened()
+        return snapshot.held(state.engine, state.files, index, moment)
+
     def reindex(self) -> ReindexReport:
         """Rebuild the index from the files. Writers wait, and readers see the old one, until it is done.
 
         The environment of a study is not in its files: what the old index knows is kept, the rest counts as production.
         """
+        from dicomfab.archive import reindex
+
         self.close()
         files = InstanceFiles(self.root)
         engine = open_engine(self.root / INDEX_NAME)
@@ -335,6 +362,8 @@ class Archive:
             with files.opening():
                 found = prepare(engine)
                 if found is Found.OLDER:
+                    from dicomfab.archive import reindex
+
                     logger.info("the index of %s is made anew for this version of the program", self.root)
                     reindex.rebuild(engine, files)
                 writer.clear_up(index_is_new=found is Found.NONE)

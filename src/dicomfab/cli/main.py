@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import os
@@ -39,7 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "receive": ("dicomfab.cli.receive", "Receive what registered servers send into the local store (C-STORE)."),
     "doctor": ("dicomfab.cli.doctor", "Say why DICOM fails, and who has to change what."),
     "pacs": ("dicomfab.cli.pacs", "PACS servers: list, add, edit, test, C-MOVE routes, import, export."),
-    "lab": ("dicomfab.cli.lab", "The four test PACS servers: start, status, stop, restart, clean, configure."),
+    "lab": ("dicomfab.cli.lab", "The four test PACS servers: start, run, status, stop, restart, clean, configure."),
     "jobs": ("dicomfab.cli.jobs", "Jobs: list, show, watch, cancel, pause, resume, retry, workers."),
     "schedule": (
         "dicomfab.cli.schedule",
@@ -55,6 +56,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Directories and identity providers: what is set, which groups give which roles, how a sign-in goes.",
     ),
     "audit": ("dicomfab.cli.audit", "The audit log: list, show, export, verify, purge."),
+    "import-legacy": (
+        "dicomfab.cli.legacy",
+        "Move over from the predecessor: servers, routes, patients, accounts.",
+    ),
+    "backup": ("dicomfab.cli.backup", "Back up all of an installation into one file, while it runs."),
+    "restore": ("dicomfab.cli.restore", "Put a backup back, or check it."),
     "worker": ("dicomfab.cli.worker", "Do jobs until stopped."),
     "serve": ("dicomfab.cli.serve", "The web interface."),
     "demo": ("dicomfab.cli.demo", "The main job before your eyes: fabricate, send, find, move, verify."),
@@ -167,6 +174,8 @@ def run(args: Sequence[str] | None = None) -> None:
     Args:
         args: the words after ``dicomfab``; those of the process when none are given.
     """
+    # Imports make many objects that stay: looking through them for garbage every 700 takes a tenth of a short command.
+    gc.set_threshold(10_000)
     # Without a handler Python would print warnings of the library between the lines of a command.
     logging.getLogger("dicomfab").addHandler(logging.NullHandler())
     words = list(sys.argv[1:] if args is None else args)
@@ -184,6 +193,14 @@ def run(args: Sequence[str] | None = None) -> None:
         _note_refusal(error, words)
         print_error(error, as_json="--json" in words)
         sys.exit(error.exit_code)
+    except OSError as error:
+        from dicomfab.model.disk import file_failure
+
+        failure = file_failure(error)
+        if failure is None:
+            raise
+        print_error(failure, as_json="--json" in words)
+        sys.exit(failure.exit_code)
     finally:
         if traces := session.traces():
             from dicomfab.cli.timeline import print_traces

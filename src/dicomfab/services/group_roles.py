@@ -65,7 +65,7 @@ class GroupRoleService:
             InvalidInput: a role that there is not, or a group that cannot be.
         """
         may_manage(actor)
-        name, wanted = _group(group), roles_of(roles)
+        name, wanted = group_name(group), roles_of(roles)
         if not wanted:
             raise InvalidInput(
                 "roles: a group that gives none needs no entry",
@@ -82,7 +82,7 @@ class GroupRoleService:
             NotFound: it gives nothing.
         """
         may_manage(actor)
-        name = _group(group)
+        name = group_name(group)
         self._groups.remove(name, lambda within: self._tell(actor, name, "none", within))
 
     def traces(self, actor: Actor, limit: int = 50) -> list[SignInTrace]:
@@ -124,7 +124,12 @@ class GroupRoleService:
         self._on_event(event, within)
 
 
-def _group(text: str) -> str:
+def group_name(text: str) -> str:
+    """The name of a group, as it is kept.
+
+    Raises:
+        InvalidInput: no group can have it.
+    """
     name = unicodedata.normalize("NFC", text.strip())
     if not name or len(name) > _LONGEST or not name.isprintable():
         raise InvalidInput(

@@ -43,9 +43,9 @@ WRITES = {
     " OrderService.show ProcedureService.show MessageService.show",
     "110105": "StudyService.delete SweepService.delete ExpiringCopies.beat .sweep",
     "110106": "StudyService.export PatientService.export_csv PacsService.export_json SearchService.export"
-    " MessageService.send .resend",
+    " MessageService.send .resend BackupService.take",
     "110107": "ImportService.take OrderService.add Intake.take .apply_kept PerformedSteps.create .update"
-    " AvailabilityNotices.take",
+    " AvailabilityNotices.take RestoreService.restore",
     "110103 110105 110106 110107": "DicomWebService.store",
     "110110": "PatientService.add .invent .edit .remove .put_back .import_csv MergingService.carry_out",
     "110112": "QueryService.search .studies .series .below .instances .identify SweepService.look DoctorService.server"
@@ -100,6 +100,7 @@ EXCEPTIONS = {
     "the log itself": "AuditService.record .message .now",
     "how far delivery is: an entry of it would be one more to deliver, each time": "AuditService"
     ".delivery .gauge .held_back",
+    "reads a file that somebody names, and tells nothing of its content": "RestoreService.check",
     "only keeps or forgets results whose query was recorded": "SearchService.start .begin .forget .failure .targets",
 }
 #: The classes that the two lists are about: what touches a server, a local study, an account or the registry.
@@ -167,6 +168,7 @@ WITHOUT = {
     "Tools": "part of MoveDoctor",
     "RouteRuns": "tests many routes by RouteService",
     "StudyJobs": "lists jobs, as JobService",
+    "LegacyImport": "carries out by PacsService, PatientService, GroupRoleService and AccountService",
     "Identifiers": "a protocol",
     "LocalCommitments": "part of ReceivingService: a server asks, nobody of ours; each request and verdict is an entry",
 }

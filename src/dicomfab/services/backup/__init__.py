@@ -1,0 +1,1 @@
+"""Backups of a whole installation: taken while it runs, checked, put back."""
