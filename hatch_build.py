@@ -31,8 +31,10 @@ ASSETS = {
     "htmx.org/dist/htmx.min.js": "htmx/htmx.min.js",
     "htmx.org/LICENSE": "htmx/LICENSE",
     "htmx-ext-sse/dist/sse.min.js": "htmx/sse.min.js",
+    "htmx-ext-sse/LICENSE": "htmx/LICENSE-sse",
     "swagger-ui-dist/swagger-ui.css": "swagger-ui/swagger-ui.css",
     "swagger-ui-dist/swagger-ui-bundle.js": "swagger-ui/swagger-ui-bundle.js",
+    "swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt": "swagger-ui/swagger-ui-bundle.js.LICENSE.txt",
     "swagger-ui-dist/LICENSE": "swagger-ui/LICENSE",
     "swagger-ui-dist/NOTICE": "swagger-ui/NOTICE",
 }
@@ -44,11 +46,13 @@ class AssetsHook(BuildHookInterface[Any]):
     PLUGIN_NAME = "custom"
 
     def dependencies(self) -> list[str]:
-        """A Node.js from PyPI, only where there is none."""
-        return [] if npm.is_here() else [npm.PACKAGE]
+        """A Node.js from PyPI, only where there is none and it is needed."""
+        return [] if self.target_name != "wheel" or npm.is_here() else [npm.PACKAGE]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Make what is not there yet, or of another lock file."""
+        """Make what is not there yet, or of another lock file. A source distribution holds nothing of others."""
+        if self.target_name != "wheel":
+            return
         web = Path(self.root, "src", "dicomfab", "web")
         made = {
             web / "static" / "vendor": (_assets_stamp(Path(self.root)), _fill_assets),

@@ -14,7 +14,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from frontend import npm, shrink, subpath
+from frontend import cut, npm, parts, shrink, subpath
 
 HERE = Path(__file__).parent
 #: What the pages load; not what works offline, signs in elsewhere, or segments with a neural network.
@@ -27,7 +27,17 @@ KEPT = (
     "dicom-microscopy-viewer/*.js",
     "dicom-microscopy-viewer/*.wasm",
 )
-_CODE = ("ohif.json", "npm.py", "shrink.py", "subpath.py", "viewer.py")
+_CODE = (
+    "cut.py",
+    "licence-texts.txt",
+    "npm.py",
+    "ohif.json",
+    "parts.py",
+    "shrink.py",
+    "subpath.py",
+    "viewer.py",
+    "viewer_parts.json",
+)
 
 
 def stamp() -> str:
@@ -55,12 +65,15 @@ def fill(target: Path, scratch: Path) -> None:
     files = made / stamp()
     base = f"/ohif/assets/{stamp()}/"
     _pick(package / "dist", files)
+    cut.remove(files)
+    described = parts.describe(files)
     subpath.move(files, base)
     scripts = sorted(path.name for path in files.glob("app.bundle.*.js"))
     notices = shrink.minify(files, scratch / "node_modules")
     shrink.compress(files)
     (files / "LICENSE").write_text((package / "LICENSE").read_text("utf-8"), "utf-8")
     (files / "NOTICES.txt").write_text(notices, "utf-8")
+    (files / "PARTS.txt").write_text(described, "utf-8")
     told = {"version": pinned["version"], "base": base, "scripts": scripts, "styles": ["app.bundle.css"]}
     (made / "build.json").write_text(json.dumps(told, indent=2) + "\n", "utf-8")
     shutil.rmtree(target, ignore_errors=True)
@@ -88,7 +101,8 @@ def _fetched(pinned: dict[str, Any], scratch: Path) -> Path:
     archive = scratch / npm.run("pack", "--silent", wanted, folder=scratch).split()[-1]
     check(archive, pinned["integrity"])
     with tarfile.open(archive) as packed:
-        packed.extractall(scratch, filter="data")
+        # Python before 3.11.4, Debian 12's among them, knows no filter; this archive is the one that was looked at.
+        packed.extractall(scratch, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # noqa: S202
     return scratch / "package"
 
 

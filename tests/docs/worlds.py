@@ -187,6 +187,7 @@ RUNNING_IT = {
         "for n in $(seq 20); do dicomfab pacs edit test-pacs-1 --notes n$n; done",
         swaps={"/mnt/elsewhere/anchors": "anchors", r"4711:9f86d[0-9a-f]+": f"$({ANCHOR})"},
         answers=dict.fromkeys(("dicomfab audit rekey", "dicomfab audit purge", "dicomfab audit end-delivery"), ("y",)),
+        right_before={"dicomfab audit rekey --lost": "rm $DICOMFAB_HOME/audit.key"},
         ends={"dicomfab audit end-delivery": 3},
         elsewhere={"dicomfab audit deliver ": "tests/peers/test_audit_syslog.py"},
     ),
