@@ -9,16 +9,18 @@ WORKERS ?= 3
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 FUZZ_SECONDS ?= 60
 
-.PHONY: help setup setup-dev run test test-full check format bench docs screenshots lock fuzz clean
+.PHONY: help setup setup-dev run test test-full check format bench docs screenshots site lock fuzz dist clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(VENV)/.ready  ## Make .venv with everything that running needs
+setup: $(VENV)/.ready  ## Make .venv with everything that running needs, or mend it
+	@PYTHON=$(PYTHON) tools/setup.sh runtime --if-needed
 
 setup-dev: $(VENV)/.ready-dev  ## The same with what tests need, and on Debian as root the real peers (DCMTK, GDCM, Orthanc, Chromium)
+	@PYTHON=$(PYTHON) tools/setup.sh dev --if-needed
 
-$(VENV)/.ready: requirements/runtime.txt pyproject.toml hatch_build.py $(wildcard frontend/*.*) tools/setup.sh
+$(VENV)/.ready: requirements/runtime.txt pyproject.toml hatch_build.py $(wildcard frontend/*.*) tools/setup.sh tools/failures.sh
 	@PYTHON=$(PYTHON) tools/setup.sh runtime
 	@touch $@
 
@@ -65,6 +67,7 @@ fuzz: setup-dev  ## Fuzz what reads a peer's bytes, FUZZ_SECONDS (60) for each t
 
 docs: setup-dev  ## Regenerate the command line reference and the screenshots, check every link
 	$(BIN)/python tools/cli_reference.py docs/reference/command-line.md
+	$(BIN)/python tools/licences.py docs/reference/licences.md
 	$(BIN)/dicomfab recipe schema > docs/reference/recipe.schema.json
 	$(BIN)/dicomfab population schema > docs/reference/population.schema.json
 	$(BIN)/dicomfab order profile-schema > docs/reference/hl7-profile.schema.json
@@ -73,9 +76,19 @@ docs: setup-dev  ## Regenerate the command line reference and the screenshots, c
 	DICOMFAB_SCREENSHOTS=1 $(PYTEST) tests/browser
 	$(PYTEST) tests/docs
 
+# The same commit gives the same bytes: entries have the commit's date, not that of the files.
+dist: setup  ## Wheel and source distribution into dist/; the wheel is built from the source distribution
+	@rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600) \
+	  $(BIN)/uv --quiet build --no-build-isolation --python $(BIN)/python --out-dir dist .
+	@ls -l dist
+
+site: setup  ## The documents as a site in build/site, which needs no server
+	$(BIN)/python tools/site.py build/site
+
 lock: $(VENV)/.ready  ## Pin the newest allowed versions again
 	tools/lock.sh
 
 clean:  ## Remove what setup and tests made here; your DICOMFAB_HOME is not touched
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache test-results fuzz/found
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache test-results test-records fuzz/found
 	rm -rf src/dicomfab/web/static/vendor src/dicomfab/web/viewer

@@ -24,8 +24,9 @@ import psutil
 
 from dicomfab.model.study import InstanceFile
 from dicomfab.testpacs import process
+from dicomfab.testpacs.engine import engine_of
 from dicomfab.testpacs.lab import Lab
-from dicomfab.testpacs.probe import NoAnswer, probe
+from dicomfab.testpacs.probe import NoAnswer
 
 HOST = "127.0.0.1"
 _SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"))
@@ -163,7 +164,7 @@ class EmbeddedPacs:
 
     def count(self, server_id: str = "test-pacs-1") -> int:
         """Instances that it holds."""
-        return probe(self.config, self.config.server(server_id)).instances
+        return engine_of(self.config).holdings(self.config, self.config.server(server_id)).instances
 
 
 @contextmanager

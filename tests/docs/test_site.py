@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from dicomfab.web import guide
+from tests.docs.examples import blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 _TARGET = re.compile(r'(?:href|src)="([^"]+)"')
@@ -52,3 +53,9 @@ def test_another_folder_is_not_overwritten(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "is no site" in done.stderr
     assert (tmp_path / "mine.txt").read_text("utf-8") == "mine"
+
+
+def test_every_diagram_is_drawn_and_no_other() -> None:
+    texts = [block.text for path in guide.documents() for block in blocks(ROOT / path) if block.language == "mermaid"]
+    drawn = {path.name for path in (ROOT / guide.DIAGRAMS).iterdir()}
+    assert drawn == {guide.diagram(text) for text in texts}, "run: .venv/bin/python tools/diagrams.py"

@@ -54,7 +54,10 @@ GETTING_STARTED = {
     "docs/getting-started/first-steps.md": World(
         before=RIS,
         swaps={r"--kind ct-chest\b": "--kind ct-chest:5", **HOSPITAL},
-        ends={"dicomfab move FIRST0001 --from test-pacs-1 --to prod-pacs-1": 5},
+        ends={
+            "dicomfab move FIRST0001 --from test-pacs-1 --to prod-pacs-1 --yes-production": 0,
+            "dicomfab move FIRST0001 --from test-pacs-1 --to prod-pacs-1": 5,
+        },
     ),
     "docs/getting-started/installation.md": World(
         serves={"dicomfab serve": "DICOM Fabricator is at"},

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from markdown_it.token import Token
 from dicomfab.model.errors import NotFound
 
 FIRST = "docs/README.md"
+DIAGRAMS = "docs/images/diagrams"
 _MOST_FOUND = 40
 _AROUND = 90
 _PICTURES = {".png": "image/png", ".gif": "image/gif", ".svg": "image/svg+xml", ".json": "application/json"}
@@ -140,15 +142,30 @@ def _parser() -> MarkdownIt:
     return parser
 
 
+def diagram(text: str) -> str:
+    """The file name of the picture that was drawn of a diagram's text."""
+    return f"{sha256(text.encode()).hexdigest()[:16]}.svg"
+
+
 def _fence(self: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    del self, options, env
+    del self, options
     code = tokens[index].content
+    if tokens[index].info == "mermaid" and (root() / DIAGRAMS / diagram(code)).is_file():
+        picture = posixpath.relpath(f"{DIAGRAMS}/{diagram(code)}", posixpath.dirname(env["path"]) or ".")
+        return (
+            f'<p class="diagram"><img src="{picture}" alt="{escape(_in_words(code), quote=True)}" loading="lazy"></p>\n'
+        )
     button = '<i class="bi bi-copy" aria-hidden="true"></i>'
     label = 'class="copy" aria-label="Copy" title="Copy"'
     return (
         f'<div class="code-block"><pre tabindex="0"><code>{escape(code)}</code></pre>'
         f'<button type="button" {label} data-copy="{escape(code.rstrip(), quote=True)}">{button}</button></div>\n'
     )
+
+
+def _in_words(code: str) -> str:
+    """The text of a diagram, for those who cannot see it."""
+    return "Diagram: " + " ".join(code.split())
 
 
 @cache
@@ -164,7 +181,7 @@ def _document(path: str) -> Document:
                 headings.append((text, slug(text)))
         for child in token.children or ():
             _mend_link(path, child)
-    html = _parser().renderer.render(tokens, _parser().options, {})
+    html = _parser().renderer.render(tokens, _parser().options, {"path": path})
     return Document(path, title or path, html, tuple(headings))
 
 
