@@ -125,3 +125,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
     field.dispatchEvent(new Event("input", { bubbles: true }));
   }
 });
+
+// Contents that are longer than the window: begin where the reader is.
+const here = document.querySelector(".contents [aria-current]");
+if (here) here.closest(".contents").scrollTop = here.offsetTop - 120;
