@@ -68,6 +68,7 @@ fuzz: setup-dev  ## Fuzz what reads a peer's bytes, FUZZ_SECONDS (60) for each t
 docs: setup-dev  ## Regenerate the command line reference and the screenshots, check every link
 	$(BIN)/python tools/cli_reference.py docs/reference/command-line.md
 	$(BIN)/python tools/licences.py docs/reference/licences.md
+	$(BIN)/python tools/diagrams.py
 	$(BIN)/dicomfab recipe schema > docs/reference/recipe.schema.json
 	$(BIN)/dicomfab population schema > docs/reference/population.schema.json
 	$(BIN)/dicomfab order profile-schema > docs/reference/hl7-profile.schema.json

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Install the real peers that the tests talk to: DCMTK, GDCM, Orthanc and its DICOMweb plugin, PostgreSQL, Chromium, Samba
-# as a domain controller, SimpleSAMLphp, rsyslog. Several of these packages start servers when they are installed; here
-# they must not. Elsewhere than on Debian as root this only says what is missing.
+# as a domain controller, SimpleSAMLphp, rsyslog, nginx, Apache. Several of these packages start servers when they are
+# installed; here they must not. Elsewhere than on Debian as root this only says what is missing.
 set -euo pipefail
 declare -A program=([dcmtk]=storescu [libgdcm-tools]=gdcmconv [orthanc]=Orthanc [postgresql]=initdb
-  [chromium]=chromium [lsof]=lsof [samba-ad-dc]=samba [php-cli]=php [rsyslog]=rsyslogd [xmlsec1]=xmlsec1)
+  [chromium]=chromium [lsof]=lsof [samba-ad-dc]=samba [php-cli]=php [rsyslog]=rsyslogd [xmlsec1]=xmlsec1
+  [nginx]=nginx [apache2-bin]=apache2 [systemd]=systemd-analyze)
 # What is no program.
 declare -A file=([orthanc-dicomweb]=/usr/share/orthanc/plugins/libOrthancDicomWeb.so
   [samba-ad-provision]=/usr/share/samba/setup/provision.ldif [simplesamlphp]=/usr/share/simplesamlphp/www/index.php
   [rsyslog-gnutls]='/usr/lib/*/rsyslog/lmnsd_gtls.so' [php-xml]='/usr/lib/php/*/dom.so'
   [php-mbstring]='/usr/lib/php/*/mbstring.so' [php-curl]='/usr/lib/php/*/curl.so')
-services=(orthanc postgresql samba-ad-dc smbd nmbd winbind apache2 rsyslog)
+services=(orthanc postgresql samba-ad-dc smbd nmbd winbind apache2 rsyslog nginx)
 # Debian keeps PostgreSQL's own programs outside the path.
 searched="$PATH:/usr/sbin$(printf ':%s' /usr/lib/postgresql/*/bin)"
 missing=()

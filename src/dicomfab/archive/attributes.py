@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
-
-from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 
 from dicomfab.model.query import Level
 
 LEVELS: Final = (Level.PATIENT, Level.STUDY, Level.SERIES, Level.IMAGE)
 
-# All required keys of both information models, and the optional ones that requests in the field carry.
-_KEYWORDS: Final[dict[Level, tuple[str, ...]]] = {
-    Level.PATIENT: (
-        "PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientBirthTime", "PatientSex",
-        "OtherPatientIDs", "EthnicGroup", "PatientComments",
-    ),
-    Level.STUDY: (
-        "StudyInstanceUID", "StudyDate", "StudyTime", "AccessionNumber", "StudyID", "StudyDescription",
-        "ReferringPhysicianName", "NameOfPhysiciansReadingStudy", "AdmittingDiagnosesDescription", "PatientAge",
-        "PatientSize", "PatientWeight", "Occupation", "AdditionalPatientHistory",
-    ),
-    Level.SERIES: (
-        "SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription", "SeriesDate", "SeriesTime",
-        "BodyPartExamined", "Laterality", "ProtocolName", "PatientPosition", "PerformingPhysicianName",
-        "OperatorsName", "Manufacturer", "ManufacturerModelName", "InstitutionName", "StationName",
-        "FrameOfReferenceUID", "PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime",
-        "PerformedProcedureStepID", "PerformedProcedureStepDescription",
-    ),
-    Level.IMAGE: (
-        "SOPInstanceUID", "SOPClassUID", "InstanceNumber", "ImageType", "ContentDate", "ContentTime",
-        "InstanceCreationDate", "InstanceCreationTime", "AcquisitionDate", "AcquisitionTime", "AcquisitionNumber",
-        "Rows", "Columns", "BitsAllocated", "NumberOfFrames", "PhotometricInterpretation", "SliceLocation",
-        "CompletionFlag", "VerificationFlag",
-    ),
-}  # fmt: skip
+# All required keys of both information models, and the optional ones that requests in the field carry: tag, VR (with *
+# where the VM lets it have several values) and keyword of PS3.6. They stand here since whoever asks the data dictionary
+# loads all of pydicom, which takes longer than listing studies.
+_TABLE: Final[dict[Level, str]] = {
+    Level.PATIENT: """
+        00100020 LO PatientID  00100021 LO IssuerOfPatientID  00100010 PN PatientName  00100030 DA PatientBirthDate
+        00100032 TM PatientBirthTime  00100040 CS PatientSex  00101000 LO* OtherPatientIDs  00102160 SH EthnicGroup
+        00104000 LT PatientComments
+    """,
+    Level.STUDY: """
+        0020000D UI StudyInstanceUID  00080020 DA StudyDate  00080030 TM StudyTime  00080050 SH AccessionNumber
+        00200010 SH StudyID  00081030 LO StudyDescription  00080090 PN ReferringPhysicianName
+        00081060 PN* NameOfPhysiciansReadingStudy  00081080 LO* AdmittingDiagnosesDescription  00101010 AS PatientAge
+        00101020 DS PatientSize  00101030 DS PatientWeight  00102180 SH Occupation
+        001021B0 LT AdditionalPatientHistory
+    """,
+    Level.SERIES: """
+        0020000E UI SeriesInstanceUID  00080060 CS Modality  00200011 IS SeriesNumber  0008103E LO SeriesDescription
+        00080021 DA SeriesDate  00080031 TM SeriesTime  00180015 CS BodyPartExamined  00200060 CS Laterality
+        00181030 LO ProtocolName  00185100 CS PatientPosition  00081050 PN* PerformingPhysicianName
+        00081070 PN* OperatorsName  00080070 LO Manufacturer  00081090 LO ManufacturerModelName
+        00080080 LO InstitutionName  00081010 SH StationName  00200052 UI FrameOfReferenceUID
+        00400244 DA PerformedProcedureStepStartDate  00400245 TM PerformedProcedureStepStartTime
+        00400253 SH PerformedProcedureStepID  00400254 LO PerformedProcedureStepDescription
+    """,
+    Level.IMAGE: """
+        00080018 UI SOPInstanceUID  00080016 UI SOPClassUID  00200013 IS InstanceNumber  00080008 CS* ImageType
+        00080023 DA ContentDate  00080033 TM ContentTime  00080012 DA InstanceCreationDate
+        00080013 TM InstanceCreationTime  00080022 DA AcquisitionDate  00080032 TM AcquisitionTime
+        00200012 IS AcquisitionNumber  00280010 US Rows  00280011 US Columns  00280100 US BitsAllocated
+        00280008 IS NumberOfFrames  00280004 CS PhotometricInterpretation  00201041 DS SliceLocation
+        0040A491 CS CompletionFlag  0040A493 CS VerificationFlag
+    """,
+}
 
 UNIQUE_KEY: Final[dict[Level, str]] = {
     Level.PATIENT: "PatientID",
@@ -60,14 +68,13 @@ class Attribute:
     level: Level
 
 
-def _attribute(keyword: str, level: Level) -> Attribute:
-    tag = tag_for_keyword(keyword)
-    if tag is None:
-        raise LookupError(keyword)
-    return Attribute(keyword, int(tag), dictionary_VR(tag), dictionary_VM(tag) != "1", level)
+def _attributes(level: Level) -> Iterator[Attribute]:
+    words = iter(_TABLE[level].split())
+    for tag, vr, keyword in zip(words, words, words, strict=True):
+        yield Attribute(keyword, int(tag, 16), vr.rstrip("*"), vr.endswith("*"), level)
 
 
-ATTRIBUTES: Final = tuple(_attribute(keyword, level) for level, names in _KEYWORDS.items() for keyword in names)
+ATTRIBUTES: Final = tuple(attribute for level in LEVELS for attribute in _attributes(level))
 BY_TAG: Final = {attribute.tag: attribute for attribute in ATTRIBUTES}
 BY_LEVEL: Final = {level: tuple(a for a in ATTRIBUTES if a.level is level) for level in LEVELS}
 

@@ -23,7 +23,7 @@ from dicomfab.archive.computed import (
     STUDY_SERIES,
     listed_values,
 )
-from dicomfab.archive.find import condition
+from dicomfab.archive.keys import condition
 from dicomfab.archive.records import (
     InstanceSummary,
     PatientSummary,

@@ -16,13 +16,14 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.tag import BaseTag
-from sqlalchemy import Column, ColumnElement, Engine, FromClause, Row, Select, and_, func, select
+from sqlalchemy import ColumnElement, Engine, FromClause, Row, Select, select
 
 from dicomfab.archive import rows
 from dicomfab.archive.attributes import ATTRIBUTES, BY_TAG, LEVELS, UNIQUE_KEY, Attribute, up_to
 from dicomfab.archive.computed import COMPUTED, Computed, listed_values
 from dicomfab.archive.errors import ArchiveQueryError
-from dicomfab.archive.matching import compile_key, date_bounds, is_literal, split_values
+from dicomfab.archive.keys import column, condition
+from dicomfab.archive.matching import compile_key, split_values
 from dicomfab.archive.records import StoredInstance
 from dicomfab.archive.schema import TABLES, patient, reporting, series, study
 from dicomfab.archive.text import SPECIFIC_CHARACTER_SET, UTF_8, identifier_values
@@ -41,8 +42,6 @@ _FROM: Final[dict[Level, FromClause]] = {
     Level.SERIES: series.join(study).join(patient),
     Level.IMAGE: rows.TREE,
 }
-# Indexed columns: here SQL narrows the search before the matching rules decide. What it drops never matches.
-_LOOKED_UP: Final = frozenset({*UNIQUE_KEY.values(), "AccessionNumber"})
 _BY_KEYWORD: Final = {attribute.keyword: attribute for attribute in ATTRIBUTES}
 
 
@@ -63,32 +62,6 @@ class Query:
     computed: tuple[tuple[int, Computed], ...]
     empty: tuple[tuple[int, str], ...]
     wants_availability: bool
-
-
-def condition(attribute: Attribute, pattern: str) -> ColumnElement[bool] | None:
-    """A matching key as SQL; ``None`` if it matches everything.
-
-    Raises:
-        ArchiveQueryError: the value cannot be a key for the attribute's VR.
-    """
-    try:
-        universal = compile_key(attribute.vr, pattern) is None
-    except ValueError as error:
-        raise ArchiveQueryError(
-            f"the key {attribute.keyword} cannot be matched: {error}",
-            field=attribute.keyword,
-            cause=f"its value representation is {attribute.vr}",
-            remedy="correct the value, or leave the key empty",
-        ) from error
-    if universal:
-        return None
-    column = _column(attribute)
-    matches = func.dicom_matches_any if attribute.multi else func.dicom_matches
-    decided = matches(attribute.vr, pattern, column) == 1
-    if attribute.keyword in _LOOKED_UP and is_literal(attribute.vr, pattern):
-        return and_(column.in_(split_values(attribute.vr, pattern)), decided)
-    bounds = date_bounds(pattern) if attribute.keyword == "StudyDate" else None
-    return decided if bounds is None else and_(column.between(*bounds), decided)
 
 
 def parse(model: QueryModel, identifier: Dataset) -> Query:
@@ -121,7 +94,7 @@ def parse(model: QueryModel, identifier: Dataset) -> Query:
 
 def responses(engine: Engine, query: Query, retrieve_ae_title: str) -> Iterator[Dataset]:
     """Yield one identifier per match, as the rows come."""
-    columns: list[ColumnElement[Any]] = [_column(attribute) for attribute in query.stored]
+    columns: list[ColumnElement[Any]] = [column(attribute) for attribute in query.stored]
     columns += [computed.value().label(f"computed_{tag:08x}") for tag, computed in query.computed]
     statement: Select[Any] = select(*columns).select_from(_FROM[query.level]).where(*query.conditions)
     statement = statement.order_by(TABLES[query.level].c.id).execution_options(yield_per=_ROWS_PER_FETCH)
@@ -146,7 +119,7 @@ def select_instances(engine: Engine, instances: Path, model: QueryModel, identif
         _, text = keys.get(attribute.tag, ("", ""))
         wanted = [_unique_value(attribute, value) for value in split_values(attribute.vr, text) if value]
         if wanted:
-            conditions.append(_column(attribute).in_(wanted))
+            conditions.append(column(attribute).in_(wanted))
         elif one is level:
             raise ArchiveQueryError(
                 f"the identifier has no {attribute.keyword}, the unique key of the {level} level",
@@ -158,10 +131,6 @@ def select_instances(engine: Engine, instances: Path, model: QueryModel, identif
     with reporting(engine), engine.connect() as connection:
         found = connection.execute(statement.order_by(TABLES[Level.IMAGE].c.id))
         return [rows.stored_instance(row, instances) for row in found]
-
-
-def _column(attribute: Attribute) -> Column[Any]:
-    return TABLES[attribute.level].c[attribute.keyword]
 
 
 def _level(model: QueryModel, keys: dict[int, tuple[str, str]]) -> Level:

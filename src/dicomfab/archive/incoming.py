@@ -202,6 +202,8 @@ class Batch:
         files: of the archive.
         writer: of the archive.
         is_rewriting: they take the place of those that are there under their UIDs.
+
+    Attributes:
         stored: filled, in the order of the commits, when the batch has been stored.
     """
 

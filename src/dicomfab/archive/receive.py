@@ -15,7 +15,8 @@ from dicomfab.model.study import Buffer, InstanceIdentity
 from dicomfab.model.values import Environment
 
 if TYPE_CHECKING:
-    from dicomfab.archive.archive import Archive, Incoming
+    from dicomfab.archive.archive import Archive
+    from dicomfab.archive.incoming import Incoming
 
 log = logging.getLogger(__name__)
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, exists, func, insert, select, true
 
 from dicomfab.archive.attributes import BY_LEVEL
-from dicomfab.archive.header import Header
 from dicomfab.archive.records import StoredInstance
 from dicomfab.archive.schema import (
     TABLES,
@@ -56,6 +55,9 @@ _NEWEST = (
     .select_from(instance.join(series).join(study))
     .where(study.c.StudyInstanceUID == bindparam("study"))
 )
+
+if TYPE_CHECKING:
+    from dicomfab.archive.header import Header
 
 
 def _insert_text(table: Table) -> str:

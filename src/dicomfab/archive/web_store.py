@@ -29,7 +29,8 @@ from dicomfab.pixels.transcode import transcode
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from dicomfab.archive.archive import Archive, Incoming
+    from dicomfab.archive.archive import Archive
+    from dicomfab.archive.incoming import Incoming
 
 _DUPLICATE: Final = 0x0111
 _ROWS_PER_FETCH: Final = 200

@@ -8,20 +8,22 @@ import secrets
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, Final, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from sqlalchemy import Connection, Engine, delete, select
 
 from dicomfab.archive import rows, settling
 from dicomfab.archive.errors import ArchiveFailure
 from dicomfab.archive.files import InstanceFiles
-from dicomfab.archive.header import Header
 from dicomfab.archive.records import Duplicate, Outcome, Stored, StoredInstance
 from dicomfab.archive.schema import WriteTransactions, obsolete_file, reporting
 from dicomfab.archive.settling import Settling, Unsettled
 from dicomfab.model.errors import Conflict
 from dicomfab.model.study import InstanceIdentity
 from dicomfab.model.values import Environment
+
+if TYPE_CHECKING:
+    from dicomfab.archive.header import Header
 
 logger = logging.getLogger(__name__)
 

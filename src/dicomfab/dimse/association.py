@@ -11,9 +11,8 @@ from dicomfab.dimse import command as dimse_command
 from dicomfab.dimse.command import Command
 from dicomfab.dimse.endings import Ending, PeerViolated, Stage
 from dicomfab.dimse.handlers import Requestor, StoreHandler
-from dicomfab.dimse.identifier import MAX_IDENTIFIER_BYTES
 from dicomfab.dimse.link import Link, Message
-from dicomfab.dimse.messages import Implementation, ProposedContext
+from dicomfab.dimse.messages import MAX_IDENTIFIER_BYTES, Implementation, ProposedContext
 from dicomfab.dimse.peer import Peer
 from dicomfab.dimse.transport.connect import connect
 from dicomfab.model.errors import DicomFabError

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
-
-from pydicom import Dataset
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from dicomfab.dimse.tls_settings import TlsServerSettings
 from dicomfab.dimse.trace import TraceBook
@@ -17,6 +15,9 @@ from dicomfab.dimse.transport.faults import FaultPlan
 from dicomfab.model.query import QueryModel
 from dicomfab.model.study import Buffer, InstanceFile, InstanceIdentity
 from dicomfab.ul import UserIdentity
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,6 @@ from dicomfab.dimse.sop_classes import IMPLICIT_VR_LITTLE_ENDIAN
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
 BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
-#: The longest identifier that is read into memory.
-MAX_IDENTIFIER_BYTES: Final = 16 << 20
 _SHORT: Final = struct.Struct("<HH2sH")
 _LONG: Final = struct.Struct("<HHI")
 _LENGTH: Final = struct.Struct("<I")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
+
+#: The longest identifier that is read into memory.
+MAX_IDENTIFIER_BYTES: Final = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)

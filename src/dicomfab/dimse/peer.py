@@ -51,6 +51,7 @@ class Peer:
         port: TCP port.
         called_ae_title: the peer's AE title.
         calling_ae_title: ours.
+        timeouts: how long to wait for what.
         name: what the user calls it, for messages; defaults to ``host:port``.
         tls: how to secure the connection (PS3.15 annex B); none means plain TCP.
         max_pdu_length: the longest P-DATA-TF variable field that we offer it to take and that we send to it, in bytes

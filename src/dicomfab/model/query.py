@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import enum
+from typing import Final
+
+#: How many matches of a server are asked for, unless somebody says otherwise.
+DEFAULT_LIMIT: Final = 500
 
 
 class Level(enum.StrEnum):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from dicomfab.access.policy import Action, Scope, require
-from dicomfab.archive.archive import Archive, Batch
+from dicomfab.archive.archive import Archive
 from dicomfab.archive.records import Outcome
 from dicomfab.fabricate import checks
 from dicomfab.fabricate.seeds import uid
@@ -34,6 +34,8 @@ from dicomfab.services.recording import Record, nobody, recorded
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
     from pydicom.tag import BaseTag
+
+    from dicomfab.archive.incoming import Batch
 
 _CHUNK: Final = 1 << 20
 _FIRST_OF_PIXELS: Final = 0x7FE00000
@@ -75,6 +77,7 @@ class ChangeService:
         origin: what a local study is made of.
         note_synthetic: remembers the Study Instance UID of a copy of a fabricated study: its mark proves nothing, since
             its UIDs do not follow from the recipe any more.
+        record: where to record what is made.
     """
 
     local: Archive

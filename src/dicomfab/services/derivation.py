@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from dicomfab.archive.archive import Archive, Batch
+from dicomfab.archive.archive import Archive
+from dicomfab.archive.incoming import Batch
 from dicomfab.fabricate.seeds import uid
 from dicomfab.model.errors import Interrupted, InvalidInput
 from dicomfab.services.progress import Cancelled, OnProgress, Progress

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from dicomfab.access.policy import Action, decide
-from dicomfab.archive.archive import Archive, Batch
+from dicomfab.archive.archive import Archive
+from dicomfab.archive.incoming import Batch
 from dicomfab.archive.records import Outcome, Stored, StoredInstance
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind
@@ -20,6 +21,7 @@ from dicomfab.model.audit import Outcome as AuditOutcome
 from dicomfab.model.errors import Conflict, InvalidInput, NotFound, TranscodingFailed
 from dicomfab.model.study import InstanceFile
 from dicomfab.model.values import Environment
+from dicomfab.pixels.streams import have_same_bytes
 from dicomfab.services.import_files import Found, Refused, Walk, temporary_folder
 from dicomfab.services.marks import marks_of
 from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, never
@@ -249,22 +251,12 @@ class _Held:
             self._instances = {one.identity.sop_instance_uid: one for one in instances}
             self._expires = bool(instances and self._local.study(study_instance_uid).summary.retrieved_at)
         before = self._instances.get(file.identity.sop_instance_uid)
-        return before is not None and before.identity == file.identity and _equal(before.file, file)
+        return before is not None and before.identity == file.identity and have_same_bytes(before.file, file)
 
     def keep(self, file: InstanceFile) -> None:
         """What somebody takes in by hand does not expire, wherever it came from before."""
         if self._expires:
             self._local.keep(file.identity.sop_instance_uid)
-
-
-def _equal(one: InstanceFile, other: InstanceFile) -> bool:
-    with one.path.open("rb") as first, other.path.open("rb") as second:
-        first.seek(one.dataset_offset)
-        second.seek(other.dataset_offset)
-        while data := first.read(_CHUNK):
-            if data != second.read(_CHUNK):
-                return False
-        return not second.read(1)
 
 
 def _count(stored: Iterable[tuple[str, Stored]], made: Imported) -> None:

@@ -34,7 +34,7 @@ from dicomfab.model.errors import (
     StatusFailure,
     TlsFailed,
 )
-from dicomfab.model.query import Level, QueryModel
+from dicomfab.model.query import DEFAULT_LIMIT, Level, QueryModel
 from dicomfab.model.values import Environment, is_uid, uid
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
@@ -46,7 +46,6 @@ from dicomfab.services.search_match import Match, Reader
 from dicomfab.services.search_messages import MessageLog
 from dicomfab.services.study_filter import StudyFilter
 
-DEFAULT_LIMIT = 500
 _CANCEL_POLL_S = 0.2
 _BATCH = 500
 _OPTIONAL_KEYS_NOT_MATCHED = 0xFF01  # PS3.4 C.4.1.1.4

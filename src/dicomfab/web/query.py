@@ -17,10 +17,10 @@ from dicomfab.access.policy import Action
 from dicomfab.app.build import Application
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import DicomFabError, InvalidInput, NotFound
+from dicomfab.model.query import DEFAULT_LIMIT
 from dicomfab.model.values import uid
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.jobs.service import IN_THE_BACKGROUND
-from dicomfab.services.query import DEFAULT_LIMIT
 from dicomfab.services.search import Page, SearchService, filter_of
 from dicomfab.services.search_dates import SHORTCUTS
 from dicomfab.services.search_export import KINDS

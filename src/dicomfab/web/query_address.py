@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Query, Request
 
 from dicomfab.model.errors import InvalidInput
-from dicomfab.services.query import DEFAULT_LIMIT
+from dicomfab.model.query import DEFAULT_LIMIT
 from dicomfab.services.search import View
 from dicomfab.services.search_saved import SavedSearch
 from dicomfab.services.study_filter import StudyFilter

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dicomfab.archive.archive import Archive, Batch
+from dicomfab.archive.archive import Archive
+from dicomfab.archive.incoming import Batch
 from dicomfab.model.errors import Conflict
 from dicomfab.model.values import Environment
 from tests.unit.archive.builders import dataset, encode, identity_of, store

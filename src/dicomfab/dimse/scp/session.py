@@ -22,8 +22,9 @@ from dicomfab.dimse.handlers import (
     ServerConfig,
     WorklistHandler,
 )
-from dicomfab.dimse.identifier import MAX_IDENTIFIER_BYTES, IdentifierError, decode, encode
+from dicomfab.dimse.identifier import IdentifierError, decode, encode
 from dicomfab.dimse.link import Link, Message
+from dicomfab.dimse.messages import MAX_IDENTIFIER_BYTES
 from dicomfab.dimse.scp.gate import Gate
 from dicomfab.dimse.scp.late import LateReports
 from dicomfab.dimse.sop_classes import WORKLIST, is_storage

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
-
-from pydicom import Dataset
+from typing import TYPE_CHECKING, Any, Final
 
 from dicomfab.dimse.messages import Response, Suboperations
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _UNREPORTED: Final = Suboperations()
 _RETRIEVED: Final = frozenset(

@@ -13,7 +13,7 @@ from dicomfab.access.policy import Action, require
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import Conflict, InvalidInput, RouteMissing
 from dicomfab.model.job import ItemState, Job, JobItem, JobKind, JobState, NewItem, NewJob
-from dicomfab.model.query import Level
+from dicomfab.model.query import DEFAULT_LIMIT, Level
 from dicomfab.model.values import Environment
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.registry import Registry
@@ -22,7 +22,7 @@ from dicomfab.services.jobs.listed import SEPARATOR
 from dicomfab.services.jobs.retrieve import move_job
 from dicomfab.services.jobs.service import DEFAULTS, JobService, Options, priority_of
 from dicomfab.services.peers import peer_for
-from dicomfab.services.query import DEFAULT_LIMIT, check
+from dicomfab.services.query import check
 from dicomfab.services.study_filter import StudyFilter
 
 #: How the two sides are called in items and reports.

@@ -9,11 +9,12 @@ from typing import Any
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import DicomFabError, InvalidInput, NotFound, Recorded
 from dicomfab.model.job import ItemOutcome, ItemState, Job, JobEvent, JobItem, JobKind, NewItem, NewJob
+from dicomfab.model.query import DEFAULT_LIMIT
 from dicomfab.model.values import Environment
 from dicomfab.registry import fields
 from dicomfab.services.jobs.run import JobRun, Result
 from dicomfab.services.jobs.service import priority_of
-from dicomfab.services.query import DEFAULT_LIMIT, AnswerState, Asked, ServerAnswer, Unseen, check
+from dicomfab.services.query import AnswerState, Asked, ServerAnswer, Unseen, check
 from dicomfab.services.search import SearchService
 from dicomfab.services.study_filter import StudyFilter
 from dicomfab.storage.jobs import JobRepository

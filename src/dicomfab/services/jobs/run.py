@@ -15,7 +15,7 @@ from dicomfab.model.actor import Actor, Role
 from dicomfab.model.errors import DicomFabError
 from dicomfab.model.job import ItemOutcome, ItemState, Job, JobEvent, JobItem, NewItem, Wish
 from dicomfab.model.schedule import Schedule
-from dicomfab.services.progress import OnProgress, Progress, ignore
+from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, never
 from dicomfab.storage.job_queue import Claim, ItemBrief, JobQueue, LeaseLost
 from dicomfab.storage.jobs import JobRepository
 
@@ -66,7 +66,7 @@ class JobRun:
         ledger: JobRepository,
         *,
         on_progress: OnProgress = ignore,
-        told_to_stop: Callable[[], bool] = lambda: False,
+        told_to_stop: Cancelled = never,
     ) -> None:
         self.job = job
         self.actor = submitted_by(job)

@@ -29,12 +29,12 @@ from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind, Outcome
 from dicomfab.model.errors import AccessDenied, DicomFabError, InvalidInput, LocalFailure, NotFound
 from dicomfab.model.job import Job, JobKind, NewItem, NewJob
+from dicomfab.model.query import DEFAULT_LIMIT
 from dicomfab.model.schedule import NewSchedule, Schedule
 from dicomfab.services.account_rules import text_for_people
 from dicomfab.services.jobs.cron import local_time_zone, next_time
 from dicomfab.services.jobs.run import submitted_by, unchanged
 from dicomfab.services.jobs.service import IN_THE_BACKGROUND, JobService, priority_of
-from dicomfab.services.query import DEFAULT_LIMIT
 from dicomfab.services.recording import Record, nobody, recorded
 from dicomfab.services.verification import DEFAULT_WAIT_S
 

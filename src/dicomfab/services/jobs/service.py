@@ -64,7 +64,7 @@ class JobService:
         registry: servers and routes.
         now: the moment, with time zone.
         list_workers: the workers seen since a moment.
-        provenance: judges at submission what is to be transferred; whoever does the job judges it in any case.
+        judge: who judges at submission what is to be transferred; whoever does the job judges it in any case.
     """
 
     ledger: JobRepository
@@ -73,7 +73,12 @@ class JobService:
     registry: Callable[[], Registry]
     now: Callable[[], datetime]
     list_workers: Callable[[datetime], list[WorkerInfo]]
-    provenance: Provenance | None = None
+    judge: Callable[[], Provenance | None] = lambda: None
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """Judges what is to be transferred; made when it is asked, since most only look at jobs."""
+        return self.judge()
 
     def fabricate(
         self,

@@ -18,7 +18,7 @@ from dicomfab.model.actor import Actor
 from dicomfab.model.errors import DicomFabError, DiskFull, LocalFailure
 from dicomfab.model.job import Job, JobEvent, JobKind, Wish, WorkerInfo
 from dicomfab.services.jobs.run import Executor, JobRun, Result, unchanged
-from dicomfab.services.progress import OnProgress, ignore
+from dicomfab.services.progress import Cancelled, OnProgress, ignore, never
 from dicomfab.services.recording import Record, nobody, refused
 from dicomfab.storage.job_queue import Claim, JobQueue, LeaseLost
 from dicomfab.storage.jobs import JobRepository
@@ -110,9 +110,7 @@ class Worker:
             with suppress(DicomFabError):  # it is forgotten by itself when it is not seen
                 self._queue.forget(self.name)
 
-    def run_one(
-        self, job_id: int, *, on_progress: OnProgress = ignore, cancelled: Callable[[], bool] = lambda: False
-    ) -> bool:
+    def run_one(self, job_id: int, *, on_progress: OnProgress = ignore, cancelled: Cancelled = never) -> bool:
         """Do one job in this thread, if it can be had.
 
         Args:
@@ -153,7 +151,7 @@ class Worker:
         claim: Claim,
         *,
         on_progress: OnProgress = ignore,
-        cancelled: Callable[[], bool] = lambda: False,
+        cancelled: Cancelled = never,
     ) -> None:
         run = JobRun(
             job,

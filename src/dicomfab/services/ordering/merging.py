@@ -11,10 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
-
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
+from typing import TYPE_CHECKING, Final
 
 from dicomfab.access.policy import Action, Scope, require, visible
 from dicomfab.archive.archive import Archive
@@ -23,11 +20,12 @@ from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind
 from dicomfab.model.errors import Conflict, DicomFabError, InvalidInput, TranscodingFailed
 from dicomfab.model.values import Environment
-from dicomfab.services.changes import rewrite
 from dicomfab.services.progress import Cancelled, never
-from dicomfab.services.provenance import Origin
 from dicomfab.services.recording import Record, nobody, recorded
 from dicomfab.storage.merges import MergeRepository, PatientMerge
+
+if TYPE_CHECKING:
+    from dicomfab.services.provenance import Origin
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +125,10 @@ class MergingService:
         return replace(merge, outcome=outcome, is_done=is_done)
 
     def _carried(self, actor: Actor, merge: PatientMerge, cancelled: Cancelled) -> _Tally:
+        from pydicom.errors import InvalidDicomError
+
+        from dicomfab.services.provenance import Origin
+
         tally = _Tally()
         for study in self._studies(merge):
             if cancelled():
@@ -176,6 +178,8 @@ class MergingService:
 
     def _rewritten(self, actor: Actor, merge: PatientMerge, study: StudySummary, attributes: dict[str, str]) -> int:
         """Rewrite one study; how many instances it has, 0 if it says all of it already."""
+        from dicomfab.services.changes import rewrite
+
         uid = study.study_instance_uid
         instances = self.local.instances(uid)
         if not instances or _says(instances[0].path, attributes):
@@ -211,6 +215,8 @@ def _attributes(merge: PatientMerge, study: StudySummary) -> dict[str, str]:
 
 
 def _says(path: Path, attributes: dict[str, str]) -> bool:
+    from pydicom import dcmread
+
     ds = dcmread(path, stop_before_pixels=True, specific_tags=["SpecificCharacterSet", *attributes])
     return all(str(ds.get(keyword, "") or "") == value for keyword, value in attributes.items())
 

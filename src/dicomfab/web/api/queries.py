@@ -12,8 +12,8 @@ from dicomfab.access.policy import Action
 from dicomfab.app.build import Application
 from dicomfab.app.plain import answer_dict, merged_dict
 from dicomfab.model.actor import Actor
+from dicomfab.model.query import DEFAULT_LIMIT
 from dicomfab.registry.fields import Capability
-from dicomfab.services.query import DEFAULT_LIMIT
 from dicomfab.services.search import View
 from dicomfab.services.search_export import KINDS
 from dicomfab.services.study_filter import StudyFilter
