@@ -71,7 +71,7 @@ def test_from_message_to_closed_loop(page: Page, web: str, ris: RisConfig, pictu
     page.get_by_label("Worklist of").fill(f"127.0.0.1:{ris.dicom_port}:DICOMFAB")
     page.get_by_label("Images go to").select_option("test-pacs-1")
     (port,) = free_ports(1, "127.0.0.1")
-    page.get_by_label("Its port").fill(str(port))
+    page.get_by_label("Port of the modality").fill(str(port))
     page.get_by_text("What happens").click()
     page.get_by_label("Do not ask for storage commitment").check()
     page.get_by_role("button", name="Ask the worklist").click()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomfab.app.lab_page import remove_doctors_study
+from dicomfab.app.lab_store import remove_doctors_study
 from dicomfab.app.settings import Settings
 from dicomfab.cli.main import run
 from dicomfab.registry.server import PacsServer

@@ -226,7 +226,7 @@ RUNNING_IT = {
     ),
     "docs/user-guides/engines.md": World(),
     "docs/user-guides/moving-over.md": World(lab=False),
-    "docs/user-guides/backup.md": World(before=SENT, right_before={"mv $DICOMFAB_HOME": "dicomfab lab stop"}),
+    "docs/user-guides/backup.md": World(before=SENT, right_before={'mv "${DICOMFAB_HOME': "dicomfab lab stop"}),
     "CONTRIBUTING.md": World(elsewhere=dict.fromkeys(("make", ".venv/bin/pytest"), "tests/setup"), lab=False),
     "docs/user-guides/python-api.md": World(),
     "docs/troubleshooting/common-issues.md": World(

@@ -136,7 +136,7 @@ class Application(Work):
             now=self.database.now,
             beat=self._beat,
             record=self.audit.record,
-            present=self._account_parts.present,
+            present=self.account_parts.present,
         )
 
     def _beat(self) -> bool:
@@ -155,7 +155,7 @@ class Application(Work):
         from dicomfab.services.jobs.schedules import ScheduleService
         from dicomfab.storage.schedules import ScheduleRepository
 
-        repository, present = ScheduleRepository(self.database), self._account_parts.present
+        repository, present = ScheduleRepository(self.database), self.account_parts.present
         return ScheduleService(repository, self.jobs, self.studies, self.audit.record, present)
 
     @cached_property
@@ -217,7 +217,8 @@ class Application(Work):
         return JobQueue(self.database, lease_s=self.settings.lease_s or LEASE_S)
 
     @cached_property
-    def _account_parts(self) -> AccountParts:
+    def account_parts(self) -> AccountParts:
+        """All of signing in."""
         from dicomfab.app.account_events import recording
         from dicomfab.app.account_parts import AccountParts
 
@@ -226,36 +227,36 @@ class Application(Work):
     @property
     def accounts(self) -> AccountService:
         """Use cases on accounts."""
-        return self._account_parts.accounts
+        return self.account_parts.accounts
 
     @property
     def sign_in(self) -> SignInService:
         """Use cases on signing in and on sessions."""
-        return self._account_parts.sign_in
+        return self.account_parts.sign_in
 
     @property
     def api_tokens(self) -> ApiTokenService:
         """Use cases on API tokens."""
-        return self._account_parts.api_tokens
+        return self.account_parts.api_tokens
 
     @property
+    def set_up(self) -> SetUpService:
+        """The first administrator."""
+        return self.account_parts.set_up
+
+    @cached_property
     def backups(self) -> BackupService:
         """Takes backups of all of it."""
         from dicomfab.app.backup_parts import backup_service
 
         return backup_service(self)
 
-    @property
+    @cached_property
     def restoring(self) -> RestoreService:
         """Puts backups back."""
         from dicomfab.app.backup_parts import restore_service
 
         return restore_service(self.settings)
-
-    @property
-    def set_up(self) -> SetUpService:
-        """The first administrator."""
-        return self._account_parts.set_up
 
     @cached_property
     def legacy(self) -> LegacyImport:
@@ -263,13 +264,8 @@ class Application(Work):
         from dicomfab.app.clock import local_now
         from dicomfab.services.legacy.service import LegacyImport, Services
 
-        parts = self._account_parts
+        parts = self.account_parts
         return LegacyImport(Services(self.pacs, self.patients, parts.group_roles, parts.accounts), local_now)
-
-    @property
-    def account_parts(self) -> AccountParts:
-        """All of signing in."""
-        return self._account_parts
 
 
 def build(settings: Settings | None = None, *, traces: TraceBook | None = None) -> Application:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dicomfab.app.lab_page import remove_doctors_study
+from dicomfab.app.lab_store import remove_doctors_study
 from dicomfab.app.settings import Settings
 from dicomfab.archive.archive import Archive
 from dicomfab.dimse.scu.find import find

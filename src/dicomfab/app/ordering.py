@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dicomfab.registry.server import PacsServer
     from dicomfab.services.ordering.building import MessageBuilder
     from dicomfab.services.ordering.intake import Intake
-    from dicomfab.services.ordering.loop import Find, Get, LoopService
+    from dicomfab.services.ordering.loop import LoopService
     from dicomfab.services.ordering.merging import MergingService
     from dicomfab.services.ordering.messages import MessageService
     from dicomfab.services.ordering.modality import ModalityService
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from dicomfab.services.orders import OrderService
     from dicomfab.services.progress import Cancelled
     from dicomfab.services.provenance import Origin
+    from dicomfab.services.query import Find
     from dicomfab.services.recording import Record
     from dicomfab.services.studies import StudyService
-    from dicomfab.services.transfer import TransferService
+    from dicomfab.services.transfer import Get, TransferService
     from dicomfab.storage.database import Database
     from dicomfab.storage.procedures import ProcedureRepository
 

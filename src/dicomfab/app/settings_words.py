@@ -107,8 +107,8 @@ def _web(settings: Settings, web: WebSettings) -> list[_Row]:
     return [
         (group, "DICOMFAB_AUTH", "How people sign in: none, or local, ldap, saml, oidc.", web.words),
         (group, "DICOMFAB_WEB_HOST", "Address that the pages listen on.", web.host),
-        (group, "DICOMFAB_WEB_PORT", "Their port.", str(settings.web_port)),
-        (group, "DICOMFAB_WEB_NAMES", "Host names that they answer to.", ", ".join(sorted(web.all_names))),
+        (group, "DICOMFAB_WEB_PORT", "Port that the pages listen on.", str(settings.web_port)),
+        (group, "DICOMFAB_WEB_NAMES", "Host names that the pages answer to.", ", ".join(sorted(web.all_names))),
         (group, "DICOMFAB_WEB_CERTIFICATE", "TLS certificate.", str(web.certificate or _UNSET)),
         (group, "DICOMFAB_WEB_KEY", "Its private key.", str(web.key or _UNSET)),
         (group, "DICOMFAB_WEB_PROXIES", "Reverse proxies that are believed.", ", ".join(sorted(web.proxies)) or "none"),
@@ -121,7 +121,7 @@ def _dicom(settings: Settings) -> list[_Row]:
     group = "Receiving"
     return [
         (group, "DICOMFAB_SCP_HOST", "Address that our own Storage SCP listens on.", settings.scp_host),
-        (group, "DICOMFAB_SCP_PORT", "Its port.", str(settings.scp_port)),
+        (group, "DICOMFAB_SCP_PORT", "Port of our own Storage SCP.", str(settings.scp_port)),
         (group, "DICOMFAB_HL7_PORT", "Port for HL7 messages, while the RIS runs.", str(settings.hl7_port)),
         (group, "DICOMFAB_WORKLIST_PORT", "Port of its worklist.", str(settings.worklist_port)),
     ]

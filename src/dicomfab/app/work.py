@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import secrets
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -121,7 +120,7 @@ class Work:
         return StudyService(
             self.local_archive,
             now=local_now,
-            draw_seed=lambda: secrets.randbelow(2**31),
+            draw_seed=draw_seed,
             identifiers=self.patients,
             note_study=self._is_fabricated.note,
             keep_recipe=self._made_recipes.keep,
@@ -273,8 +272,8 @@ class Work:
         from dicomfab.storage.sent import SentStudies
 
         ledger, in_lab = SentStudies(self.database), functools.partial(lab_studies, self.settings)
-        secrets = secret_files(self.settings)
-        return SweepService(ledger, self.local_archive, self._find, in_lab, self.audit.record, secrets)
+        files = secret_files(self.settings)
+        return SweepService(ledger, self.local_archive, self._find, in_lab, self.audit.record, files)
 
     @cached_property
     def _made_recipes(self) -> MadeRecipes:

@@ -71,15 +71,8 @@ def _print_cause(number: int, cause: Cause) -> None:
     heading.append(output.clean(cause.heading), style="bold")
     heading.append(f" ({cause.certainty})")
     output.print_styled(heading)
-    reference = f" ({cause.reference})" if cause.reference else ""
-    for label, text in (
-        ("Why", f"{cause.cause}{reference}"),
-        ("What to do", cause.remedy),
-        ("Who", cause.who),
-        ("To make sure", cause.tells),
-    ):
-        if text:
-            output.print_text(f"   {label + ':':<14}{text}")
+    for label, text in cause.told:
+        output.print_text(f"   {label + ':':<14}{text}")
     several = len({line.product for line in cause.lines}) > 1
     for line in cause.lines:
         untried = "" if line.tried else ", by its documentation"

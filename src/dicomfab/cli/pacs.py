@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dicomfab.app.plain import import_dict, server_dict, test_dict
 from dicomfab.cli import output
 from dicomfab.cli import pacs_options as options
 from dicomfab.cli.files import read_text
@@ -39,7 +40,7 @@ def list_servers(as_json: output.Json = False) -> None:
     """List the servers."""
     rows = application().pacs.overview(actor())
     if as_json:
-        output.print_json([_overview_dict(row) for row in rows])
+        output.print_json([server_dict(row) for row in rows])
     elif not rows:
         output.print_text("No PACS servers yet. Add one: dicomfab pacs add, or dicomfab pacs import FILE")
     else:
@@ -54,7 +55,7 @@ def show(server: Server, as_json: output.Json = False) -> None:
     found = service.resolve(actor(), server)
     row = next(row for row in service.overview(actor()) if row.server.id == found.id)
     if as_json:
-        output.print_json(_overview_dict(row))
+        output.print_json(server_dict(row))
         return
     settings = {**found.as_dict(), "capabilities": ", ".join(found.as_dict()["capabilities"])}
     cells: list[Any] = [(key, _plain(value)) for key, value in settings.items()]
@@ -121,7 +122,7 @@ def check_connections(
     service = application().pacs
     results = service.test_all(actor(), _chosen(service, servers or [], all_servers=all_servers))
     if as_json:
-        output.print_json([_test_dict(result) for result in results])
+        output.print_json([test_dict(result) for result in results])
     else:
         rows = [(result.server_id, _test_cell(result)) for result in results]
         output.print_table(("server", "C-ECHO"), rows)
@@ -182,7 +183,7 @@ def import_file(
         confirm_environment=change_environment,
     )
     if as_json:
-        output.print_json(_report_dict(report))
+        output.print_json(import_dict(report))
     else:
         _print_report(report)
 
@@ -245,19 +246,6 @@ def _print_report(report: ImportReport) -> None:
         output.print_text(f"unchanged  {server_id}")
 
 
-def _report_dict(report: ImportReport) -> dict[str, Any]:
-    changed = {
-        change.id: {name: {"before": before, "after": after} for name, (before, after) in change.fields.items()}
-        for change in report.changed
-    }
-    return {"added": report.added, "changed": changed, "unchanged": report.unchanged}
-
-
-def _overview_dict(row: ServerOverview) -> dict[str, Any]:
-    last_test = None if row.last_test is None else _test_dict(row.last_test)
-    return {**row.server.as_dict(), "move_routing": dict(row.routes), "last_test": last_test}
-
-
 def _overview_cells(row: ServerOverview) -> tuple[Any, ...]:
     server = row.server
     marks = [
@@ -282,16 +270,6 @@ def _overview_cells(row: ServerOverview) -> tuple[Any, ...]:
         _test_cell(row.last_test),
         ", ".join(marks),
     )
-
-
-def _test_dict(result: ConnectionTest) -> dict[str, Any]:
-    return {
-        "server_id": result.server_id,
-        "ok": result.ok,
-        "tested_at": result.tested_at.isoformat(timespec="seconds"),
-        "latency_ms": result.latency_ms,
-        "message": dict(result.message),
-    }
 
 
 def _test_cell(result: ConnectionTest | None) -> Any:

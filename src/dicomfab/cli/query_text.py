@@ -121,19 +121,12 @@ def document(
     built: Application, search_id: str, answers: Sequence[StoredAnswer], *, merged: bool, messages: bool = False
 ) -> dict[str, Any]:
     """What every server said, as plain values."""
+    from dicomfab.app.plain import answer_dict, merged_dict
+
     plain: dict[str, Any] = {
         "servers": [
             {
-                "server": answer.server_id,
-                "name": answer.name,
-                "environment": answer.environment,
-                "state": answer.state,
-                "seconds": round(answer.seconds, 3),
-                "found": answer.found,
-                "truncated": answer.truncated,
-                "error": dict(answer.error) if answer.error else None,
-                "warning": answer.warning,
-                "notes": list(answer.notes),
+                **answer_dict(answer),
                 "matches": [match.as_dict() for match in matches_of(built, search_id, answer)],
                 **({"messages": built.searches.messages(actor(), search_id, answer.server_id)} if messages else {}),
             }
@@ -141,15 +134,5 @@ def document(
         ]
     }
     if merged:
-        plain["merged"] = [
-            {
-                "values": dict(row.match.values),
-                "differs": list(row.differs),
-                "servers": [
-                    {"server": one.answer.server_id, "series": one.match.series, "instances": one.match.instances}
-                    for one in row.found
-                ],
-            }
-            for row in built.searches.merged(actor(), search_id)
-        ]
+        plain["merged"] = [merged_dict(row) for row in built.searches.merged(actor(), search_id)]
     return plain

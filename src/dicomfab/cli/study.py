@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dicomfab.app.plain import study_dict
 from dicomfab.cli import output
 from dicomfab.cli.carry_out import ATTEMPTS, Detach, Priority, finish
 from dicomfab.cli.progress import shown
@@ -45,9 +47,10 @@ def list_studies(
     """List the studies of the local store, the newest first."""
     from dicomfab.archive.records import StudyFilter
 
-    page = application().studies.page(actor(), StudyFilter(search=search), limit=limit)
+    built = application()
+    page = built.studies.page(actor(), StudyFilter(search=search), limit=limit)
     if as_json:
-        output.print_json({"total": page.total, "studies": [_summary_dict(study) for study in page.studies]})
+        output.print_json({"total": page.total, "studies": [study_dict(study, built.copies) for study in page.studies]})
         return
     if not page.total:
         output.print_text("No local studies. Make one: dicomfab study create")
@@ -61,12 +64,13 @@ def list_studies(
 @app.command()
 def show(study: Study, as_json: output.Json = False) -> None:
     """Show one local study with its series."""
-    service = application().studies
-    detail = service.show(actor(), service.resolve_reference(actor(), study))
+    built = application()
+    detail = built.studies.show(actor(), built.studies.resolve_reference(actor(), study))
+    plain = study_dict(detail.summary, built.copies)
     if as_json:
-        output.print_json({**_summary_dict(detail.summary), "series_list": [_plain(s) for s in detail.series]})
+        output.print_json({**plain, "series_list": [dataclasses.asdict(s) for s in detail.series]})
         return
-    output.print_table(("attribute", "value"), [(k, str(v)) for k, v in _summary_dict(detail.summary).items()])
+    output.print_table(("attribute", "value"), [(k, str(v)) for k, v in plain.items()])
     columns = ("series", "modality", "description", "instances", "series UID")
     rows = [
         (s.series_number, s.modality, s.description, str(s.instance_count), s.series_instance_uid)
@@ -179,15 +183,3 @@ def _summary_cells(study: StudySummary) -> tuple[Any, ...]:
 def _from(study: StudySummary) -> Any:
     expiry, environment = application().copies.said(study), output.environment_text(str(study.environment))
     return f"{study.environment}, {expiry}" if expiry else environment
-
-
-def _summary_dict(study: StudySummary) -> dict[str, Any]:
-    expires_at = application().copies.expires_at(study)
-    expiry = expires_at.isoformat(timespec="seconds") if expires_at else None
-    return {**_plain(study), "environment": str(study.environment), "expires_at": expiry}
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    import dataclasses
-
-    return dataclasses.asdict(value)

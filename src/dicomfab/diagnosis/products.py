@@ -27,7 +27,17 @@ from typing import Final
 from dicomfab.diagnosis.implementations import Fingerprint, Product, fingerprint, product_of
 from dicomfab.diagnosis.settings_lines import DESTINATION_SETTINGS, LINES, MOVE_SETTINGS, Setting, Template
 
-__all__ = ["PLACEHOLDERS", "Fingerprint", "Line", "Product", "Setting", "fingerprint", "lines_for", "product_of"]
+__all__ = [
+    "AT_DESTINATION",
+    "PLACEHOLDERS",
+    "Fingerprint",
+    "Line",
+    "Product",
+    "Setting",
+    "fingerprint",
+    "lines_for",
+    "product_of",
+]
 
 _SERVER: Final = frozenset({"name", "host", "port", "called", "calling", "our_host", "our_port"})
 _MOVE: Final = frozenset(
@@ -41,7 +51,7 @@ PLACEHOLDERS: Final[Mapping[Setting, frozenset[str]]] = {
 
 
 #: Placeholder of one server -> what it is where the destination of a C-MOVE is that server, and the source calls it.
-_AT_DESTINATION: Final = {
+AT_DESTINATION: Final = {
     "name": "destination",
     "host": "destination_host",
     "port": "destination_port",
@@ -87,7 +97,7 @@ def lines_for(settings: Sequence[Setting], product: Product, names: Mapping[str,
         whose, named = product, names
         if "destination_product" in names and setting in DESTINATION_SETTINGS:
             whose = Product(names["destination_product"])
-            named = {**names, **{ours: names[theirs] for ours, theirs in _AT_DESTINATION.items() if theirs in names}}
+            named = {**names, **{ours: names[theirs] for ours, theirs in AT_DESTINATION.items() if theirs in names}}
         filled = _Names({name: _Name(value) for name, value in named.items()})
         for wanted in _MAY_BE.get(whose, (whose,)):
             found += [_line(line, filled) for line in LINES[setting] if line.product is wanted]

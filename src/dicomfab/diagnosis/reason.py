@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from dicomfab.diagnosis.checks import Check, Outcome, Role, Stage, facts_of
-from dicomfab.diagnosis.products import Line, Product, lines_for
+from dicomfab.diagnosis.products import AT_DESTINATION, Line, Product, lines_for
 from dicomfab.diagnosis.rules import Rule, Who
 
 SURE: Final = 90  # percent
@@ -57,6 +57,18 @@ class Cause:
     lines: tuple[Line, ...]
     tells: str
     reference: str
+
+    @property
+    def told(self) -> tuple[tuple[str, str], ...]:
+        """What there is to say of it, each with its label."""
+        reference = f" ({self.reference})" if self.reference else ""
+        every = (
+            ("Why", f"{self.cause}{reference}"),
+            ("What to do", self.remedy),
+            ("Who", self.who),
+            ("To make sure", self.tells),
+        )
+        return tuple((label, text) for label, text in every if text)
 
     @property
     def certainty(self) -> str:
@@ -150,16 +162,7 @@ def _verdict(checks: Sequence[Check], causes: Sequence[Cause]) -> Verdict:
 
 def _as_destination(names: Mapping[str, str]) -> Mapping[str, str]:
     """What the administrator of a destination has to set is about the destination, and the source is who calls it."""
-    seen = {
-        "name": "destination",
-        "host": "destination_host",
-        "port": "destination_port",
-        "called": "destination_aec",
-        "calling": "source_aec",
-        "our_host": "source_host",
-        "our_port": "source_port",
-        "product": "destination_product",
-    }
+    seen = {**AT_DESTINATION, "product": "destination_product"}
     return {**names, **{name: names[of] for name, of in seen.items()}}
 
 

@@ -13,8 +13,10 @@ from dicomfab.fabricate.defects.table import DEFECTS
 from dicomfab.fabricate.kinds import ALL_KINDS
 from dicomfab.fabricate.recipe import STYLES, SeriesRecipe, StudyRecipe
 from dicomfab.fabricate.scripts import LATIN, SCRIPTS
+from dicomfab.model import yaml_text
 from dicomfab.model.errors import InvalidInput, NotFound
 from dicomfab.model.study import Patient
+from dicomfab.model.yaml_text import YamlText
 
 SCHEMA_ID: Final = "https://dicom-fabricator.example/recipe.schema.json"
 MAX_CHARS: Final = 1 << 20
@@ -169,23 +171,21 @@ def read(text: str, *, source: str) -> RecipeFile:
     if len(text) > MAX_CHARS:
         raise _refused(source, "", f"has {len(text)} characters", f"{MAX_CHARS} are the most that is read")
     try:
-        # The base loader keeps every value as it is written: 00123 stays 00123, and a date stays a text.
-        tree = yaml.compose(text, Loader=yaml.BaseLoader)
-        values = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 (it makes nothing but texts, lists and mappings)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "nests too deep"
-        raise _refused(source, place, "is not YAML", str(problem)) from None
-    if not isinstance(values, Mapping):
+        parsed = yaml_text.parsed(text)
+    except yaml_text.NotYaml as error:
+        place = "" if error.line is None else f"line {error.line}"
+        raise _refused(source, place, "is not YAML", error.problem) from None
+    if not isinstance(parsed.values, Mapping):
         raise _refused(
             source, "", "is not a recipe", "a recipe is a list of names and values, with 'series' among them"
         )
-    _no_name_twice(source, tree)
+    if twice := parsed.repeated():
+        name, line = twice
+        raise _refused(source, f"line {line}", f"has {name!r} twice", "the second would silently replace the first")
     try:
-        return RecipeFile.model_validate(values)
+        return RecipeFile.model_validate(parsed.values)
     except ValidationError as error:
-        found = [_problem(source, tree, one) for one in _innermost(error.errors())]
+        found = [_problem(source, parsed, one) for one in _innermost(error.errors())]
         raise RecipeRefused(found) from None
 
 
@@ -203,10 +203,10 @@ def _path(error: Any) -> list[int | str]:
     return [part for part in error["loc"] if part not in ("SeriesEntry", "str")]
 
 
-def _problem(source: str, tree: yaml.Node | None, error: Any) -> InvalidInput:
+def _problem(source: str, parsed: YamlText, error: Any) -> InvalidInput:
     path = _path(error)
     name = ".".join(str(part) for part in path)
-    line = f"line {_line(tree, path)}"
+    line = f"line {parsed.line(path)}"
     return InvalidInput(
         f"{source}, {line}: {name or 'recipe'}: {_said(error)}",
         field=str(path[-1]) if path else "recipe",
@@ -243,35 +243,6 @@ def shipped_recipe(name: str) -> RecipeFile:
             remedy="see what there is: dicomfab recipe list",
         )
     return found
-
-
-def _no_name_twice(source: str, node: yaml.Node | None) -> None:
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                place = f"line {key.start_mark.line + 1}"
-                raise _refused(source, place, f"has {key.value!r} twice", "the second would silently replace the first")
-            seen.add(key.value)
-            _no_name_twice(source, value)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            _no_name_twice(source, value)
-
-
-def _line(node: yaml.Node | None, path: list[int | str]) -> int:
-    """The line that the last part of a path that exists stands in."""
-    line = node.start_mark.line if node else 0
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if key.value == part), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line
-    return line + 1
 
 
 def _said(error: Any) -> str:

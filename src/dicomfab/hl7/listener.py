@@ -127,9 +127,18 @@ class Listener:
                     self._connections[thread] = connection
             if is_crowded:
                 log.warning("MLLP: a connection from %s is closed: %d are open", address[0], len(self._connections))
+            if is_crowded or not self._started(thread):
                 connection.close()
-            else:
-                thread.start()
+
+    def _started(self, thread: threading.Thread) -> bool:
+        try:
+            thread.start()
+        except RuntimeError as error:  # the operating system has no more
+            log.warning("MLLP: a connection is closed unheard: %s", error)
+            with self._lock:
+                del self._connections[thread]
+            return False
+        return True
 
     def _serve(self, connection: socket.socket, peer: str) -> None:
         thread = threading.current_thread()

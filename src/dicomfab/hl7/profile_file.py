@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any, Final, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dicomfab.hl7.entries import Unusable
@@ -14,6 +13,7 @@ from dicomfab.hl7.er7 import path
 from dicomfab.hl7.orders import MAPPED
 from dicomfab.hl7.profile import Profile, Replies
 from dicomfab.hl7.receiver import Receiver, ReceiverTls
+from dicomfab.model import yaml_text
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.values import host as checked_host
 
@@ -95,11 +95,15 @@ def read(text: str, *, source: str) -> Profile:
     if len(text) > MAX_CHARS:
         raise _refused(source, "file", f"has {len(text)} characters; {MAX_CHARS} are the most that is read")
     try:
-        # The base loader keeps every value as it is written: 0012 stays four digits.
-        values = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 (it makes nothing but texts, lists and mappings)
-        found = ProfileFile.model_validate(values)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise _refused(source, "file", f"is not YAML: {getattr(error, 'problem', None) or 'nests too deep'}") from None
+        parsed = yaml_text.parsed(text)
+    except yaml_text.NotYaml as error:
+        place = "" if error.line is None else f"line {error.line}: "
+        raise _refused(source, "file", f"{place}is not YAML: {error.problem}") from None
+    if twice := parsed.repeated():
+        name, line = twice
+        raise _refused(source, name, f"line {line}: stands twice; the second would silently replace the first")
+    try:
+        found = ProfileFile.model_validate(parsed.values)
     except ValidationError as error:
         first = error.errors()[0]
         raise _refused(source, ".".join(map(str, first["loc"])) or "file", first["msg"]) from None

@@ -42,7 +42,6 @@ ARROWS: Final[dict[StepState, frozenset[StepState]]] = {
     StepState.DISCONTINUED: frozenset(),
     StepState.CANCELLED: frozenset(),
 }
-ON_WORKLIST: Final = frozenset(state for state in StepState if not state.is_over)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import zlib
 from typing import BinaryIO, Final
 
 from dicomfab.model.errors import TranscodingFailed
+from dicomfab.model.study import InstanceFile
 
 CHUNK: Final = 1 << 20  # bytes held at once of a long value; a multiple of every VR's unit
+#: zlib's window bits for a stream without a header (PS3.5 A.5).
+RAW_DEFLATE: Final = -15
 _DIRECT: Final = 1 << 16  # from here on, copying into the buffer costs more than a call of the system
 
 
@@ -95,3 +99,42 @@ class Output:
         while view:
             view = view[os.write(self._fd, view) :]
         self._written += len(data)
+
+
+def inflate(file: BinaryIO, inflated: BinaryIO) -> None:
+    """Inflate a data set (PS3.5 A.5), a piece at a time.
+
+    Args:
+        file: where it begins.
+        inflated: written to, and left at its beginning.
+
+    Raises:
+        TranscodingFailed: it is damaged, or cut short.
+    """
+    stream = zlib.decompressobj(RAW_DEFLATE)
+    try:
+        while not stream.eof:
+            coded = stream.unconsumed_tail or file.read(CHUNK)
+            plain = stream.decompress(coded, CHUNK)
+            if not (coded or plain):
+                raise TranscodingFailed("the deflated data set has no end", cause="the file was cut short")
+            inflated.write(plain)
+    except zlib.error as error:
+        raise TranscodingFailed(f"the data set cannot be inflated ({error})", cause="it is damaged") from error
+    inflated.flush()
+    inflated.seek(0)
+
+
+def have_same_bytes(one: InstanceFile, other: InstanceFile) -> bool:
+    """Whether the data sets of two files are the same, byte for byte.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    with one.path.open("rb") as first, other.path.open("rb") as second:
+        first.seek(one.dataset_offset)
+        second.seek(other.dataset_offset)
+        while data := first.read(CHUNK):
+            if data != second.read(CHUNK):
+                return False
+        return not second.read(1)

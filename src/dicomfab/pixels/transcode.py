@@ -18,11 +18,10 @@ from dicomfab.model.errors import TranscodingFailed
 from dicomfab.model.part10 import file_header
 from dicomfab.model.study import InstanceFile, InstanceIdentity
 from dicomfab.pixels.rewrite import Rewriter
-from dicomfab.pixels.streams import CHUNK, Output, Source
+from dicomfab.pixels.streams import CHUNK, RAW_DEFLATE, Output, Source, inflate
 from dicomfab.pixels.syntaxes import ENCAPSULATED, EXPLICIT_LITTLE, NATIVE, can_transcode
 
 _DEFLATE_LEVEL = 6
-_RAW_DEFLATE = -15  # zlib's window bits for a stream without a header (PS3.5 A.5)
 
 
 def transcode(source: InstanceFile, target_transfer_syntax_uid: str, folder: Path) -> InstanceFile:
@@ -86,7 +85,7 @@ def _write_data_set(source: InstanceFile, target: str, folder: Path, output: Out
         position = source.dataset_offset
         if read.deflated:
             inflated = _temporary(files, folder)
-            _inflate(file, inflated)
+            inflate(file, inflated)
             file, position = inflated, 0
         plain = _temporary(files, folder) if write.deflated else None
         output_of_pass = Output(plain.fileno()) if plain else output
@@ -102,23 +101,8 @@ def _temporary(files: ExitStack, folder: Path) -> BinaryIO:
     return cast(BinaryIO, files.enter_context(tempfile.TemporaryFile(dir=folder)))
 
 
-def _inflate(file: BinaryIO, inflated: BinaryIO) -> None:
-    stream = zlib.decompressobj(_RAW_DEFLATE)
-    try:
-        while not stream.eof:
-            coded = stream.unconsumed_tail or file.read(CHUNK)
-            plain = stream.decompress(coded, CHUNK)
-            if not (coded or plain):
-                raise TranscodingFailed("the deflated data set has no end", cause="the file was cut short")
-            inflated.write(plain)
-    except zlib.error as error:
-        raise TranscodingFailed(f"the data set cannot be inflated ({error})", cause="it is damaged") from error
-    inflated.flush()
-    inflated.seek(0)
-
-
 def _deflate(plain: BinaryIO, output: Output) -> None:
-    stream = zlib.compressobj(_DEFLATE_LEVEL, zlib.DEFLATED, _RAW_DEFLATE)
+    stream = zlib.compressobj(_DEFLATE_LEVEL, zlib.DEFLATED, RAW_DEFLATE)
     start = output.position
     while data := plain.read(CHUNK):
         output.write(stream.compress(data))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,6 +41,7 @@ from dicomfab.model.errors import (
 from dicomfab.model.query import QueryModel
 from dicomfab.model.study import InstanceFile
 from dicomfab.model.values import uid
+from dicomfab.services.progress import Cancelled, never
 from dicomfab.services.web_peers import web_peer
 from dicomfab.services.web_search import find
 from dicomfab.services.web_secrets import NO_SECRETS, SecretFiles
@@ -62,7 +63,7 @@ def store(
     peer: Peer,
     instances: Sequence[InstanceFile],
     *,
-    cancelled: Callable[[], bool] = lambda: False,
+    cancelled: Cancelled = never,
     transcode: bool = True,
     origin: Origin | None = None,
     secrets: SecretFiles = NO_SECRETS,
@@ -123,7 +124,7 @@ class _Sending:
 
     connection: WebConnection
     stack: ExitStack
-    cancelled: Callable[[], bool]
+    cancelled: Cancelled
     transcode: bool
     unreadable: dict[str, InstanceUnreadable] = field(default_factory=dict)
     folder: Path | None = None
@@ -260,7 +261,7 @@ def get(
     sop_classes: Iterable[str],
     store_handler: StoreHandler,
     *,
-    cancelled: Callable[[], bool] = lambda: False,
+    cancelled: Cancelled = never,
     secrets: SecretFiles = NO_SECRETS,
 ) -> Iterator[Response]:
     """Retrieve instances by WADO-RS, as they are stored if the peer gives that; see :func:`dicomfab.dimse.scu.get.get`.
@@ -308,7 +309,7 @@ class _Taking:
     study_instance_uid: str
     requestor: Requestor
     handler: StoreHandler
-    cancelled: Callable[[], bool]
+    cancelled: Cancelled
     completed: int = 0
     warning: int = 0
     failed: list[str] = field(default_factory=list)

@@ -36,7 +36,7 @@ from dicomfab.services.doctor.examination import Examination
 from dicomfab.services.doctor.move import MoveDoctor
 from dicomfab.services.pacs import PacsService
 from dicomfab.services.peers import peer_for
-from dicomfab.services.progress import never
+from dicomfab.services.progress import Cancelled, never
 from dicomfab.storage.route_tests import RouteTestRepository
 
 ASK_LIMIT_S: Final = 10.0
@@ -145,7 +145,7 @@ class RouteService:
         *,
         how: How = How.ASK,
         confirm_production: bool = False,
-        stopped: Callable[[], bool] = never,
+        stopped: Cancelled = never,
     ) -> RouteTest:
         """Test one route and keep what came of it; a failure of a server is an outcome, not an error.
 
@@ -177,7 +177,7 @@ class RouteService:
         return test
 
     def _tried(
-        self, actor: Actor, route: Route, how: How, barred: str, confirmed: bool, stopped: Callable[[], bool]
+        self, actor: Actor, route: Route, how: How, barred: str, confirmed: bool, stopped: Cancelled
     ) -> tuple[RouteOutcome, Mapping[str, Any]]:
         if how is How.MOVE and not barred:
             ends = route.source, route.destination

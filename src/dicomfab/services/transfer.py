@@ -76,9 +76,16 @@ class TransferService:
     """Transfers between the local study store and PACS servers, and between PACS servers.
 
     Args:
+        local: the local store.
+        find: the C-FIND SCU.
+        store: the C-STORE SCU.
+        move_scu: the C-MOVE SCU.
+        get_scu: the C-GET SCU.
         provenance: refuses, before anything is sent, what the destination's entry does not allow.
+        receiving: our own Storage SCP, for a C-MOVE to ourselves where a server knows no C-GET.
         check_identifiers: looks, before a study is sent, whether its identifiers are another's at the destination;
             gives what the report says of it.
+        record: where to record what goes where.
     """
 
     local: Archive

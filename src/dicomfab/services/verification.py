@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dicomfab.model.errors import DicomFabError
-from dicomfab.services.progress import OnProgress, Progress
+from dicomfab.services.progress import Cancelled, OnProgress, Progress
 
 DEFAULT_WAIT_S = 30.0
 _FIRST_PAUSE_S = 0.1
@@ -77,7 +77,7 @@ def verify(
     *,
     wait_s: float,
     on_progress: OnProgress,
-    stopped: Callable[[], bool],
+    stopped: Cancelled,
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> Verdict:

@@ -30,6 +30,7 @@ from dicomfab.model.errors import (
 from dicomfab.model.query import Level, QueryModel
 from dicomfab.model.study import InstanceFile
 from dicomfab.model.values import uid
+from dicomfab.pixels.streams import have_same_bytes
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.comparing import Difference, differences, pixel_digest
@@ -44,7 +45,6 @@ OPERATION: Final = "verify"
 LOCAL_STORE: Final = "local store"
 #: Distinct differences that a report lists; more are counted.
 _MAX_LISTED: Final = 200
-_CHUNK: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,7 @@ class VerifyService:
         find: the C-FIND SCU.
         get: the C-GET SCU.
         folder: for what is retrieved, until it has been compared; below it one folder for each caller.
+        record: where to record what is retrieved.
     """
 
     local: Archive
@@ -327,15 +328,7 @@ def _compare(
 
 def _identical(one: InstanceFile, other: InstanceFile) -> bool:
     """Whether nothing needs to be decoded: the same bytes in the same transfer syntax."""
-    if one.identity != other.identity:
-        return False
-    with one.path.open("rb") as first, other.path.open("rb") as second:
-        first.seek(one.dataset_offset)
-        second.seek(other.dataset_offset)
-        while data := first.read(_CHUNK):
-            if data != second.read(_CHUNK):
-                return False
-        return not second.read(1)
+    return one.identity == other.identity and have_same_bytes(one, other)
 
 
 def _by_series(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[SeriesComparison, ...]:

@@ -20,6 +20,7 @@ from dicomfab.dimse.status import PENDING, SUCCESS
 from dicomfab.model.errors import HttpFailure
 from dicomfab.model.query import Level, QueryModel
 from dicomfab.model.values import uid
+from dicomfab.services.progress import Cancelled, never
 from dicomfab.services.web_peers import web_peer
 from dicomfab.services.web_secrets import NO_SECRETS, SecretFiles
 
@@ -67,7 +68,7 @@ def find(
     identifier: Dataset,
     *,
     limit: int | None = None,
-    cancelled: Callable[[], bool] = lambda: False,
+    cancelled: Cancelled = never,
     report: Callable[[Response], None] | None = None,
     secrets: SecretFiles = NO_SECRETS,
 ) -> Iterator[Dataset]:

@@ -39,13 +39,18 @@ class LabFolders:
         """The storage commitments that a server has yet to report; they go when its archive is deleted."""
         return self.data(server_id) / "commitments"
 
+    @property
+    def logs(self) -> Path:
+        """What all servers log and print."""
+        return self.root / "logs"
+
     def log(self, server_id: str) -> Path:
         """What a server logs; rotated."""
-        return self.root / "logs" / f"{server_id}.log"
+        return self.logs / f"{server_id}.log"
 
     def output(self, server_id: str) -> Path:
         """Standard output and error of a server, begun anew at each start: empty unless it failed to start."""
-        return self.root / "logs" / f"{server_id}.out"
+        return self.logs / f"{server_id}.out"
 
     def pid_file(self, server_id: str) -> Path:
         """Locked for as long as the server runs."""
@@ -69,7 +74,7 @@ class LabFolders:
 
     def make(self) -> None:
         """Make the folders that are absent, readable by their owner only."""
-        for folder in (self.root, self.root / "data", self.root / "logs", self.root / "run"):
+        for folder in (self.root, self.root / "data", self.logs, self.root / "run"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @contextmanager

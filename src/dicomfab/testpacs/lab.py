@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from dicomfab.model.disk import disk_full
 from dicomfab.model.errors import Conflict, LocalFailure
@@ -20,10 +20,10 @@ from dicomfab.testpacs.folders import LabFolders
 from dicomfab.testpacs.probe import Holdings, NoAnswer, require_echo
 from dicomfab.testpacs.spec import IDS, EngineName, LabConfig, ServerSpec
 
-READY_S = 60.0
-GRACE_S = 10.0
-_POLL_S = 0.05
-_NEEDED_BYTES = 1 << 20
+READY_S: Final = 60.0
+GRACE_S: Final = 10.0
+_POLL_S: Final = 0.05
+_NEEDED_BYTES: Final = 1 << 20
 
 
 class State(enum.StrEnum):
@@ -39,7 +39,9 @@ class ServerStatus:
     """One server as it is now.
 
     Args:
+        server: which one.
         host: where it listens, or would.
+        state: whether it runs and answers.
         pid: none when stopped.
         uptime_s: none when stopped.
         holdings: what it holds by its own word; none unless it answers.
@@ -198,7 +200,7 @@ class Lab:
         try:
             if data.exists():
                 shutil.rmtree(data)
-            for log in (self.folders.root / "logs").glob(f"{server_id}.*"):
+            for log in self.folders.logs.glob(f"{server_id}.*"):
                 log.unlink()
         except OSError as error:
             raise LocalFailure(
@@ -241,7 +243,7 @@ class Lab:
                 sentences.append(f"{status.server.name} runs (pid {status.pid}) but does not answer: {status.problem}")
         return LocalFailure(
             "; ".join(sentences),
-            cause=f"its files in {self.folders.root / 'logs'} say more",
+            cause=f"its files in {self.folders.logs} say more",
             remedy="mend that, then: dicomfab lab restart",
         )
 

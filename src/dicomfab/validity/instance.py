@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import struct
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Any, BinaryIO, Final, TypeVar, cast
 
 from dicomfab.model.errors import TranscodingFailed
 from dicomfab.pixels.elements import ITEM, SEQUENCE_END, UNDEFINED, read_header
-from dicomfab.pixels.streams import CHUNK, Source
+from dicomfab.pixels.streams import CHUNK, Source, inflate
 from dicomfab.pixels.syntaxes import ENCAPSULATED, EXPLICIT_LITTLE, NATIVE, Encoding
 from dicomfab.validity.dataset import DataSet, Element, parse
 from dicomfab.validity.findings import Problem
@@ -23,7 +22,6 @@ from dicomfab.validity.values import integer, numbers, text
 T = TypeVar("T")
 
 _EXPLICIT: Final = NATIVE[EXPLICIT_LITTLE]
-_RAW_DEFLATE: Final = -15
 PIXELS: Final = {0x7FE00010: "PixelData", 0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData"}
 
 
@@ -154,7 +152,7 @@ def opened(path: Path) -> Iterator[Instance]:
             try:
                 if encoding.deflated:
                     file.seek(start)
-                    _inflate(file, inflated)
+                    inflate(file, inflated)
                     instance.file, start = cast(BinaryIO, inflated), 0
                 instance.data = parse(instance.source(start), encoding)
             except TranscodingFailed as error:
@@ -220,17 +218,3 @@ def _read_meta(instance: Instance) -> int:
             )
         )
     return start
-
-
-def _inflate(file: BinaryIO, inflated: BinaryIO) -> None:
-    stream = zlib.decompressobj(_RAW_DEFLATE)
-    try:
-        while not stream.eof:
-            coded = stream.unconsumed_tail or file.read(CHUNK)
-            plain = stream.decompress(coded, CHUNK)
-            if not (coded or plain):
-                raise TranscodingFailed("the deflated data set has no end")
-            inflated.write(plain)
-    except zlib.error as error:
-        raise TranscodingFailed(f"the data set cannot be inflated ({error})") from error
-    inflated.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Path, Request
+from fastapi import APIRouter, Form, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response
 
@@ -16,6 +16,7 @@ from dicomfab.model.actor import Actor, Role
 from dicomfab.model.errors import AccessDenied, Conflict, DicomFabError, InvalidInput, NotSignedIn
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.errors import page_with
+from dicomfab.web.listing import Number
 from dicomfab.web.signed_in import drop_session, origin_of, who_asks
 
 router = APIRouter(prefix="/account", dependencies=[permission(Action.OWN_ACCOUNT)])
@@ -91,7 +92,7 @@ def revoke(token_id: str, actor: CurrentActor, application: CurrentApplication) 
 @router.post("/sessions/{session_id}/end")
 def end_session(
     request: Request,
-    session_id: Annotated[int, Path(ge=1, lt=2**31)],
+    session_id: Number,
     actor: CurrentActor,
     application: CurrentApplication,
 ) -> Response:

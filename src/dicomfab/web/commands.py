@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Annotated, Final
 
 import anyio
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Body
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -54,7 +54,7 @@ class Command(BaseModel):
 
 @router.post("/api/v1/commands", dependencies=[permission(Action.VIEW)])
 async def run(
-    request: Request, command: Annotated[Command, Body()], actor: CurrentActor, application: CurrentApplication
+    command: Annotated[Command, Body()], actor: CurrentActor, application: CurrentApplication
 ) -> StreamingResponse:
     """Run a command; what it prints comes as lines of JSON while it runs, the exit code last."""
     if not actor.token_id:

@@ -150,16 +150,8 @@ def _without_comment(check: Check) -> Check:
 
 
 def _cause(number: int, cause: Cause) -> list[str]:
-    reference = f" ({cause.reference})" if cause.reference else ""
     said = [f"{number}. {cause.heading} ({cause.certainty})"]
-    for label, text in (
-        ("Why", f"{cause.cause}{reference}"),
-        ("What to do", cause.remedy),
-        ("Who", cause.who),
-        ("To make sure", cause.tells),
-    ):
-        if text:
-            said.append(f"   {label}: {text}")
+    said += [f"   {label}: {text}" for label, text in cause.told]
     for product, lines in lines_by_product(cause):
         for line in lines:
             untried = "" if line.tried else " (by its documentation)"

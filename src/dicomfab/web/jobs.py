@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Form, Path, Query, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import RedirectResponse, Response
 
@@ -24,7 +24,7 @@ from dicomfab.services.jobs.service import REQUESTS
 from dicomfab.storage.jobs import JobFilter
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.job_view import LOCAL, PACS, outcome_of, view_of
-from dicomfab.web.listing import PAGE_SIZE, page_count, page_number
+from dicomfab.web.listing import PAGE_SIZE, Number, page_count, page_number
 from dicomfab.web.streams import stream
 from dicomfab.web.templating import capitalize_first, fragment, page
 
@@ -34,7 +34,6 @@ ITEMS_SHOWN = 50
 ACTIVE = "active"
 
 _BEAT_S = 1.0
-_LARGEST_NUMBER = 2**31
 
 #: The items that a filter shows; the first one that has any comes first when a page is opened.
 _ITEM_STATES: Final = {
@@ -47,8 +46,6 @@ _PARTS: Final = ("state", "actions", "progress", "outcome", "facts", "priority")
 _ITEMS_EVERY_S: Final = 2.0
 
 router = APIRouter(prefix="/jobs", dependencies=[permission(Action.VIEW)])
-
-JobId = Annotated[int, Path(ge=1, lt=_LARGEST_NUMBER)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +135,7 @@ def overview(
 @router.get("/{job_id}")
 def show(
     request: Request,
-    job_id: JobId,
+    job_id: Number,
     actor: CurrentActor,
     application: CurrentApplication,
     items: str = "",
@@ -151,7 +148,7 @@ def show(
 
 
 @router.get("/{job_id}/events")
-def events(job_id: JobId, actor: CurrentActor, application: CurrentApplication) -> EventSourceResponse:
+def events(job_id: Number, actor: CurrentActor, application: CurrentApplication) -> EventSourceResponse:
     """Each part of the page when it changes, under the name of the part; ``items`` when they are to be asked for."""
     application.jobs.show(actor, job_id)
     gone = threading.Event()
@@ -159,7 +156,9 @@ def events(job_id: JobId, actor: CurrentActor, application: CurrentApplication) 
 
 
 @router.post("/{job_id}/ask")
-def ask(job_id: JobId, actor: CurrentActor, application: CurrentApplication, event: Annotated[str, Form()]) -> Response:
+def ask(
+    job_id: Number, actor: CurrentActor, application: CurrentApplication, event: Annotated[str, Form()]
+) -> Response:
     """Cancel, pause, resume or retry; the service lets nobody but the owner and administrators."""
     if event not in REQUESTS:
         raise InvalidInput(f"event: {event!r} cannot be asked of a job", field="event", value=event)
@@ -168,7 +167,7 @@ def ask(job_id: JobId, actor: CurrentActor, application: CurrentApplication, eve
 
 @router.post("/{job_id}/priority")
 def prefer(
-    job_id: JobId, actor: CurrentActor, application: CurrentApplication, priority: Annotated[int, Form()]
+    job_id: Number, actor: CurrentActor, application: CurrentApplication, priority: Annotated[int, Form()]
 ) -> Response:
     """Change the priority; the service lets nobody but the owner and administrators."""
     application.jobs.prefer(actor, job_id, priority)
@@ -177,7 +176,7 @@ def prefer(
 
 @router.post("/{job_id}/decide")
 def decide(
-    job_id: JobId,
+    job_id: Number,
     actor: CurrentActor,
     application: CurrentApplication,
     line: Annotated[int, Form()],

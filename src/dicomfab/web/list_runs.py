@@ -33,6 +33,10 @@ class ListRun:
         servers: whom is asked.
         rows: of the list.
         found: in the order of the rows, once it has ended.
+        failure: why it ended before it was done.
+        has_ended: whether it goes on no more.
+        done: how far it has come, of ``total``.
+        is_stopped: whether it has been asked to end.
     """
 
     owner: str

@@ -1,12 +1,17 @@
-"""What all lists have in common that are shown a page at a time."""
+"""What all lists have in common that are shown a page at a time, and how an address names one of their rows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from fastapi import Path
 
 PAGE_SIZE: Final = 25
 _MOST_DIGITS: Final = 8
+
+#: Of a job, a message, an order and so on: the database counts in 32 bits.
+Number = Annotated[int, Path(ge=1, lt=2**31)]
 
 
 def page_number(text: str) -> int:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from dicomfab.access.policy import Action
@@ -18,11 +18,10 @@ from dicomfab.model.hl7_message import Direction, Hl7Message, MessageState
 from dicomfab.model.order import Order
 from dicomfab.storage.hl7_messages import MessageFilter
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
-from dicomfab.web.listing import PAGE_SIZE, page_count, page_number
+from dicomfab.web.listing import PAGE_SIZE, Number, page_count, page_number
 from dicomfab.web.message_view import lines_of, segments_of
 from dicomfab.web.templating import page
 
-_LARGEST_NUMBER: Final = 2**31
 #: State -> class and symbol of how it is shown.
 LOOKS: Final = {
     MessageState.KEPT: ("quiet", "hourglass-split"),
@@ -34,8 +33,6 @@ LOOKS: Final = {
 }
 
 router = APIRouter(prefix="/messages")
-
-Number = Annotated[int, Path(ge=1, lt=_LARGEST_NUMBER)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,9 @@ from typing import Final
 from dicomfab.model.monitoring import Check, DaySum, ServerState
 from dicomfab.services.monitor.service import ServerStatus, percent
 
-#: Whichever way it is drawn, a day differs in height, not in colour alone: stub, bar, tall bar.
+#: Whichever way it is drawn, a day differs in height, not in colour alone: bar, tall bar.
 _TALL: Final = 32.0
 _USUAL: Final = 26.0
-_STUB: Final = 4.0
 _LEAST_DOWN: Final = 8.0
 _STEP: Final = 8
 _LINE_WIDTH: Final = 180.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Final
 
-from fastapi import APIRouter, Depends, File, Form, Path, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from starlette.responses import RedirectResponse, Response
 
 from dicomfab.access.policy import Action
@@ -16,7 +16,7 @@ from dicomfab.services.orders import state_of
 from dicomfab.storage.orders import OrderFilter
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.create_page import show_form
-from dicomfab.web.listing import PAGE_SIZE, Listing, page_count, page_number
+from dicomfab.web.listing import PAGE_SIZE, Listing, Number, page_count, page_number
 from dicomfab.web.order_form import environment_of, filled, kept, order_number, shown_order
 from dicomfab.web.study_form import ORDER, StudyForm
 from dicomfab.web.templating import page
@@ -25,11 +25,8 @@ if TYPE_CHECKING:
     from dicomfab.storage.orders import StoredOrder
 
 MAX_BYTES: Final = 10 << 20
-_LARGEST_NUMBER: Final = 2**31
 
 router = APIRouter()
-
-Number = Annotated[int, Path(ge=1, lt=_LARGEST_NUMBER)]
 
 
 def listing_of(q: str = "", state: str = "", page: str = "1") -> Listing:
@@ -104,9 +101,7 @@ def read(
 
 
 @router.post("/studies/new/order/keep", dependencies=[permission(Action.FABRICATE)])
-def keep(
-    request: Request, form: Annotated[StudyForm, Form()], actor: CurrentActor, application: CurrentApplication
-) -> Response:
+def keep(form: Annotated[StudyForm, Form()], actor: CurrentActor, application: CurrentApplication) -> Response:
     """Keep the orders of a message without making a study."""
     added = application.orders.add(actor, form.message, environment_of(form))
     return RedirectResponse(f"/orders/{added[0].number}" if len(added) == 1 else "/orders", status_code=303)

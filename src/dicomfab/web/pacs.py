@@ -25,7 +25,7 @@ router = APIRouter(prefix="/pacs")
 
 
 @router.post("/test", dependencies=[permission(Action.ECHO)])
-def test_all(request: Request, actor: CurrentActor, application: CurrentApplication) -> Response:
+def test_all(actor: CurrentActor, application: CurrentApplication) -> Response:
     """One C-ECHO to every active server, side by side."""
     from dicomfab.registry.fields import Capability
 

@@ -19,7 +19,7 @@ STATES: Final[tuple[tuple[str, str], ...]] = (
     ("never", "Never tested"),
     ("inactive", "Inactive"),
 )
-_ENVIRONMENTS: Final = (("", "Both environments"), ("test", "test"), ("prod", "prod"))
+_ENVIRONMENTS: Final = (("", "Any environment"), ("test", "test"), ("prod", "prod"))
 _LEAST_MARK: Final = "yes"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from dicomfab.access.policy import Action
@@ -16,10 +16,9 @@ from dicomfab.registry.fields import Capability
 from dicomfab.services.ordering.loop import LoopState
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.errors import status_of
-from dicomfab.web.listing import PAGE_SIZE, Listing, page_count, page_number
+from dicomfab.web.listing import PAGE_SIZE, Listing, Number, page_count, page_number
 from dicomfab.web.templating import is_fragment_wanted, page
 
-_LARGEST_NUMBER: Final = 2**31
 #: Which are shown: those with a step on the worklist, or those that are over.
 _OPEN: Final = {"open": True, "over": False}
 #: State -> class and symbol of how it is shown.
@@ -54,8 +53,6 @@ LOOP_LOOKS: Final = {
 
 router = APIRouter(prefix="/procedures")
 
-Number = Annotated[int, Path(ge=1, lt=_LARGEST_NUMBER)]
-
 
 def listing_of(q: str = "", state: str = "", page: str = "1") -> Listing:
     """Read the listing from the address; what makes no sense there is taken as absent."""
@@ -77,7 +74,7 @@ def overview(
         "found": found,
         "listing": listing,
         "pages": page_count(found.total),
-        "states": [("", "All"), ("open", "On the worklist"), ("over", "Over")],
+        "states": [("", "Any state"), ("open", "On the worklist"), ("over", "Over")],
         "looks": STEP_LOOKS,
     }
     return page(request, "procedures/list.html", context)

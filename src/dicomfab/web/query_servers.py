@@ -84,12 +84,12 @@ def offered(application: Application, actor: Actor) -> Offered:
 
 
 def known_states(application: Application, actor: Actor) -> dict[str, Known]:
-    """Server id -> its state by monitoring, else by its last test."""
+    """Server id -> its state by monitoring, or by its last test if monitoring has not looked yet."""
     tests = {row.server.id: row.last_test for row in application.pacs.overview(actor)}
     found = {}
     for status in application.monitoring.board(actor, days=1):
         test = tests.get(status.server.id)
-        if status.is_monitored or test is None:
+        if (status.is_monitored and status.row.last_at) or test is None:
             found[status.server.id] = Known(row_of(status, ()).look, status.row.last_at)
         elif test.ok:
             found[status.server.id] = Known(Look("Last test OK", "good", "check-circle-fill"), test.tested_at)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from dicomfab.access.policy import Action, Scope, decide, visible
@@ -19,6 +19,7 @@ from dicomfab.model.job import JobKind
 from dicomfab.services.jobs.cron import local_time_zone
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.jobs import to_job
+from dicomfab.web.listing import Number
 from dicomfab.web.query import chosen_destination
 from dicomfab.web.server_form import FormData
 from dicomfab.web.templating import page
@@ -26,8 +27,6 @@ from dicomfab.web.undo import Notice, notice_of, to_notice
 
 router = APIRouter(prefix="/schedules", dependencies=[permission(Action.VIEW)])
 
-_LARGEST_NUMBER: Final = 2**31
-ScheduleId = Annotated[int, Path(ge=1, lt=_LARGEST_NUMBER)]
 
 #: Kind -> what the form calls it.
 KINDS: Final = {
@@ -97,14 +96,14 @@ def add(request: Request, given: FormData, actor: CurrentActor, application: Cur
 
 
 @router.post("/{schedule_id}/pause")
-def pause(schedule_id: ScheduleId, actor: CurrentActor, application: CurrentApplication) -> Response:
+def pause(schedule_id: Number, actor: CurrentActor, application: CurrentApplication) -> Response:
     """Let it make no jobs; the service lets nobody but the owner and administrators."""
     application.schedules.pause(actor, schedule_id)
     return RedirectResponse("/schedules", status_code=303)
 
 
 @router.post("/{schedule_id}/resume")
-def resume(schedule_id: ScheduleId, actor: CurrentActor, application: CurrentApplication) -> Response:
+def resume(schedule_id: Number, actor: CurrentActor, application: CurrentApplication) -> Response:
     """Let it make jobs again; what it missed it does not make up for."""
     application.schedules.resume(actor, schedule_id)
     ensure_worker(application)
@@ -112,13 +111,13 @@ def resume(schedule_id: ScheduleId, actor: CurrentActor, application: CurrentApp
 
 
 @router.post("/{schedule_id}/run")
-def run(schedule_id: ScheduleId, actor: CurrentActor, application: CurrentApplication) -> Response:
+def run(schedule_id: Number, actor: CurrentActor, application: CurrentApplication) -> Response:
     """Make its job now, out of turn."""
     return to_job(application, application.schedules.run(actor, schedule_id))
 
 
 @router.post("/{schedule_id}/remove")
-def remove(request: Request, schedule_id: ScheduleId, actor: CurrentActor, application: CurrentApplication) -> Response:
+def remove(request: Request, schedule_id: Number, actor: CurrentActor, application: CurrentApplication) -> Response:
     """Forget it; the jobs that it made stay."""
     removed = application.schedules.remove(actor, schedule_id)
 

@@ -158,9 +158,7 @@ def validate(chosen: ChosenInForm, runs: Runs, actor: CurrentActor, application:
 
 
 @router.get("/validations/{run_id}", dependencies=[permission(Action.VIEW)])
-def validation(
-    request: Request, run_id: str, runs: Runs, actor: CurrentActor, severity: str = "", series: str = ""
-) -> Response:
+def validation(request: Request, run_id: str, runs: Runs, actor: CurrentActor, severity: str = "") -> Response:
     """How far it has come, and then what was found, by study, series and instance."""
     run = runs.get(actor, run_id)
     context = {"run": run, "run_id": run_id, "severity": severity, "view": run.view(severity)}

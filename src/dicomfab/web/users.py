@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Path, Request
+from fastapi import APIRouter, Form, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response
 
@@ -14,13 +14,13 @@ from dicomfab.model.actor import Actor, Role
 from dicomfab.model.errors import Conflict, DicomFabError, InvalidInput
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.errors import status_of
+from dicomfab.web.listing import Number
 from dicomfab.web.templating import page
 
 router = APIRouter(prefix="/users", dependencies=[permission(Action.MANAGE_USERS)])
 
 
 #: What a database takes for a number.
-Number = Annotated[int, Path(ge=1, lt=2**31)]
 
 
 class NewUserForm(BaseModel):

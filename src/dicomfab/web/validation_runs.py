@@ -58,6 +58,11 @@ class ValidationRun:
     Args:
         owner: name of the actor who wanted it.
         studies: what is validated.
+        reports: one for each study that is done.
+        failure: why it ended before it was done.
+        has_ended: whether it goes on no more.
+        done: how far it has come, of ``total``.
+        is_stopped: whether it has been asked to end.
     """
 
     owner: str

@@ -127,6 +127,19 @@ def test_further_connections_are_closed_and_those_there_go_on(log: Log) -> None:
     assert log.messages[:2] == [b"one", b"two"]
 
 
+def test_without_a_thread_to_be_had_a_connection_is_closed_and_the_next_one_is_served(log: Log) -> None:
+    with Listener(ListenerConfig(), log.answer, log.on_fault) as listener:
+        usual = threading.stack_size(1 << 47)  # more than the system has, so that no thread can be started
+        try:
+            with connected(listener) as connection:
+                assert is_closed(connection)
+        finally:
+            threading.stack_size(usual)
+        with connected(listener) as connection:
+            connection.sendall(framed(b"one"))
+            assert answers(connection, 1) == [b"ACK one"]
+
+
 def _until_taken(listener: Listener) -> None:
     """The place of a connection that ended is free again: soon, since its thread has to see the end."""
     for _ in range(1000):

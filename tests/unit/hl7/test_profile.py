@@ -104,6 +104,9 @@ def test_a_facility_counts_more_than_an_application() -> None:
             "replies.tls_key_file",
         ),
         ("{name: a, senders: [R", "file"),
+        ('{name: "\\UFFFFFFFF", senders: [R]}', "file"),
+        ("{name: a, senders: [R], name: b}", "name"),
+        ("{name: a, senders: [R], defaults: {PatientSex: F, PatientSex: M}}", "PatientSex"),
         ("[a]", "file"),
     ],
 )

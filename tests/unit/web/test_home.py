@@ -9,7 +9,7 @@ CARD = {"kinds": ["text-card"], "seed": "5"}
 
 
 def test_jobs_are_found_again_with_how_they_stand_the_running_first(browser: Browser, application: Application) -> None:
-    assert "No worker is alive" in browser.get("/").text
+    assert "No worker runs at the moment" in browser.get("/").text
     first, second, third = (submitted(browser.post("/studies/new", CARD)) for _ in range(3))
     assert application.worker.run_one(second)
     assert application.job_queue.claim("w", store_id=application.store_id, limit=lambda _queue: 1, only=first)

@@ -148,7 +148,7 @@ def test_a_modality_whose_worklist_does_not_answer(browser: Browser, application
     entry = {"name": "Archive", "host": "127.0.0.1", "port": 1, "aec": "ARCHIVE", "environment": "test"}
     application.pacs.add(ACTOR, entry)
     form = {"pacs": "archive", "ris": "127.0.0.1:1:NOBODY"}
-    assert "Its AE title" in browser.get("/modality").text
+    assert "AE title of the modality" in browser.get("/modality").text
     refused = browser.get("/modality/worklist?pacs=archive&ris=127.0.0.1:1:NOBODY")
     assert refused.status_code == 502
     assert "127.0.0.1:1" in refused.text

@@ -65,7 +65,7 @@ def retrieving(peer: WebPeer, path: str) -> Iterator[Retrieval]:
 def _instances(answer: Answer) -> Iterator[Announced | None]:
     media_type = answer.media_type
     if media_type.name == DICOM:  # some servers give a single instance like this
-        yield _begun(answer, answer.pieces())
+        yield _begun(answer.pieces())
         return
     if media_type.name != RELATED:
         raise explain.other_content(answer.peer, OPERATION, media_type.name)
@@ -75,13 +75,13 @@ def _instances(answer: Answer) -> Iterator[Announced | None]:
             part = next(parts, None)
             if part is None:
                 return
-            found = _begun(answer, _pieces(answer, part.content))
+            found = _begun(_pieces(answer, part.content))
         except MultipartError as error:
             raise _broken(answer, error) from error
         yield found
 
 
-def _begun(answer: Answer, pieces: Iterator[bytes]) -> Announced | None:
+def _begun(pieces: Iterator[bytes]) -> Announced | None:
     try:
         return announced(pieces)
     except NotAnInstance:

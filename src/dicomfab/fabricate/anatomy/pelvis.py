@@ -13,7 +13,6 @@ from dicomfab.fabricate.anatomy.tissue import Tissue
 
 _FAR: Final = 1e6
 _FAT: Final = (Tissue.FAT, Tissue.FAT)
-_ANY_FAT: Final = (Tissue.FAT, Tissue.BELLY_FAT)
 # Centres of the lumbar vertebrae, from the first to the fifth.
 SPINE_Y: Final = (49.0, 44.0, 40.0, 41.0, 47.0)
 HIP: Final = np.array((90.0, 8.0, -262.0))

@@ -13,6 +13,7 @@ from dicomfab.model.study import Buffer
 from dicomfab.pixels.description import PixelDescription
 from dicomfab.pixels.elements import swapped
 from dicomfab.pixels.encoders import by_pixel, encode
+from dicomfab.pixels.streams import RAW_DEFLATE
 from dicomfab.pixels.syntaxes import DEFLATED, EXPLICIT_BIG
 from dicomfab.pixels.writable import Writable
 
@@ -22,7 +23,6 @@ FrameCoder = Callable[[Buffer], Buffer]
 
 DEFLATE_END: Final = b"\x03\x00"  # an empty last block (RFC 1951 3.2.3)
 _DEFLATE_LEVEL: Final = 6
-_RAW_DEFLATE: Final = -15
 
 
 def frame_coder(
@@ -56,7 +56,7 @@ def deflated(data: Buffer) -> bytes:
 
     Each ends at a byte and refers to no other, so they can be made at the same time.
     """
-    stream = zlib.compressobj(_DEFLATE_LEVEL, zlib.DEFLATED, _RAW_DEFLATE)
+    stream = zlib.compressobj(_DEFLATE_LEVEL, zlib.DEFLATED, RAW_DEFLATE)
     return stream.compress(data) + stream.flush(zlib.Z_FULL_FLUSH)
 
 

@@ -60,7 +60,7 @@ def document(study: ResolvedStudy, root: str, title: str, made: str, sections: S
     _patient(whole, study)
     _author(whole, study, made)
     custodian = _add(_add(whole, "custodian"), "assignedCustodian")
-    _organization(custodian, "representedCustodianOrganization", study)
+    _organization(custodian, "representedCustodianOrganization")
     if study.accession_number:
         order = _add(_add(whole, "inFulfillmentOf"), "order")
         _add(order, "id", root=uid("accession numbers", study.patient.issuer), extension=study.accession_number)
@@ -105,10 +105,10 @@ def _author(whole: ElementTree.Element, study: ResolvedStudy, made: str) -> None
     _add(assigned, "id", root=uid("author"))
     device = _add(assigned, "assignedAuthoringDevice")
     _text(device, "softwareName", "DICOM Fabricator")
-    _organization(assigned, "representedOrganization", study)
+    _organization(assigned, "representedOrganization")
 
 
-def _organization(within: ElementTree.Element, tag: str, study: ResolvedStudy) -> None:
+def _organization(within: ElementTree.Element, tag: str) -> None:
     organization = _add(within, tag)
     _add(organization, "id", root=uid("institution"))
     _text(organization, "name", "SYNTHETIC DATA")

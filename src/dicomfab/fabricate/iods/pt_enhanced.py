@@ -64,7 +64,7 @@ def _describe(ds: Dataset, study: ResolvedStudy, scan: Scan) -> None:
     _acquisition(ds)
     _isotope(ds, study, scan)
     _image(ds, study, scan)
-    _dimensions(ds, study, scan)
+    _dimensions(ds, study)
 
 
 def _acquisition(ds: Dataset) -> None:
@@ -127,7 +127,7 @@ def _image(ds: Dataset, study: ResolvedStudy, scan: Scan) -> None:
     image_pixel.grey(ds, scan.stack.matrix, scan.stack.matrix, stored=16)
 
 
-def _dimensions(ds: Dataset, study: ResolvedStudy, scan: Scan) -> None:
+def _dimensions(ds: Dataset, study: ResolvedStudy) -> None:
     """Multi-frame Dimension (PS3.3 C.7.6.17): one stack, and the place in it."""
     uid = study.uid("dimensions", "pt-enhanced")
     ds.DimensionOrganizationType = "3D"

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from dicomfab.fabricate.render.angio import Run
 
 PA: Final[Code] = ("272479007", "SCT", "postero-anterior")
-AP: Final[Code] = ("399348003", "SCT", "antero-posterior")
 LEFT_LATERAL: Final[Code] = ("399173006", "SCT", "left lateral")
 LATERAL: Final[Code] = ("399067008", "SCT", "lateral projection")
 ERECT: Final[Code] = ("10904000", "SCT", "erect")

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from dicomfab.fabricate.population import text as typed
@@ -22,7 +21,9 @@ from dicomfab.fabricate.population.recipe import (
 )
 from dicomfab.fabricate.scripts import LATIN, SCRIPTS
 from dicomfab.fabricate.seeds import SEED_LIMIT
+from dicomfab.model import yaml_text
 from dicomfab.model.errors import InvalidInput
+from dicomfab.model.yaml_text import YamlText
 
 SCHEMA_ID: Final = "https://dicom-fabricator.example/population.schema.json"
 MAX_CHARS: Final = 1 << 20
@@ -155,64 +156,34 @@ def read(text: str, *, source: str) -> PopulationRecipe:
     if len(text) > MAX_CHARS:
         raise _refused(source, f"has {len(text)} characters", f"{MAX_CHARS} are the most that is read")
     try:
-        tree = yaml.compose(text, Loader=yaml.BaseLoader)
-        # The base loader keeps every value as it is written: a date stays a text.
-        values = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 (it makes nothing but texts, lists and mappings)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}," if mark else ""
-        raise _refused(
-            f"{source}{place}", "is not YAML", str(getattr(error, "problem", None) or "nests too deep")
-        ) from None
-    if not isinstance(values, Mapping):
+        parsed = yaml_text.parsed(text)
+    except yaml_text.NotYaml as error:
+        place = "" if error.line is None else f", line {error.line},"
+        raise _refused(f"{source}{place}", "is not YAML", error.problem) from None
+    if not isinstance(parsed.values, Mapping):
         raise _refused(source, "is no population", "a population is a list of names and values")
-    _no_name_twice(source, tree)
+    if twice := parsed.repeated():
+        name, line = twice
+        why = "the second would silently replace the first"
+        raise _refused(f"{source}, line {line},", f"has {name!r} twice", why)
     try:
-        return PopulationFile.model_validate(values).recipe()
+        return PopulationFile.model_validate(parsed.values).recipe()
     except ValidationError as error:
-        raise _problem(source, tree, error.errors()[0]) from None
+        raise _problem(source, parsed, error.errors()[0]) from None
 
 
-def _no_name_twice(source: str, node: yaml.Node | None) -> None:
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen: set[str] = set()
-    for key, value in node.value:
-        if key.value in seen:
-            raise _refused(
-                f"{source}, line {key.start_mark.line + 1},",
-                f"has {key.value!r} twice",
-                "the second would silently replace the first",
-            )
-        seen.add(key.value)
-        _no_name_twice(source, value)
-
-
-def _problem(source: str, tree: yaml.Node | None, error: Any) -> InvalidInput:
+def _problem(source: str, parsed: YamlText, error: Any) -> InvalidInput:
     path: Sequence[int | str] = error["loc"]
     said = {
         "extra_forbidden": "is not a name that a population knows",
     }.get(error["type"], f"{error['input']!r} cannot be used: {error['msg']}")
     return InvalidInput(
-        f"{source}, line {_line(tree, path)}: {'.'.join(map(str, path))}: {said}",
+        f"{source}, line {parsed.line(path)}: {'.'.join(map(str, path))}: {said}",
         field=str(path[0]),
         value=error.get("input"),
         cause=f"names that can be used: {', '.join(PopulationFile.model_fields)}",
         remedy="correct the file; its schema: dicomfab population schema",
     )
-
-
-def _line(node: yaml.Node | None, path: Sequence[int | str]) -> int:
-    """The line that the last part of a path that exists stands in."""
-    line = 0
-    for part in path:
-        if not isinstance(node, yaml.MappingNode):
-            break
-        found = next(((key, value) for key, value in node.value if key.value == part), None)
-        if found is None:
-            break
-        line, node = found[0].start_mark.line, found[1]
-    return line + 1
 
 
 def _refused(source: str, problem: str, cause: str) -> InvalidInput:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from dicomfab.diagnosis.checks import Check, Outcome, Role, Stage
 from dicomfab.dimse.peer import Peer, Timeouts
 from dicomfab.model.errors import DicomFabError
+from dicomfab.services.progress import Cancelled
 
 LIMIT_S: Final = 20.0
 #: What a single step may take at most: a server that needs longer is slow enough to be told so.
@@ -34,7 +35,7 @@ class Examination:
     """
 
     def __init__(
-        self, on_check: OnCheck = lambda _check: None, *, limit_s: float = LIMIT_S, stopped: Callable[[], bool]
+        self, on_check: OnCheck = lambda _check: None, *, limit_s: float = LIMIT_S, stopped: Cancelled
     ) -> None:
         self.checks: list[Check] = []
         self.facts: dict[Role, dict[str, str]] = {role: {} for role in Role}

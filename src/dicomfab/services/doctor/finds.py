@@ -59,7 +59,7 @@ class Finds:
             if ended is not None and not isinstance(ended, StatusFailure):
                 break  # what ends an association would end the next one
         self._asked |= asked
-        self._note(title, name, asked)
+        self._note(title, asked)
 
     def _over_one_association(
         self, peer: Peer, root: QueryModel, name: str, left: list[Level], asked: dict[str, PeerError | None]
@@ -82,7 +82,7 @@ class Finds:
             return error
         return None
 
-    def _note(self, title: str, name: str, asked: dict[str, PeerError | None]) -> None:
+    def _note(self, title: str, asked: dict[str, PeerError | None]) -> None:
         facts = {fact: error.code if error else "ok" for fact, error in asked.items()}
         failed = {fact.rpartition(".")[2]: error for fact, error in asked.items() if error is not None}
         fine = [fact.rpartition(".")[2] for fact, error in asked.items() if error is None]

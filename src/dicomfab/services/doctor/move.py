@@ -49,7 +49,6 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -68,6 +67,7 @@ from dicomfab.services.doctor.move_before import Before
 from dicomfab.services.doctor.move_case import MoveCase, Tools
 from dicomfab.services.doctor.recorded import asked
 from dicomfab.services.doctor.server import Subject, examine
+from dicomfab.services.progress import Cancelled, never
 
 __all__ = ["MoveDoctor", "Tools"]
 
@@ -94,7 +94,7 @@ class MoveDoctor:
         study: str = "",
         confirm_production: bool = False,
         on_check: OnCheck = lambda _check: None,
-        stopped: Callable[[], bool] = lambda: False,
+        stopped: Cancelled = never,
         limit_s: float = LIMIT_S,
     ) -> Diagnosis:
         """Try a C-MOVE and say what is wrong with it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +26,7 @@ from dicomfab.model.query import Level, QueryModel
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.peers import peer_for
+from dicomfab.services.progress import Cancelled, never
 from dicomfab.services.query import Find
 
 #: A study of more instances is not moved as a whole, only one instance of it.
@@ -249,7 +250,7 @@ def move(
     identifier: Dataset,
     move_destination: str,
     most_s: float,
-    cancelled: Callable[[], bool] = lambda: False,
+    cancelled: Cancelled = never,
 ) -> Moved:
     """Ask a source for a C-MOVE and keep every response, that of a failure too.
 

@@ -17,7 +17,7 @@ from dicomfab.services.doctor.examination import LIMIT_S, Examination, OnCheck
 from dicomfab.services.doctor.recorded import asked
 from dicomfab.services.doctor.server import Subject, examine
 from dicomfab.services.pacs import PacsService
-from dicomfab.services.progress import never
+from dicomfab.services.progress import Cancelled, never
 from dicomfab.services.recording import Record, nobody
 
 _NEEDED: Mapping[Capability, Action] = {Capability.ECHO: Action.ECHO, Capability.FIND: Action.QUERY}
@@ -51,7 +51,7 @@ class DoctorService:
         actor: Actor,
         server: PacsServer | str,
         on_check: OnCheck = lambda _check: None,
-        stopped: Callable[[], bool] = never,
+        stopped: Cancelled = never,
         *,
         limit_s: float = LIMIT_S,
     ) -> Diagnosis:

@@ -41,7 +41,14 @@ _SOURCE: Final = "the predecessor's files"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What carries a move out; each records what it does."""
+    """What carries a move out; each records what it does.
+
+    Args:
+        pacs: servers and routes.
+        patients: the registry of patients.
+        groups: which roles groups give.
+        accounts: local ones.
+    """
 
     pacs: PacsService
     patients: PatientService

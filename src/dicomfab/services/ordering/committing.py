@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -21,6 +21,7 @@ from dicomfab.registry.fields import Capability
 from dicomfab.services.ordering.modality_config import ModalityConfig
 from dicomfab.services.ordering.performing import to_commit
 from dicomfab.services.peers import peer_for
+from dicomfab.services.progress import Cancelled
 
 if TYPE_CHECKING:
     from dicomfab.archive.records import StoredInstance
@@ -31,7 +32,7 @@ _SAME_ASSOCIATION_S: Final = 0.5
 
 
 def commitment(
-    config: ModalityConfig, transaction_uid: str, instances: Sequence[StoredInstance], stopped: Callable[[], bool]
+    config: ModalityConfig, transaction_uid: str, instances: Sequence[StoredInstance], stopped: Cancelled
 ) -> tuple[str, int | None]:
     """Have the PACS answer for instances.
 
@@ -70,7 +71,7 @@ def _report(
     config: ModalityConfig,
     transaction: Transaction,
     reports: queue.SimpleQueue[Verdict],
-    stopped: Callable[[], bool],
+    stopped: Cancelled,
 ) -> Verdict | None:
     until = time.monotonic() + config.commit_s
     while time.monotonic() < until:

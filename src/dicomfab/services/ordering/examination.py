@@ -28,6 +28,7 @@ from dicomfab.services.ordering.performing import (
     unordered,
 )
 from dicomfab.services.ordering.timing import planned, wait
+from dicomfab.services.progress import Cancelled
 from dicomfab.services.transfer_reports import Earlier, Watch
 from dicomfab.services.verification import VerdictKind
 
@@ -94,7 +95,7 @@ class Examination:
     """
 
     def __init__(
-        self, equipment: Equipment, actor: Actor, config: ModalityConfig, task: Task, stopped: Callable[[], bool]
+        self, equipment: Equipment, actor: Actor, config: ModalityConfig, task: Task, stopped: Cancelled
     ) -> None:
         self._with = equipment
         self._actor = actor

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -18,7 +18,6 @@ from pydicom.filereader import read_dataset
 
 from dicomfab.access.policy import Action, require
 from dicomfab.dimse.handlers import Requestor, StoreSink
-from dicomfab.dimse.messages import Response
 from dicomfab.dimse.peer import Peer
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind, Node
@@ -30,7 +29,9 @@ from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.ordering.procedures import ProcedureDetails, ProcedureService
 from dicomfab.services.peers import peer_for
+from dicomfab.services.query import Find
 from dicomfab.services.recording import Record, nobody, recorded
+from dicomfab.services.transfer import Get
 from dicomfab.storage.performed import PerformedStep
 
 _HEAD_BYTES: Final = 64 << 10
@@ -73,10 +74,6 @@ class LoopStep:
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {**asdict(self), "state": str(self.state)}
-
-
-Find = Callable[..., Iterator[Dataset]]
-Get = Callable[..., Iterator[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +128,10 @@ class LoopService:
         try:
             studies, together, holding = self._held(found, pacs)
         except DicomFabError as error:
-            steps += [_unknown("stored", error), _committed(found, referenced)]
+            steps += [_unknown("stored", error), _committed(found)]
             return [*steps, _unknown("findable", error), _unknown("retrievable", error)]
         held = set[str]().union(*holding.values())
-        steps += [_stored(referenced, held, pacs), _committed(found, referenced)]
+        steps += [_stored(referenced, held, pacs), _committed(found)]
         steps.append(_findable(found.procedure, studies, together, pacs))
         return [*steps, self._retrievable(found.procedure, holding, pacs)]
 
@@ -342,7 +339,7 @@ def _stored(referenced: set[str], held: set[str], pacs: PacsServer) -> LoopStep:
     return LoopStep("stored", LoopState.DIFFERENT if missing else LoopState.EQUAL, text)
 
 
-def _committed(found: ProcedureDetails, referenced: set[str]) -> LoopStep:
+def _committed(found: ProcedureDetails) -> LoopStep:
     told = [one for one in found.events if one.kind is ProcedureEventKind.COMMITTED]
     if not told:
         return LoopStep("committed", LoopState.UNKNOWN, "nobody here has heard of a storage commitment")

@@ -33,7 +33,7 @@ from dicomfab.services.ordering.modality_config import (
 )
 from dicomfab.services.ordering.reach import require_reach
 from dicomfab.services.ordering.timing import wait
-from dicomfab.services.progress import never
+from dicomfab.services.progress import Cancelled, never
 from dicomfab.services.recording import Record, nobody, recorded
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from dicomfab.services.transfer import TransferService
 
 __all__ = ["AE_TITLE", "COMMIT_S", "PORT", "ModalityConfig", "ModalityService", "Told"]
-
-Stopped = Callable[[], bool]
 
 
 def _forget(_study: str, _kind: ProcedureEventKind, _text: str, _reference: str) -> None:
@@ -96,7 +94,7 @@ class ModalityService:
             noted.add(patient_ids=tuple(one for one in ids if one))
         return found
 
-    def perform(self, actor: Actor, config: ModalityConfig, stopped: Stopped = never) -> Iterator[Told]:
+    def perform(self, actor: Actor, config: ModalityConfig, stopped: Cancelled = never) -> Iterator[Told]:
         """Take the next item and perform it, to the end of the loop; item after item if it polls.
 
         Args:
@@ -135,7 +133,7 @@ class _Run:
     """What a modality does from when it is started until it ends."""
 
     def __init__(
-        self, service: ModalityService, equipment: Equipment, actor: Actor, config: ModalityConfig, stopped: Stopped
+        self, service: ModalityService, equipment: Equipment, actor: Actor, config: ModalityConfig, stopped: Cancelled
     ) -> None:
         self._service = service
         self._equipment = equipment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -20,10 +20,10 @@ from dicomfab.model.query import Level, QueryModel
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.peers import peer_for
+from dicomfab.services.query import Find
 from dicomfab.services.recording import Record, nobody, recorded
 from dicomfab.storage.procedures import ProcedureRepository
 
-Find = Callable[..., Iterator[Dataset]]
 _POLL_S: Final = 1.0
 _LOCAL: Final = 10_000
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from dicomfab.model.errors import Interrupted
+from dicomfab.services.progress import Cancelled
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -88,7 +88,7 @@ def planned(study: ResolvedStudy, pace: float, now: dt.datetime) -> Plan:
     return Plan(timed, begins, turns, begins_s, pace)
 
 
-def wait(until: float, stopped: Callable[[], bool]) -> None:
+def wait(until: float, stopped: Cancelled) -> None:
     """Wait for a moment.
 
     Args:
