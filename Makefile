@@ -69,6 +69,7 @@ docs: setup-dev  ## Regenerate the command line reference and the screenshots, c
 	$(BIN)/python tools/cli_reference.py docs/reference/command-line.md
 	$(BIN)/python tools/licences.py docs/reference/licences.md
 	$(BIN)/python tools/diagrams.py
+	$(BIN)/python tools/python_api.py docs/reference/python-api.md
 	$(BIN)/dicomfab recipe schema > docs/reference/recipe.schema.json
 	$(BIN)/dicomfab population schema > docs/reference/population.schema.json
 	$(BIN)/dicomfab order profile-schema > docs/reference/hl7-profile.schema.json

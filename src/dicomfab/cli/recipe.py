@@ -101,7 +101,7 @@ def kinds(as_json: output.Json = False) -> None:
         )
         return
     rows = [
-        (name, kind.modality, kind.title, f"{kind.counted.default} {kind.counted.unit}" if kind.counted else "-")
+        (name, kind.modality, kind.title, str(kind.counted) if kind.counted else "-")
         for name, kind in ALL_KINDS.items()
     ]
     output.print_table(("kind", "modality", "title", "by default"), rows)

@@ -30,6 +30,9 @@ class Counted:
     default: int
     most: int = MAX_COUNT
 
+    def __str__(self) -> str:
+        return f"1 {self.unit.removesuffix('s')}" if self.default == 1 else f"{self.default} {self.unit}"
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:

@@ -175,6 +175,12 @@ def free_id(name: str, servers: Iterable[PacsServer]) -> str:
 def not_found(label: str, candidates: tuple[PacsServer, ...]) -> NotFound:
     """The error for a server that is not among the candidates, with the nearest id or name."""
     names = [label for s in candidates for label in (s.id, s.name)]
+    if not names:
+        return NotFound(
+            f"no PACS server {label!r}: there is none at all",
+            cause="the registry is empty, or holds none that you may see",
+            remedy="add the test servers: dicomfab lab configure; or one of your own: dicomfab pacs add --help",
+        )
     return NotFound(
         f"no PACS server {label!r}",
         cause=suggestion(label, names) or "it was never added, was removed, or has another name",

@@ -90,6 +90,12 @@ def test_get_takes_exact_ids_and_find_what_people_type(three):
         three.get("A")
 
 
+def test_with_no_servers_at_all_it_says_how_to_add_some():
+    with pytest.raises(NotFound) as caught:
+        Registry().find("test-pacs-1")
+    assert "dicomfab lab configure" in str(caught.value.remedy)
+
+
 def test_a_name_not_found_gets_the_nearest(three):
     with pytest.raises(NotFound) as caught:
         three.find("Nmae b")
