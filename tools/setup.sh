@@ -18,7 +18,10 @@ whole() {
   local broken
   [ ! -e "$unfinished" ] && stands_here && broken=$(.venv/bin/python -IS tools/whole.py "$requirements") && [ -z "$broken" ]
 }
-has_uv() { .venv/bin/uv --version >/dev/null 2>&1; }
+has_uv() { .venv/bin/uv --version >/dev/null 2>&1 && compgen -G '.venv/lib/python*/site-packages/uv-*.dist-info' >/dev/null; }
+uv() { .venv/bin/uv --quiet pip install --python .venv/bin/python "$@"; }
+# uv remembers what the Python of a path once said, also if that was while .venv was being deleted: the system's place.
+finds_us() { .venv/bin/uv pip show --python .venv/bin/python uv 2>/dev/null | grep -qF "Location: $PWD/.venv/"; }
 
 if [ "${2:-}" = --if-needed ] && whole; then exit 0; fi
 trap 'printf "\nSet-up was interrupted. Do the same again whenever you like.\n" >&2; exit 130' INT TERM HUP
@@ -76,7 +79,11 @@ if ! has_uv; then
     --disable-pip-version-check --force-reinstall --require-hashes -r requirements/uv.txt
 fi
 
-uv() { .venv/bin/uv --quiet pip install --python .venv/bin/python "$@"; }
+if ! finds_us; then
+  rm -rf "$(.venv/bin/uv cache dir)"/interpreter-*
+  finds_us || fail "uv does not find $PWD/.venv" "what it remembers in $(.venv/bin/uv cache dir) is of another place" \
+    "remove that folder, $again"
+fi
 echo "Installing $requirements ..."
 step "the packages of $requirements could not be installed" uv --compile-bytecode --require-hashes -r "$requirements"
 command -v npm >/dev/null || step "Node.js could not be installed" uv --require-hashes -r requirements/node.txt

@@ -172,7 +172,7 @@ def test_a_dead_server_is_seen_before_and_delays_nobody(
     expect(page.get_by_role("status").get_by_text("1 of 2 servers answered")).to_be_visible()
     expect(page.get_by_role("table", name="Results").get_by_text("Lindgren").first).to_be_visible()
     page.get_by_label("Select study of Lindgren, Astrid on Test PACS 1").check()
-    expect(page.get_by_role("status").get_by_text("2 of 2 servers answered, 1 failed")).to_be_visible()
+    expect(page.get_by_role("status").get_by_text("2 of 2 servers done, 1 failed")).to_be_visible()
     expect(page.get_by_label("Select study of Lindgren, Astrid on Test PACS 1")).to_be_checked()
     expect(page.get_by_role("article", name="Black hole")).to_contain_text("timed out")
     expect(page.get_by_role("link", name="Find out why Black hole does not answer")).to_be_visible()

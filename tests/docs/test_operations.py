@@ -20,7 +20,7 @@ from dicomfab.fabricate.recipe import StudyRecipe
 from dicomfab.model.account import Account
 from dicomfab.model.actor import Actor, Role
 from dicomfab.model.part10 import file_header
-from dicomfab.testpacs.server import LOG_BYTES, LOG_FILES
+from dicomfab.testpacs.log_file import LOG_BYTES, LOG_FILES
 from dicomfab.web import door, run
 from tests.docs.examples import CLONE, blocks, commands
 from tests.docs.proxies import Proxy, apache, nginx

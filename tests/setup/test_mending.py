@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -77,11 +78,26 @@ def test_the_python_was_taken_away(made):
 
 
 def test_a_moved_clone_has_its_own_again(made, tmp_path):
-    folder = tmp_path / "Müllers neue Kopie"
-    shutil.copytree(made.folder, folder, symlinks=True)
-    moved = Clone(folder)
+    moved = Clone(tmp_path / "Müllers neue Kopie", ())
+    shutil.copytree(made.folder, moved.folder, symlinks=True)
     assert "making it anew" in moved.set_up("runtime", "--if-needed").text
     assert works(moved)
+
+
+def test_the_systems_python_is_left_alone(made, tmp_path):
+    """uv believes of a path what its Python said when there was no ``pyvenv.cfg``: then it was the system's."""
+    venv, cache = made.folder / ".venv", {"UV_CACHE_DIR": str(tmp_path / "cache")}
+    config = (venv / "pyvenv.cfg").rename(venv / "away")
+    ask = [venv / "bin" / "uv", "pip", "show", "--python", venv / "bin" / "python", "pip"]
+    subprocess.run(ask, env={**os.environ, **cache}, capture_output=True, check=False)
+    config.rename(venv / "pyvenv.cfg")
+    believed = subprocess.run(ask, env={**os.environ, **cache}, capture_output=True, text=True, check=False).stdout
+    assert str(venv) not in believed
+    shutil.rmtree(packages(made) / "jinja2")
+    said = made.set_up("runtime", "--if-needed", **cache)
+    assert said.code == 0, said.text
+    assert (packages(made) / "jinja2").is_dir()
+    assert works(made)
 
 
 def test_without_a_network_nothing_is_lost(made, tmp_path):
@@ -102,11 +118,11 @@ def test_without_a_network_from_the_start(tmp_path):
     )
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.parametrize(
-    "moment", ["pyvenv.cfg", "bin/pip", "bin/uv", "lib/python*/site-packages/numpy", "bin/dicomfab"]
+    ("how", "moment"),
+    [*((signal.SIGKILL, one) for one in MOMENTS), (signal.SIGINT, MOMENTS[0]), (signal.SIGINT, MOMENTS[3])],
 )
-def test_what_was_cut_off_is_mended(tmp_path, moment, how):
+def test_what_was_cut_off_is_mended(tmp_path, how, moment):
     clone = copied(tmp_path / "clone")
     process = clone.started()
     deadline = time.monotonic() + 300

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, NoReturn, TypeAlias
 
 import typer
 
+from dicomfab.app.plain import job_dict
 from dicomfab.cli import output, report
 from dicomfab.cli.progress import Shown, shown
 from dicomfab.cli.session import actor, application
@@ -50,7 +51,7 @@ def finish(job: Job, title: str, *, detach: bool, as_json: bool, also: Mapping[s
 
     ensure_worker(application())
     if as_json:
-        output.print_json({**report.job_dict(job), **(also or {})})
+        output.print_json({**job_dict(job), **(also or {})})
     else:
         output.print_text(f"Job {job.id}: {job.title}")
         output.print_text(f"Watch it: dicomfab jobs watch {job.id}")

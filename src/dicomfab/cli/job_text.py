@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from dicomfab.app.plain import job_dict
 from dicomfab.cli import output, report
 from dicomfab.cli.session import actor, application
 from dicomfab.model.errors import Recorded
@@ -45,7 +46,7 @@ def show_job(job: Job, wanted: Sequence[ItemState] | None, *, limit: int, offset
     else:
         items = service.items_worst_first(actor(), job.id, limit=limit, offset=offset)
     if as_json:
-        plain = report.job_dict(job, service) | {"why_waiting": why or None}
+        plain = job_dict(job, service) | {"why_waiting": why or None}
         output.print_json({**plain, "listed_items": [item_dict(item) for item in items]})
         return
     output.print_table(("job", str(job.id)), _facts(job, why))

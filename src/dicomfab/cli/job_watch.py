@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
+from dicomfab.app.plain import job_dict
 from dicomfab.cli import output, report
 from dicomfab.cli.job_text import progress_line
 from dicomfab.cli.session import actor, application
@@ -56,7 +57,7 @@ def _watched(job: Job, show: Callable[[Job], None]) -> Job:
 def _shown(*, as_json: bool) -> Iterator[Callable[[Job], None]]:
     """What a job is shown with: lines of JSON, a line that changes on a terminal, or a line now and then."""
     if as_json:
-        yield _OnChange(report.job_dict, _print_json)
+        yield _OnChange(job_dict, _print_json)
     elif sys.stdout.isatty():
         with _live() as show:
             yield show
@@ -92,7 +93,7 @@ def _tenth(job: Job) -> object:
 def _print_json(job: Job) -> None:
     from dicomfab.app.job_words import why_waiting
 
-    plain = report.job_dict(job, application().jobs)
+    plain = job_dict(job, application().jobs)
     plain["why_waiting"] = why_waiting(application(), actor(), job) or None
     print(json.dumps(plain, default=str), flush=True)
 

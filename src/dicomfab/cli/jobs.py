@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicomfab.cli import output, report
+from dicomfab.app.plain import job_dict
+from dicomfab.cli import output
 from dicomfab.cli.session import actor, application
 from dicomfab.model.job import ItemState, Job, JobEvent, JobKind, JobState
 
@@ -43,7 +44,7 @@ def list_(
     wanted = JobFilter(frozenset(state or ()), frozenset(kind or ()), owner=owner, queue=queue, search=search)
     page = service.page(actor(), wanted, limit=limit, offset=offset)
     if as_json:
-        output.print_json({"total": page.total, "jobs": [report.job_dict(job, service) for job in page.jobs]})
+        output.print_json({"total": page.total, "jobs": [job_dict(job, service) for job in page.jobs]})
         return
     if not page.total:
         output.print_text("No such jobs." if _is_narrowed(wanted) else "No jobs yet. Long commands make them: --detach")
@@ -140,7 +141,7 @@ def _ask(job: int, event: JobEvent, *, as_json: bool) -> None:
     if asked.state is JobState.QUEUED:
         ensure_worker(application())
     if as_json:
-        output.print_json(report.job_dict(asked))
+        output.print_json(job_dict(asked))
     else:
         output.print_text(f"Job {asked.id} is {asked.state}" + (f", asked to {asked.wish}" if asked.wish else ""))
     sys.exit(0)
@@ -155,7 +156,7 @@ def prefer(
     """Change the priority of a job: of those that wait, the first ones are taken first."""
     changed = application().jobs.prefer(actor(), job, priority)
     if as_json:
-        output.print_json(report.job_dict(changed))
+        output.print_json(job_dict(changed))
     else:
         output.print_text(f"Job {changed.id} has priority {changed.priority}")
 
@@ -229,7 +230,7 @@ def release(
     decided = application().jobs.decide(actor(), job, line, study)
     ensure_worker(application())
     if as_json:
-        output.print_json(report.job_dict(decided))
+        output.print_json(job_dict(decided))
     else:
         output.print_text(f"Job {decided.id} is {decided.state}; {decided.counts.held} rows are held back")
 

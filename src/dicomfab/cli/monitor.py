@@ -146,7 +146,7 @@ def run(
     if once:
         _run_once(as_json=as_json)
         return
-    from dicomfab.testpacs.server import log_to
+    from dicomfab.testpacs.log_file import log_to
 
     stopped = threading.Event()
     for ending in (signal.SIGTERM, signal.SIGINT):
@@ -156,9 +156,7 @@ def run(
         log_to(application().settings.logs / "monitor.log")
         end_with_input(stopped.set)
     else:
-        import logging
-
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        output.log_to_stderr()
         if as_json:
             output.print_json({"monitor": os.getpid()})
         else:

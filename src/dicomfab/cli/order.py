@@ -183,7 +183,7 @@ def profiles(as_json: output.Json = False) -> None:
 @app.command("profile-schema")
 def profile_schema() -> None:
     """Print the JSON Schema of a mapping profile."""
-    from dicomfab.hl7.profile_file import json_schema
+    from dicomfab.services.order_profile_file import json_schema
 
     output.print_json(json_schema())
 

@@ -146,3 +146,14 @@ def _console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     options: dict[str, Any] = {} if stream.isatty() else {"width": _PIPE_COLUMNS}
     return Console(file=stream, highlight=False, **options)
+
+
+def log_to_stderr() -> None:
+    """Have standard error say what goes on, from INFO up: for commands that stay."""
+    import logging
+
+    from dicomfab.model.log_lines import LogLines
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogLines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -44,7 +44,7 @@ def receive(
     """
     from dicomfab.model import values
     from dicomfab.services.receiving import AE_TITLE
-    from dicomfab.testpacs.server import log_to
+    from dicomfab.testpacs.log_file import log_to
 
     built = application()
     log_to(built.settings.logs / "receive.log")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from dicomfab.app.plain import job_dict as job_dict
+from dicomfab.app.plain import job_dict
 from dicomfab.cli import output
 from dicomfab.cli.progress import counters_text
 from dicomfab.model.errors import Recorded

@@ -77,7 +77,7 @@ def run(
     from dicomfab.model.errors import InvalidInput
     from dicomfab.model.values import Environment
     from dicomfab.services.ordering.ris import RisConfig
-    from dicomfab.testpacs.server import log_to
+    from dicomfab.testpacs.log_file import log_to
 
     if any_caller and not is_test:
         raise InvalidInput(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from dicomfab.app.plain import schedule_dict
-from dicomfab.cli import output, report
+from dicomfab.app.plain import job_dict, schedule_dict
+from dicomfab.cli import output
 from dicomfab.cli.carry_out import Priority
 from dicomfab.cli.session import actor, application
 from dicomfab.cli.transfer_options import From, Studies, To, Wait, YesProduction
@@ -236,7 +236,7 @@ def run(schedule: Number, as_json: output.Json = False) -> None:
     job = application().schedules.run(actor(), schedule)
     ensure_worker(application())
     if as_json:
-        output.print_json(report.job_dict(job))
+        output.print_json(job_dict(job))
     else:
         output.print_text(f"Job {job.id}: {job.title}")
         output.print_text(f"Watch it: dicomfab jobs watch {job.id}")

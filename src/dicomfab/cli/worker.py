@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 from typing import Annotated
 
@@ -31,7 +30,7 @@ def worker(
     The web pages and commands with --detach start one when there is none, so this is only for workers that shall stay,
     and for other machines. Each machine's workers do what its local store is needed for, and all moves.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    output.log_to_stderr()
     built = application()
     worker_ = built.worker
     for ending in (signal.SIGTERM, signal.SIGINT):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-import traceback
+
+from dicomfab.model.log_lines import places
 
 
 def log_failure(log: logging.Logger, what: str, error: Exception) -> None:
@@ -16,5 +17,10 @@ def log_failure(log: logging.Logger, what: str, error: Exception) -> None:
         what: what failed, in words that name no patient.
         error: what was caught.
     """
-    places = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
-    log.error("%s failed: %s\n%s", what, type(error).__name__, places)
+    if not log.isEnabledFor(logging.ERROR):
+        return
+    told = ("%s failed: %s", (what, type(error).__name__))
+    # Places go where a stack goes: below the line, whatever writes it.
+    log.handle(
+        log.makeRecord(log.name, logging.ERROR, __file__, 0, *told, exc_info=None, sinfo=places(error.__traceback__))
+    )

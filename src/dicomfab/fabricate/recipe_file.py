@@ -9,14 +9,14 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dicomfab.fabricate import yaml_text
 from dicomfab.fabricate.defects.table import DEFECTS
 from dicomfab.fabricate.kinds import ALL_KINDS
 from dicomfab.fabricate.recipe import STYLES, SeriesRecipe, StudyRecipe
 from dicomfab.fabricate.scripts import LATIN, SCRIPTS
-from dicomfab.model import yaml_text
+from dicomfab.fabricate.yaml_text import YamlText
 from dicomfab.model.errors import InvalidInput, NotFound
 from dicomfab.model.study import Patient
-from dicomfab.model.yaml_text import YamlText
 
 SCHEMA_ID: Final = "https://dicom-fabricator.example/recipe.schema.json"
 MAX_CHARS: Final = 1 << 20

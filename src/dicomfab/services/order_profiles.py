@@ -44,6 +44,6 @@ def profiles_in(folder: Path) -> tuple[Profile, ...]:
 @lru_cache(maxsize=64)
 def _read(file: Path, _unchanged: tuple[int, ...]) -> Profile:
     """A file is read when it has changed, not for each message."""
-    from dicomfab.hl7.profile_file import read
+    from dicomfab.services.order_profile_file import read
 
     return read(file.read_text("utf-8"), source=file.name)

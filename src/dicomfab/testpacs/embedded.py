@@ -35,8 +35,9 @@ class Embedded:
     def serve(self, config: LabConfig, server: ServerSpec, folders: LabFolders, lock: int) -> None:
         """Answer in this process, which holds the lock anyhow."""
         from dicomfab.testpacs import server as program  # only here: this takes a second
+        from dicomfab.testpacs.log_file import log_to
 
-        program.log_to(folders.log(server.id))
+        log_to(folders.log(server.id))
         program.serve(config, server, folders)
 
     def holdings(self, config: LabConfig, server: ServerSpec) -> Holdings:

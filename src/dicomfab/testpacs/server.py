@@ -7,13 +7,11 @@ has its own log, and they do not wait for one another's interpreter lock when in
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
 
 import uvicorn
 
@@ -30,8 +28,6 @@ from dicomfab.testpacs.spec import LabConfig, ServerSpec
 
 log = logging.getLogger(__name__)
 
-LOG_BYTES = 5_000_000
-LOG_FILES = 3
 _SAME_ASSOCIATION_S = 10.0
 _STOP = frozenset({signal.SIGTERM, signal.SIGINT})
 
@@ -113,34 +109,3 @@ def web_page(config: LabConfig, server: ServerSpec, archive: Archive) -> Iterato
     finally:
         page.should_exit = True
         thread.join()
-
-
-class _OneLine(logging.Formatter):
-    """What a peer sent, such as its AE title, can neither end a line of the log nor steer a terminal."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        line = super().formatMessage(record)
-        return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
-
-
-class _Rotating(logging.handlers.RotatingFileHandler):
-    """Looks at the size of its file now and then: each look formats the record once more."""
-
-    _LOOK_EVERY = 100
-    _unseen = 0
-
-    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - logging's name
-        self._unseen += 1
-        if self._unseen < self._LOOK_EVERY:
-            return False
-        self._unseen = 0
-        return bool(super().shouldRollover(record))
-
-
-def log_to(path: Path) -> None:
-    """Log to a file that is rotated before it grows large."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handler = _Rotating(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
-    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
-    logging.getLogger().addHandler(handler)  # of libraries only warnings: the root's level stays
-    logging.getLogger("dicomfab").setLevel(logging.INFO)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -64,7 +65,48 @@ from dicomfab.web.validation_runs import ValidationRuns
 
 log = logging.getLogger(__name__)
 
-_NOT_LOGGED = ("/static/", f"{ohif.ASSETS}/")
+_NOT_LOGGED: Final = ("/static/", f"{ohif.ASSETS}/")
+#: Each has routes, which are tried in this order.
+_MODULES: Final = (
+    account,
+    api,
+    audit,
+    commands,
+    compare,
+    create,
+    directories,
+    doctor,
+    elsewhere,
+    help_pages,
+    home,
+    instances,
+    jobs,
+    message_builder,  # before messages, whose numbers it would be taken for
+    messages,
+    modality,
+    monitor,
+    ohif,
+    orders,
+    pacs,
+    pacs_list,
+    pacs_matrix,
+    pacs_network,
+    palette,
+    patients,
+    previews,
+    procedures,
+    query,
+    query_chosen,
+    query_lists,
+    schedules,
+    selected_studies,
+    settings_page,
+    sign_in,
+    studies,
+    undo,
+    users,
+    viewing,
+)
 
 
 def create_app(application: Application, web: WebSettings | None = None) -> FastAPI:
@@ -85,47 +127,7 @@ def create_app(application: Application, web: WebSettings | None = None) -> Fast
     app.state.previews = KeptPreviews()
     app.state.route_runs = RouteRuns()
     app.state.validation_runs = ValidationRuns()
-    modules = (
-        account,
-        api,
-        audit,
-        commands,
-        compare,
-        create,
-        directories,
-        doctor,
-        elsewhere,
-        help_pages,
-        home,
-        instances,
-        jobs,
-        message_builder,  # before messages, whose numbers it would be taken for
-        messages,
-        modality,
-        monitor,
-        ohif,
-        orders,
-        pacs,
-        pacs_list,
-        pacs_matrix,
-        pacs_network,
-        palette,
-        patients,
-        previews,
-        procedures,
-        query,
-        query_chosen,
-        query_lists,
-        schedules,
-        settings_page,
-        selected_studies,
-        sign_in,
-        studies,
-        undo,
-        users,
-        viewing,
-    )
-    for module in modules:
+    for module in _MODULES:
         # Not included: that makes each route anew, half a second at the first request of every process.
         app.router.routes.extend(module.router.routes)
     app.mount("/static", Assets(), name="static")

@@ -18,6 +18,7 @@ from dicomfab.app.build import Application
 from dicomfab.app.web_settings import LOOPBACK, WebSettings
 from dicomfab.app.workers import replace_lost_worker
 from dicomfab.model.errors import DicomFabError, PortInUse
+from dicomfab.model.log_lines import LogLines
 from dicomfab.testpacs.ports import listening, not_free
 from dicomfab.web.app import create_app
 
@@ -166,11 +167,12 @@ def _log_thread(args: threading.ExceptHookArgs) -> None:
 def logging_to(path: Path) -> Iterator[None]:
     """Write what this program says into a file, from INFO up.
 
-    Of other packages only the web server's own messages: a DICOM library's lines may hold identifiers of patients.
+    Of other packages only the web server's own messages: a DICOM library's lines may hold identifiers of patients. So
+    may the words of an exception, of which only kind and places are written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=_LOGS_KEPT, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(LogLines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     loggers = [logging.getLogger(name) for name in _LOGGED]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -5,10 +5,10 @@ import pytest
 from dicomfab.hl7.er7 import parse
 from dicomfab.hl7.orders import read
 from dicomfab.hl7.profile import STANDARD, Replies, profile_for
-from dicomfab.hl7.profile_file import read as read_profile
 from dicomfab.hl7.receiver import Receiver, ReceiverTls
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.order import Order
+from dicomfab.services.order_profile_file import read as read_profile
 
 PROFILE = r"""
 name: Northern RIS

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
+from dicomfab.fabricate import yaml_text
 from dicomfab.fabricate.population import text as typed
 from dicomfab.fabricate.population.exams import MODALITIES
 from dicomfab.fabricate.population.recipe import (
@@ -21,9 +22,8 @@ from dicomfab.fabricate.population.recipe import (
 )
 from dicomfab.fabricate.scripts import LATIN, SCRIPTS
 from dicomfab.fabricate.seeds import SEED_LIMIT
-from dicomfab.model import yaml_text
+from dicomfab.fabricate.yaml_text import YamlText
 from dicomfab.model.errors import InvalidInput
-from dicomfab.model.yaml_text import YamlText
 
 SCHEMA_ID: Final = "https://dicom-fabricator.example/population.schema.json"
 MAX_CHARS: Final = 1 << 20

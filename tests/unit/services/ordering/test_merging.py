@@ -254,17 +254,17 @@ from dicomfab.app.build import build
 from dicomfab.app.settings import Settings
 from pathlib import Path
 from dicomfab.model.actor import local_admin
-import dicomfab.services.ordering.merging as merging
+import dicomfab.services.changes as changes
 
 left = int(sys.argv[2])
-real = merging.rewrite
+real = changes.rewrite
 def rewrite(*args):
     global left
     left -= 1
     if left < 0:
         os.kill(os.getpid(), signal.SIGKILL)
     return real(*args)
-merging.rewrite = rewrite
+changes.rewrite = rewrite
 build(Settings(Path(sys.argv[1]))).merging.carry_out(local_admin("tester", "cli"))
 """
 

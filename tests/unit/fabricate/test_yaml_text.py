@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dicomfab.model.yaml_text import NotYaml, parsed
+from dicomfab.fabricate.yaml_text import NotYaml, parsed
 
 DOUBLING = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
 

@@ -7,13 +7,13 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dicomfab.fabricate import yaml_text
 from dicomfab.hl7.entries import Unusable
 from dicomfab.hl7.entries import text as checked_text
 from dicomfab.hl7.er7 import path
 from dicomfab.hl7.orders import MAPPED
 from dicomfab.hl7.profile import Profile, Replies
 from dicomfab.hl7.receiver import Receiver, ReceiverTls
-from dicomfab.model import yaml_text
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.values import host as checked_host
 
