@@ -86,6 +86,9 @@ def start(
     strict: Strict = None,
     on_duplicate: Duplicates = None,
     same_association: SameAssociation = None,
+    configured: Annotated[
+        bool, typer.Option("--configure", help="Then put them into the registry, as `lab configure` does.")
+    ] = False,
     as_json: output.Json = False,
 ) -> None:
     """Start the servers that do not run, and wait until they answer."""
@@ -111,6 +114,12 @@ def start(
     if free_ports:
         lab.use_free_ports()
     _start(lab, as_json=as_json)
+    if configured:
+        from dicomfab.app.lab import configure_registry
+
+        difference = configure_registry(application(), actor())
+        if not as_json:
+            _print_difference(difference)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from dicomfab.cli.carry_out import ATTEMPTS, Detach, Priority, finish
 from dicomfab.cli.exports import export_kind, write_export
 from dicomfab.cli.progress import shown
 from dicomfab.cli.query_text import document, matches_of, print_answer, print_merged, print_messages, print_summary
+from dicomfab.cli.report import WITH_RESERVATION
 from dicomfab.cli.session import actor, application
 from dicomfab.cli.transfer_options import Via
 from dicomfab.model.errors import InvalidInput, NotFound
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 _LIMIT = 500
-_WITH_RESERVATION = 9
 
 Pacs = Annotated[list[str] | None, typer.Option("--pacs", help="Id or name of a server; again for more. All active.")]
 Key = Annotated[
@@ -178,7 +178,7 @@ def exit_code(answers: Iterable[StoredAnswer]) -> int:
         return 4
     if "not allowed" in states:
         return 5
-    return _WITH_RESERVATION if "warning" in states else 0
+    return WITH_RESERVATION if "warning" in states else 0
 
 
 def _wanted(

@@ -10,6 +10,7 @@ from dicomfab.cli import output
 from dicomfab.cli.exports import write_export
 from dicomfab.cli.files import read_text
 from dicomfab.cli.progress import shown
+from dicomfab.cli.report import WITH_RESERVATION
 from dicomfab.cli.session import actor, application
 from dicomfab.model.errors import Interrupted
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _PEER_FAILED: Final = 4
 _NOT_ALLOWED: Final = 5
-_WITH_RESERVATION: Final = 9
 
 
 def query_list(servers: Sequence[Asked], list_file: str, export: Path | None, kind: str, *, as_json: bool) -> NoReturn:
@@ -68,7 +68,7 @@ def _exit_code(answers: Sequence[RowAnswer]) -> int:
         return _PEER_FAILED
     if "not allowed" in states:
         return _NOT_ALLOWED
-    return _WITH_RESERVATION if "warning" in states else 0
+    return WITH_RESERVATION if "warning" in states else 0
 
 
 def _print(servers: Sequence[Asked], found: Sequence[LookedUp]) -> None:

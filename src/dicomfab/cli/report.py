@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 EXIT_CODES: Final = {JobState.SUCCEEDED: 0, JobState.UNVERIFIED: 7, JobState.CANCELLED: 130}
 #: The same for a verdict alone.
 VERDICT_EXIT_CODES: Final = {"verified": 0, "mismatch": 6, "unverified": 7}
+#: Of a search: a server ended its answer with a warning.
+WITH_RESERVATION: Final = 9
 _SHOWN_FAILURES: Final = 10
 
 
@@ -79,6 +81,8 @@ def exit_code(job: Job) -> int:
     """How a command ends that waited for a job. A comparison that did its work has a verdict beside its state."""
     if job.kind is JobKind.COMPARE and job.state is JobState.SUCCEEDED:
         return VERDICT_EXIT_CODES[job.report["verdict"]]
+    if job.kind is JobKind.QUERY and job.state is JobState.UNVERIFIED:
+        return WITH_RESERVATION
     if job.state in EXIT_CODES:
         return EXIT_CODES[job.state]
     return Recorded(job.error).exit_code if job.error else 1

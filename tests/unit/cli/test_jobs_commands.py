@@ -24,6 +24,8 @@ from dicomfab.app.settings import Settings
 from dicomfab.cli.session import actor
 from dicomfab.model.job import JobState
 from dicomfab.storage.jobs import JobFilter
+from tests.unit.dimse import raw
+from tests.unit.services.test_query_answers import answers_with
 
 Run = Callable[..., SimpleNamespace]
 
@@ -147,6 +149,16 @@ class TestJobs:
             assert printed(dicomfab("jobs", *words, "--json"))[key] == value  # type: ignore[index]
         assert dicomfab("jobs", "resume", job).code == 2
         assert dicomfab("jobs", "prefer", job, "10").code == 2
+
+    def test_a_warning_ends_a_search_in_the_same_way_whoever_did_it(self, dicomfab: Run, tmp_path: Path) -> None:
+        with raw.peer(answers_with(0xB000)) as peer:
+            options = ("--host", "127.0.0.1", "--port", str(peer.port), "--aec", "WARNS", "--environment", "test")
+            assert dicomfab("pacs", "add", "--name", "warns", *options).code == 0
+            assert dicomfab("query").code == 9
+            job = str(printed(dicomfab("query", "--detach", "--json"))["id"])
+            with closing(Application(Settings(tmp_path / "home"))) as built:
+                assert built.worker.run_one(int(job))
+        assert dicomfab("jobs", "watch", job).code == 9
 
     def test_a_cancelled_job_ends_its_watching_as_stopped(self, dicomfab: Run) -> None:
         job = str(cards(dicomfab))

@@ -75,3 +75,16 @@ def test_configure_says_what_it_did(dicomfab):
     assert json.loads(dicomfab("lab", "configure", "--json").out) == {"added": [], "changed": {}}
     dicomfab("pacs", "edit", "test-pacs-1", "--port", "99")
     assert "Changed test-pacs-1: port 99 -> 4242" in dicomfab("lab", "configure").out
+
+
+@pytest.mark.full
+def test_starting_and_configuring_go_in_one(dicomfab):
+    try:
+        started = dicomfab("lab", "start", "--free-ports", "--configure")
+        assert started.code == 0
+        assert "The four test PACS servers are configured, with C-MOVE routes between all of them." in started.out
+        assert dicomfab("pacs", "test", "--all").code == 0
+        assert "are configured already" in dicomfab("lab", "start", "--configure").out
+        assert json.loads(dicomfab("lab", "start", "--configure", "--json").out)["servers"]
+    finally:
+        dicomfab("lab", "stop")
