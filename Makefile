@@ -30,8 +30,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready requirements/dev.txt tools/debian_peers.sh
 	@touch $@
 
 run: setup  ## Start the lab, do the main job before your eyes, serve the web pages until Ctrl-C
-	@$(BIN)/dicomfab lab start
-	@$(BIN)/dicomfab lab configure
+	@$(BIN)/dicomfab lab start --configure
 	@$(BIN)/dicomfab demo
 	@$(BIN)/dicomfab serve --ris
 
