@@ -19,7 +19,14 @@ PLACE = "src/dicomfab/__init__.py"
 CHANGELOG = "CHANGELOG.md"
 _TEXT = {".py", ".toml", ".md", ".json", ".yaml", ".yml", ".html", ".js", ".css", ".sh", ".service", ".cfg", ".txt", ""}
 #: Versions of others, and numbers that only look like ours.
-_OTHERS = ("requirements/", "frontend/package-lock.json", "fuzz/corpus/", "tests/", "docs/images/")
+_OTHERS = (
+    "requirements/",
+    "frontend/package-lock.json",
+    "tools/diagrams/package",
+    "fuzz/corpus/",
+    "tests/",
+    "docs/images/",
+)
 
 
 def test_the_package_takes_it_from_there() -> None:
