@@ -229,6 +229,19 @@ RUNNING_IT = {
     "docs/user-guides/backup.md": World(before=SENT, right_before={'mv "${DICOMFAB_HOME': "dicomfab lab stop"}),
     "CONTRIBUTING.md": World(elsewhere=dict.fromkeys(("make", ".venv/bin/pytest"), "tests/setup"), lab=False),
     "docs/user-guides/python-api.md": World(),
+    "docs/troubleshooting/cmove-troubleshooting.md": World(
+        before="dicomfab study create --kind text-card --accession 12345\n"
+        "STUDY=$(dicomfab study list --json | grep -o '2\\.25\\.[0-9]*' | head -1)\n"
+        "dicomfab pacs add --name source --host localhost --port 4242 --aec TESTPACS --environment test\n"
+        "dicomfab pacs add --name destination --host localhost --port 4243 --aec TESTPACS2 --environment test\n"
+        "dicomfab pacs route source destination --ae TESTPACS2\ndicomfab study send 12345 --to source",
+        swaps={
+            "source.example.com 104": "localhost 4242",
+            "SOURCE_AE": "TESTPACS",
+            "DESTINATION_AE": "TESTPACS2",
+            r"1\.2\.3\.4": "$STUDY",
+        },
+    ),
     "docs/troubleshooting/common-issues.md": World(
         swaps={"-aec SERVER_AE HOST PORT": "-aec TESTPACS localhost 4242", r"\bSERVER\b": "test-pacs-1"}
     ),
