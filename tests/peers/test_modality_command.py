@@ -35,7 +35,18 @@ def start(hospital: Hospital, tmp_path: Path) -> Start:
     ris = f"{hospital.config.worklist.host}:{hospital.config.worklist.port}:DICOMFAB"
 
     def started(*words: str) -> subprocess.Popen[str]:
-        common = ("--ris", ris, "--pacs", "the-pacs", "--port", str(hospital.config.port), "--kind", "us-abdomen")
+        common = (
+            "--ris",
+            ris,
+            "--pacs",
+            "the-pacs",
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(hospital.config.port),
+            "--kind",
+            "us-abdomen",
+        )
         return subprocess.Popen(
             [sys.executable, "-m", "dicomfab", "modality", "run", *common, *words],
             env={**os.environ, "DICOMFAB_HOME": str(home)},

@@ -16,6 +16,7 @@ from typer import Option
 
 from dicomfab.cli import output
 from dicomfab.cli.session import actor, application
+from dicomfab.model import values
 
 if TYPE_CHECKING:
     from dicomfab.model.study import Patient
@@ -98,6 +99,9 @@ def run(
     pacs: Pacs = _PACS,
     ae_title: Ae = "MODALITY1",
     port: Annotated[int, Option(min=0, max=65535, help="Where the PACS reports on commitments.")] = 11113,
+    bind: Annotated[
+        str, Option(metavar="ADDRESS", help="Address to listen on for that; 0.0.0.0 for all of this computer's.")
+    ] = "127.0.0.1",
     accession: Accessions = None,
     modality: Kind = "",
     kind: Annotated[str, Option(help="What is made; else it follows from the item.")] = "",
@@ -139,6 +143,7 @@ def run(
     first, *others = accession or [""]
     config = dataclasses.replace(
         _config(ris, pacs, ae_title, first, modality),
+        host=values.host(bind, field="--bind"),
         port=port,
         kind=kind,
         poll_s=poll,

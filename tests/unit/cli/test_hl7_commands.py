@@ -175,6 +175,8 @@ def test_a_modality_names_its_options(dicomfab):
         "--environment",
         "test",
     )
+    nowhere = dicomfab("modality", "run", "--pacs", "Ward", "--bind", "no address")
+    assert (nowhere.code, "--bind" in nowhere.err) == (2, True)
     refused = dicomfab("modality", "run", "--pacs", "Ward", "--append", "--wrong-item")
     assert refused.code == 2
     assert "--wrong-item: " in refused.err
