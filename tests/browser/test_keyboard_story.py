@@ -129,7 +129,7 @@ def _read_the_job(page: Page, picture: Picture) -> None:
     _skip_to_the_content(page)
     _tab_to(page, "link", "Find it on Prod PACS 1")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("article", name="Prod PACS 1")).to_contain_text("ok 1")
+    expect(page.get_by_role("article", name="Prod PACS 1")).to_contain_text("1 found")
     results = page.get_by_role("table", name="Results")
     expect(results.get_by_role("cell", name=str(INSTANCES), exact=True)).to_be_visible()
     picture(page, "story-6-arrived")

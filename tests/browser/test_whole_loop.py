@@ -130,9 +130,9 @@ def _find_everywhere(page: Page, accession: str, picture: Picture) -> None:
     expect(page.get_by_label("Prod PACS 1")).not_to_be_checked()
     page.get_by_role("button", name="All").click()
     page.get_by_label("Accession number").fill(accession)
-    page.get_by_role("button", name="Search").click()
+    page.get_by_role("button", name="Search", exact=True).click()
     expect(page.get_by_role("status").get_by_text("4 of 4 servers answered · 1 study found")).to_be_visible()
-    expect(page.get_by_role("article", name="Test PACS 1")).to_contain_text("ok 1")
+    expect(page.get_by_role("article", name="Test PACS 1")).to_contain_text("1 found")
     expect(page.get_by_role("article", name="Prod PACS 2")).to_contain_text("0 found")
     holder = page.get_by_role("table", name="Results")
     expect(holder.get_by_role("cell", name=str(SLICES + 2), exact=True)).to_be_visible()
@@ -168,7 +168,7 @@ def _is_verified(page: Page) -> None:
 
 def _is_listed_on(page: Page, name: str) -> None:
     page.get_by_role("link", name=f"Find it on {name}").click()
-    expect(page.get_by_role("article", name=name)).to_contain_text("ok 1")
+    expect(page.get_by_role("article", name=name)).to_contain_text("1 found")
     holder = page.get_by_role("table", name="Results")
     expect(holder.get_by_role("cell", name=str(SLICES + 2), exact=True)).to_be_visible()
 
