@@ -93,7 +93,7 @@ def _find_on_four_servers(page: Page, picture: Picture) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("status").get_by_text("4 of 4 servers answered · 1 study found")).to_be_visible()
     for name, found in (("Test PACS 1", 1), ("Test PACS 2", 0), ("Prod PACS 1", 0), ("Prod PACS 2", 0)):
-        expect(page.get_by_role("article", name=name)).to_contain_text(f"ok {found}")
+        expect(page.get_by_role("article", name=name)).to_contain_text(f"{found} found")
     picture(page, "story-3-found")
 
 
