@@ -24,7 +24,7 @@ SAID = {
     "error: Failed to install: numpy.whl\n  Caused by: failed to copy: No space left (os error 28)": "the disk is full",
     "npm error code ENOSPC\nnpm error syscall write": "the disk is full",
     "mkdir: cannot create directory '.venv': Permission denied": "may not write there: mkdir: cannot create",
-    "error: failed to create directory `/home/anna/.cache/uv`: Read-only file system (os error 30)": "may not write there",
+    "error: failed to create directory `/home/ann/uv`: Read-only file system (os error 30)": "may not write there",
     "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.": "not what was pinned",
     "npm error code EINTEGRITY": "not what was pinned",
     "  Caused by: invalid peer certificate: UnknownIssuer": "a certificate of its own",
