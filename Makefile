@@ -64,8 +64,11 @@ fuzz: setup-dev  ## Fuzz what reads a peer's bytes, FUZZ_SECONDS (60) for each t
 	    -artifact_prefix=fuzz/found/$$target- $$found fuzz/corpus/$$target || exit 1; \
 	done
 
-docs: setup-dev  ## Regenerate the command line reference and the screenshots, check every link
+docs: setup-dev  ## Write references, tables, diagrams and screenshots anew, check every link
 	$(BIN)/python tools/cli_reference.py docs/reference/command-line.md
+	$(BIN)/python tools/access_reference.py docs/reference/access.md
+	$(BIN)/python tools/cmove_troubleshooting.py docs/troubleshooting/cmove-troubleshooting.md
+	$(BIN)/python tools/conformance.py docs/reference/conformance.md
 	$(BIN)/python tools/licences.py docs/reference/licences.md
 	$(BIN)/python tools/diagrams.py
 	$(BIN)/python tools/python_api.py docs/reference/python-api.md

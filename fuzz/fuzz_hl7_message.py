@@ -71,12 +71,13 @@ def one_input(data: bytes) -> None:
             again = intake.take(_ACTOR, data, Environment.TEST)
             assert again.is_repeat
             assert again.answer == taken.answer
-        while intake.apply_kept(_ACTOR, 10):
+        while intake.apply_kept(_ACTOR, Environment.TEST, 10):
             pass
         now = MessageRows(connection).get(taken.message.number)
         assert now.state in (MessageState.APPLIED, MessageState.REFUSED)
         assert now.data == data
         assert bool(now.reason) or now.state is MessageState.APPLIED
+        assert "the application failed" not in now.reason, taken
         connection.get_transaction().rollback()  # type: ignore[union-attr]
     for answer in (intake.unframed(data, "cut"), intake.failed(data, LocalFailure("the disk is full"))):
         _check_answer(data, answer)

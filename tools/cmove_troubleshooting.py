@@ -76,7 +76,7 @@ def section() -> str:
 def _described(rule: Rule) -> Iterator[str]:
     names = _Names(NAMES, fact=_Facts())
     cause, remedy, who, tells = (
-        _text(text.format_map(names)) for text in (rule.cause, rule.remedy, str(rule.who), rule.tells)
+        _text(_sentences(text.format_map(names))) for text in (rule.cause, rule.remedy, str(rule.who), rule.tells)
     )
     yield f"- **{cause[:1].upper()}{cause[1:]}** *{_certainty(rule.likelihood)}* (`{rule.id}`)\n"
     yield f"  What to do: {remedy}\n"
@@ -86,6 +86,11 @@ def _described(rule: Rule) -> Iterator[str]:
     if rule.settings:
         links = ", ".join(f"[{_title(setting)}](#{_title(setting).replace(' ', '-')})" for setting in rule.settings)
         yield f"  Lines: {links}\n"
+
+
+def _sentences(text: str) -> str:
+    """Where "the source" stands for a name, a sentence may begin with it."""
+    return text.replace(". the ", ". The ")
 
 
 def _title(setting: Setting) -> str:

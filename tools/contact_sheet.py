@@ -72,7 +72,8 @@ def main() -> None:
         left, top = number % COLUMNS * TILE, number // COLUMNS * (TILE + LABEL)
         sheet.paste(image, (left + (TILE - image.width) // 2, top + (TILE - image.height) // 2))
         draw.text((left + 6, top + TILE), kind, fill=INK, font=ImageFont.load_default(15))
-        draw.text((left + 6, top + TILE + 20), label[:36], fill=QUIET, font=ImageFont.load_default(12))
+        short = label if len(label) <= 30 else f"{label[:29]}…"
+        draw.text((left + 6, top + TILE + 20), short, fill=QUIET, font=ImageFont.load_default(12))
     sheet.save(out, optimize=True)
 
 

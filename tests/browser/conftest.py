@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -191,13 +191,27 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Picture:
 
 
 def _take(folder: Path, page: Page, name: str, *, full_page: bool = True) -> None:
-    # Hiding the caret puts a style on each field, and htmx would copy that, against the security policy.
-    taken = page.screenshot(full_page=full_page, animations="disabled", caret="initial")
+    with _all_in_view(page) if full_page else nullcontext():
+        # Hiding the caret puts a style on each field, and htmx would copy that, against the security policy.
+        taken = page.screenshot(animations="disabled", caret="initial")
     with Image.open(io.BytesIO(taken)) as picture:  # a repository and a package hold them all
         few = picture.convert("RGB").quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     file = folder / f"{name}.png"
     file.parent.mkdir(parents=True, exist_ok=True)
     few.save(file, optimize=True)
+
+
+@contextmanager
+def _all_in_view(page: Page) -> Iterator[None]:
+    """So tall a window that nothing of the page is scrolled: what sticks to its edges stands where people see it."""
+    usual = page.viewport_size
+    assert usual is not None
+    scrolled = page.evaluate("scrollY")
+    height = max(usual["height"], page.evaluate("document.documentElement.scrollHeight"))
+    page.set_viewport_size({**usual, "height": height})
+    yield
+    page.set_viewport_size(usual)
+    page.evaluate("place => scrollTo(0, place)", scrolled)
 
 
 def actor() -> Actor:

@@ -47,7 +47,7 @@ def test_a_message_is_built_by_keyboard_and_taken(
     expect(preview).to_contain_text("|A7200|")
     expect(preview).to_contain_text("OKAFOR^ADA")
     _fits(page, picture, "message-builder")
-    page.get_by_role("button", name="Take it here").press("Enter")
+    page.get_by_role("button", name="Receive it here").press("Enter")
     expect(page.get_by_role("heading", name="Applied, answered with AA")).to_be_visible()
     found = application.ordering.schedule.page(actor(), ProcedureFilter(accession_number="A7200")).procedures
     assert [one.value("PatientName") for one in found] == ["OKAFOR^ADA"]

@@ -118,6 +118,7 @@ def test_a_registered_patient_is_found_and_chosen_by_keyboard(page: Page, clinic
     expect(search).to_be_focused()
     with page.expect_response(re.compile("/studies/new/patients")):
         page.keyboard.press("Enter")  # searches at once, and creates nothing
+    expect(page.locator(".htmx-request")).to_have_count(0)  # what was found stands on the page
     page.keyboard.press("Tab")
     expect(page.get_by_role("radio", name="Invented")).to_be_focused()
     page.keyboard.press("ArrowDown")

@@ -24,7 +24,7 @@ from dicomfab.dimse.commitment import Failed, FailureReason, Reference, Transact
 from dicomfab.dimse.handlers import Requestor, ServerConfig
 from dicomfab.dimse.peer import Peer, Timeouts
 from dicomfab.dimse.scp.server import Server
-from dicomfab.dimse.scu.commitment import CONTEXT, CommitmentReports, await_report, request_commitment
+from dicomfab.dimse.scu.commitment import CONTEXT, CommitmentReports, request_commitment
 from dicomfab.dimse.scu.store import store as send
 from dicomfab.dimse.sop_classes import (
     COMMITMENT,
@@ -32,7 +32,7 @@ from dicomfab.dimse.sop_classes import (
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
 )
-from dicomfab.model.errors import AssociationAborted, PeerTimeout, StatusFailure
+from dicomfab.model.errors import AssociationAborted, StatusFailure
 from dicomfab.testpacs import ports, process, spec
 from dicomfab.testpacs.folders import LabFolders
 from tests.peers import pynetdicom_peers as pynetdicom
@@ -275,7 +275,7 @@ class Committing:
 
     def report(self, reports: list[tuple[int, Dataset, str]]) -> None:
         """Report on the association that asked: event types, what they are about, and of which instance."""
-        association, _ = self.requests.get_nowait()
+        association, _ = self.requests.get(timeout=DEADLINE_S)
         for number, information, instance in reports:
             status, _ = association.send_n_event_report(information, number, COMMITMENT, instance)
             self.answers.put(status)
@@ -332,24 +332,23 @@ def test_pynetdicom_reports_on_the_association_that_asked():
         (2, VERDICT.to_dataset(), "1.2.3"),
         (2, VERDICT.to_dataset(), COMMITMENT_INSTANCE),
     ]
-    others: list[Verdict] = []
+    told: list[Verdict] = []
     with committing(scp) as peer:
         with associate(peer, [CONTEXT]) as association:
-            request_commitment(association, TRANSACTION)
             reporting = threading.Thread(target=scp.report, args=(reports,))
             reporting.start()
-            assert await_report(association, UID, DEADLINE_S, others.append) == VERDICT
+            said = request_commitment(association, TRANSACTION, wait_s=DEADLINE_S, on_report=told.append)
             reporting.join(DEADLINE_S)
+        assert said == VERDICT
         answers = [scp.answers.get(timeout=DEADLINE_S).Status for _ in reports]
     assert answers == [0x0000, 0x0120, 0x0112, 0x0000]
-    assert others == [other]
+    assert told == [other, VERDICT]
 
 
 def test_no_report_comes():
     with committing(Committing()) as peer, associate(peer, [CONTEXT]) as association:
-        request_commitment(association, TRANSACTION)
-        with pytest.raises(PeerTimeout, match=r"did not report .* within 0\.1 s"):
-            await_report(association, UID, 0.1)
+        assert request_commitment(association, TRANSACTION, wait_s=0.1) is None
+        assert request_commitment(association, TRANSACTION) is None
 
 
 def test_the_peer_hangs_up_instead_of_reporting():
@@ -358,4 +357,4 @@ def test_the_peer_hangs_up_instead_of_reporting():
         request_commitment(association, TRANSACTION)
         scp.requests.get_nowait()[0].abort()
         with pytest.raises(AssociationAborted):
-            await_report(association, UID, DEADLINE_S)
+            request_commitment(association, TRANSACTION, wait_s=DEADLINE_S)

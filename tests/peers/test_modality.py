@@ -8,9 +8,11 @@ import pytest
 from pydicom import dcmread
 
 from dicomfab.archive.records import StoredInstance
-from dicomfab.model.errors import InvalidInput, NotFound, PeerError
+from dicomfab.dimse.peer import Peer, Timeouts
+from dicomfab.model.errors import AssociationAborted, InvalidInput, NotFound, PeerError, PeerTimeout
 from dicomfab.model.procedure import ProcedureFilter, StepState
 from dicomfab.model.values import Environment
+from tests.peers.lost_answers import LostAnswers
 from tests.peers.modality_hospital import ACTOR, Hospital, free_port, hospital
 from tests.unit.services.ordering.conftest import message, orm, pid
 
@@ -61,6 +63,21 @@ def test_what_fails_half_way_does_not_stay_in_progress(hospital: Hospital) -> No
     with pytest.raises(PeerError):
         hospital.perform(pacs=nowhere)
     assert hospital.steps() == [StepState.DISCONTINUED]
+
+
+@pytest.mark.parametrize(
+    ("hangs_up", "error"), [(True, AssociationAborted), (False, PeerTimeout)], ids=["hangs up", "says nothing"]
+)
+def test_what_has_begun_unanswered_does_not_stay_in_progress(
+    hospital: Hospital, hangs_up: bool, error: type[PeerError]
+) -> None:
+    hospital.send(orm())
+    with LostAnswers(hospital.config.worklist.port, hangs_up=hangs_up) as way:
+        worklist = Peer("127.0.0.1", way.port, "DICOMFAB", timeouts=Timeouts(dimse_s=5.0 if hangs_up else 1.0))
+        with pytest.raises(error):
+            hospital.perform(worklist=worklist)
+    assert hospital.steps() == [StepState.DISCONTINUED]
+    assert [str(one.PerformedProcedureStepStatus) for one in hospital.reported()] == ["DISCONTINUED"]
 
 
 def test_an_order_that_was_cancelled_is_not_offered(hospital: Hospital) -> None:

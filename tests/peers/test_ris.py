@@ -188,7 +188,7 @@ def test_what_an_order_cancels_leaves_the_worklist_unless_it_has_begun(
             started = begun(ScheduledStepAttributesSequence=for_step(f"{UID}.2", "SPS1"))
             assert modality.send_n_create(started, PERFORMED_STEP, STEP)[0].Status == 0x0000
         assert acknowledged(sender.send(orm("M3", control="CA"))) == ("AA", "M3")
-        late = sender.send(orm("M4", control="CA", accession="A200"))
+        late = sender.send(orm("M4", control="CA", accession="A200", rp="RP2"))
     assert acknowledged(late) == ("AE", "M4")
     assert segments(late, "ERR")[0].get(3) == "206"
     [left] = findscu(ris.dicom_port, tmp_path / "left", "AccessionNumber")

@@ -26,6 +26,7 @@ from dicomfab.app.settings import Settings
 from dicomfab.hl7.mllp import Frame, Framer, framed
 from dicomfab.model.hl7_message import MessageState
 from dicomfab.model.procedure import ProcedureEventKind, ProcedureFilter
+from dicomfab.model.values import Environment
 from dicomfab.storage.hl7_messages import MessageFilter
 from tests.peers.test_ris import ACTOR, DEADLINE_S, acknowledged, command, engine, environment
 from tests.unit.services.ordering.conftest import orm
@@ -222,7 +223,7 @@ def test_killed_again_and_again(tmp_path: Path, times: int) -> None:
             assert acknowledged(again) in {("AA", control_id), ("CA", control_id)}
             assert again == answers.get(control_id, again), "another answer than before"
     with opened(home) as site:
-        while site.ordering.intake.apply_kept(ACTOR):
+        while site.ordering.intake.apply_kept(ACTOR, Environment.TEST):
             pass
         assert Counter(one.control_id for one in _ledger(site)) == Counter(list(sent))
         assert {one.state for one in _ledger(site)} == {MessageState.APPLIED}

@@ -12,7 +12,6 @@ from dicomfab.archive.commitment import CommitmentLimits
 from dicomfab.dimse.association import MAX_PDU_LENGTH
 from dicomfab.dimse.contexts import PLAIN_SYNTAXES, acceptable, identical_pixels
 from dicomfab.dimse.handlers import ServerConfig
-from dicomfab.dimse.peer import Timeouts
 from dicomfab.dimse.scp import session
 from dicomfab.dimse.scu import availability, commitment, echo, performed_step, worklist
 from dicomfab.dimse.scu.get import _storage_transfer_syntaxes
@@ -170,14 +169,12 @@ def server_parameters() -> str:
 
 
 def client_parameters() -> str:
-    names = ("connect_s", "association_s", "dimse_s", "retrieve_s")
-    more = (
+    names = (
         "aet_find", "aet_store", "aet_echo", "aet_move", "aet_get", "connect_timeout_s", "association_timeout_s",
-        "dimse_timeout_s", "max_associations", "max_pdu", "rate_per_minute", "permitted_hours", "fallback_charset",
-        "via", "tls", "tls_verify", "tls_profile",
+        "dimse_timeout_s", "retrieve_timeout_s", "max_associations", "max_pdu", "rate_per_minute", "permitted_hours",
+        "fallback_charset", "via", "tls", "tls_verify", "tls_profile",
     )  # fmt: skip
-    retrieve = [row for row in settings(Timeouts, names) if row[0] == "`retrieve_s`"]
-    return table(("Parameter", "Default", "What it is"), [*settings(PacsServer, more), *retrieve])
+    return table(("Parameter", "Default", "What it is"), settings(PacsServer, names))
 
 
 def lab_parameters() -> str:

@@ -104,7 +104,7 @@ def facts(event: AuditEvent) -> list[tuple[str, str]]:
         *(("Patient ID", patient) for patient in event.patient_ids),
         ("Query", f"{len(event.query)} bytes, in the XML message" if event.query else ""),
         ("SOP class of the query", event.query_sop_class),
-        *sorted(event.detail.items()),
+        *((_label(key), text) for key, text in sorted(event.detail.items())),
         ("Machine and process", f"{event.host}, {event.process}" if event.host else ""),
     ]
     return [(label, text) for label, text in rows if text]
@@ -145,3 +145,8 @@ def _moment(text: str, field: str, *, is_end: bool = False) -> datetime.datetime
             value=text,
             remedy="write 2026-03-02, or 2026-03-02T08:30",
         ) from None
+
+
+def _label(key: str) -> str:
+    """A key of what an entry holds beside the usual, for reading."""
+    return "AEC" if key == "aec" else key.replace("_", " ").capitalize()

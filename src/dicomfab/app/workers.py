@@ -77,7 +77,13 @@ def limits(registry: RegistryRepository) -> Callable[[str], int]:
 
 
 def store_id(settings: Settings) -> str:
-    """The identity of a local store: drawn once, and kept with it."""
+    """The identity of a local store: drawn once, and kept with it.
+
+    Raises:
+        LocalFailure: the file that holds it is empty.
+    """
+    from dicomfab.services.backup.beside import sync
+
     file = settings.home / "store-id"
     with suppress(FileNotFoundError):
         if known := file.read_text("ascii").strip():
@@ -85,10 +91,19 @@ def store_id(settings: Settings) -> str:
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     draft.write_text(f"{uuid.uuid4()}\n", "ascii")
+    sync(draft)  # else a power cut may leave the name without the content
     with suppress(FileExistsError):
         os.link(draft, file)  # whoever is first decides
     draft.unlink()
-    return file.read_text("ascii").strip()
+    sync(settings.home)
+    if known := file.read_text("ascii").strip():
+        return known
+    raise LocalFailure(
+        f"{file} is empty: it should hold the identity of the local store",
+        cause="the power failed, or the disk was full, while it was written; or somebody emptied it",
+        remedy="put it back from a backup of this folder; if there is none, remove the file: another one is drawn. "
+        "Jobs that were submitted before and need the local store wait for ever then: cancel them",
+    )
 
 
 def ensure_worker(application: Installation) -> bool:

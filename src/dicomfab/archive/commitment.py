@@ -22,7 +22,6 @@ from dicomfab.archive.errors import ArchiveFailure
 from dicomfab.dimse.association import Association, associate
 from dicomfab.dimse.commitment import REQUEST_ACTION, FailureReason, InvalidCommitment, Transaction, Verdict
 from dicomfab.dimse.contexts import PLAIN_SYNTAXES
-from dicomfab.dimse.failures import log_failure
 from dicomfab.dimse.handlers import NormalizedReply, NormalizedRequest, Refusal, Requestor
 from dicomfab.dimse.late_report import EventReport, ReplyThenReport
 from dicomfab.dimse.messages import ProposedContext
@@ -31,7 +30,8 @@ from dicomfab.dimse.scu.normalized import n_event_report, refused
 from dicomfab.dimse.sop_classes import COMMITMENT, COMMITMENT_INSTANCE
 from dicomfab.dimse.status import SUCCESS, Category, category
 from dicomfab.model.disk import is_disk_full
-from dicomfab.model.errors import ConnectionFailed, DicomFabError, Interrupted
+from dicomfab.model.errors import ConnectionFailed, DicomFabError, Interrupted, StatusFailure
+from dicomfab.model.log_lines import log_failure
 
 if TYPE_CHECKING:
     from dicomfab.archive.archive import Archive
@@ -224,7 +224,7 @@ class AnyCommitments(ABC):
                 self._settle(one)
             except (DicomFabError, OSError, ValueError) as error:
                 if not self._closing:
-                    self._postpone(one, error.what if isinstance(error, DicomFabError) else type(error).__name__)
+                    self._postpone(one, _words(error))
             except Exception as error:  # noqa: BLE001 (the outermost door; logged)
                 log_failure(log, f"storage commitment {one.transaction_uid} for {one.ae_title}", error)
                 self._postpone(one, "the application failed")
@@ -435,6 +435,13 @@ class _OnSameAssociation:
     def _check_wanted(self) -> None:
         if self._is_over:
             raise Interrupted("the association of the request is over")
+
+
+def _words(error: Exception) -> str:
+    """Of a failure, what may be in a log: a peer's own comment may name a patient."""
+    if isinstance(error, StatusFailure):
+        return f"{error.heading} ({error.code})"
+    return error.what if isinstance(error, DicomFabError) else type(error).__name__
 
 
 def _who(requestor: Requestor) -> str:

@@ -10,7 +10,7 @@ from typing import Final, Self
 from dicomfab.archive.errors import ArchiveFailure, ArchiveFull
 from dicomfab.archive.files import InstanceFiles, write_all
 from dicomfab.archive.header import parse_header, read_header
-from dicomfab.archive.records import Stored
+from dicomfab.archive.records import Outcome, Stored
 from dicomfab.archive.writer import Received, Writer
 from dicomfab.model import values
 from dicomfab.model.disk import is_disk_full
@@ -213,6 +213,11 @@ class Batch:
         self._files = files
         self._writer = writer
         self._received: list[Received] = []
+
+    @property
+    def kept(self) -> int:
+        """Of how many the archive holds other content, which it kept, once the batch has been stored."""
+        return sum(one.outcome in (Outcome.KEPT, Outcome.REFUSED) for one in self.stored)
 
     def begin(self, identity: InstanceIdentity) -> BatchIncoming:
         """Start an instance.

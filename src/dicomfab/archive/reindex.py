@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,16 +48,18 @@ def set_aside_if_damaged(engine: Engine) -> None:
 
 
 def rebuild(engine: Engine, files: InstanceFiles) -> ReindexReport:
-    """Make the tables anew and index every file, in one transaction.
+    """Make the tables anew and index every file, in one transaction. To be called within the files' ``opening``.
 
+    What the old index knows as gone does not come back: files that a process, killed before, had no time to remove.
     Studies keep the environment that the old index gives them, and copies from production the time of their arrival;
     without an old index, studies count as production and do not expire.
     """
     transactions = WriteTransactions(engine)
     try:
-        with transactions.begin() as connection:
+        with files.abandoned() as left, transactions.begin() as connection:
             if connection.exec_driver_sql("PRAGMA user_version").scalar_one() == SCHEMA_VERSION:
                 settling.restore(connection, files, ())  # what the old index vouches for goes with it
+            _remove_gone(connection, files, left.placing)
             known = _Known(_environments(connection), _arrivals(connection))
             old = MetaData()
             old.reflect(connection)
@@ -70,6 +74,17 @@ def rebuild(engine: Engine, files: InstanceFiles) -> ReindexReport:
     finally:
         transactions.close()
     return ReindexReport(count, tuple(unusable))
+
+
+def _remove_gone(connection: Connection, files: InstanceFiles, placing: Sequence[str]) -> None:
+    """Remove what was deleted, or placed by a transaction that was not committed. Without an old index, files count."""
+    try:
+        names = [*connection.exec_driver_sql("SELECT path FROM obsolete_file").scalars(), *placing]
+        gone = [name for name in names if not rows.is_indexed(connection, name)]
+    except (DatabaseError, sqlite3.DatabaseError):
+        return
+    for name in gone:
+        files.remove(name)
 
 
 def _environments(connection: Connection) -> dict[str, Environment]:

@@ -51,6 +51,9 @@ SETTINGS: Final[Mapping[str, Any]] = {
         float | None, Option(help="Seconds to wait for the answer to an association request.")
     ],
     "dimse_timeout_s": Annotated[float | None, Option(help="Seconds to wait for each DIMSE response.")],
+    "retrieve_timeout_s": Annotated[
+        float | None, Option(help="Seconds between two responses of a C-MOVE or C-GET; many servers send one alone.")
+    ],
     "max_associations": Annotated[int | None, Option(help="Jobs that may work with it at once [new server: 2].")],
     "max_pdu": Annotated[
         int | None,

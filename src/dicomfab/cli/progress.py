@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dicomfab.dimse.messages import Suboperations
+    from dicomfab.model.suboperations import Suboperations
     from dicomfab.services.progress import Progress
 
 

@@ -103,7 +103,8 @@ def query(
 
     Servers answer side by side: one that is down or hangs is reported as failed and delays no other. The exit code is
     4 when any server failed, 5 when one may not be asked, 9 when one answered with a warning, and a failed server is
-    never shown as an empty one. Without a patient, accession number, UID or date, no production server is asked.
+    never shown as an empty one. Without a patient, accession number, UID or date, a search that
+    has a production server among its servers is refused, and nobody is asked.
 
     --detach leaves the search to a worker: servers that fail for a reason that may pass are asked again, and the
     results are kept for a day. --list asks for each row of a file, within the hours and the rate of each server.

@@ -22,5 +22,5 @@ def settings(as_json: output.Json = False) -> None:
     if as_json:
         output.print_json([row.as_dict() for row in rows])
         return
-    cells = [(row.name, row.value, "environment" if row.is_given else "as usual", row.meaning) for row in rows]
+    cells = [(row.name, row.value, "environment" if row.is_given else "default", row.meaning) for row in rows]
     output.print_table(("name", "value", "from", "meaning"), cells)

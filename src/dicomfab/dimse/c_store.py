@@ -19,11 +19,11 @@ from dicomfab.dimse import command as dimse_command
 from dicomfab.dimse.command import Command
 from dicomfab.dimse.contexts import Conversions, for_identity
 from dicomfab.dimse.endings import Ending
-from dicomfab.dimse.failures import log_failure
 from dicomfab.dimse.handlers import Refusal, Requestor, StoreHandler, StoreSink
 from dicomfab.dimse.link import Link, Message
 from dicomfab.dimse.transport.channel import read_exactly
 from dicomfab.model.errors import InstanceUnreadable, TranscodingFailed
+from dicomfab.model.log_lines import log_failure
 from dicomfab.model.study import InstanceFile, InstanceIdentity
 from dicomfab.ul.negotiation import AcceptedContext
 from dicomfab.ul.pdata import Chunk, FileRange

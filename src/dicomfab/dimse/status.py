@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 
-from dicomfab.dimse.messages import Implementation, Response, Suboperations
+from dicomfab.dimse.messages import Implementation, Response
 from dicomfab.dimse.private_status import Meaning, private_meaning
 from dicomfab.model.errors import StatusFailure
+from dicomfab.model.suboperations import Suboperations
 
 __all__ = ["CANCEL", "PENDING", "SUCCESS", "Category", "Meaning", "category", "failure", "meaning"]
 

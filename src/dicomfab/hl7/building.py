@@ -72,9 +72,9 @@ def checked(template: Template, given: Values) -> dict[str, str]:
     values = {keyword: one.entry.checked(given.get(keyword) or one.default) for keyword, one in places.items()}
     for keyword, one in places.items():
         if one.is_needed and not values[keyword]:
-            raise _missing(keyword, f"{template.name} needs it")
+            raise _missing(keyword, "this message needs it")
     if template.any_of and not any(values[keyword] for keyword in template.any_of):
-        raise _missing(template.any_of[0], f"{template.name} needs one of {', '.join(template.any_of)}")
+        raise _missing(template.any_of[0], f"this message needs one of {', '.join(template.any_of)}")
     if values.get("ScheduledProcedureStepStartTime") and not values["ScheduledProcedureStepStartDate"]:
         raise _missing("ScheduledProcedureStepStartDate", "a time stands beside its date")
     for code, text in MEANINGS:

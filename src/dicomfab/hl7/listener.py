@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Final
 
 from dicomfab.hl7.mllp import MAX_BYTES, Fault, Frame, Framer, Wrong, framed
+from dicomfab.model.log_lines import log_failure
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class ListenerConfig:
         tls: secures the connections; none means plain TCP.
         max_connections: further ones are closed at once.
         idle_s: how long a connection may be silent.
+        handshake_s: how long its TLS handshake may take, from its first byte to its last.
         max_bytes: of a message.
     """
 
@@ -45,6 +47,7 @@ class ListenerConfig:
     tls: ssl.SSLContext | None = None
     max_connections: int = 50
     idle_s: float = 3600.0
+    handshake_s: float = 30.0
     max_bytes: int = MAX_BYTES
 
 
@@ -144,18 +147,21 @@ class Listener:
         thread = threading.current_thread()
         thread.name = f"mllp-{peer}"
         try:
-            connection.settimeout(self._config.idle_s)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._config.tls is not None:
+                connection.settimeout(self._config.handshake_s)
                 connection = self._config.tls.wrap_socket(connection, server_side=True)
                 with self._lock:
                     self._connections[thread] = connection
+            connection.settimeout(self._config.idle_s)
             self._converse(connection, peer)
         except TimeoutError:
-            log.info("MLLP: %s was silent for %.0f s: closed", peer, self._config.idle_s)
+            log.info("MLLP: %s was silent for %.0f s: closed", peer, connection.gettimeout())
         except OSError as error:
             if not self._closing.is_set():
                 log.warning("MLLP: the connection with %s broke: %s", peer, error.strerror or error)
+        except Exception as error:  # noqa: BLE001 (outermost door of a thread)
+            log_failure(log, f"MLLP: answering {peer}", error)
         finally:
             connection.close()
             with self._lock:

@@ -404,6 +404,7 @@ class LocalFailure(DicomFabError):
     """Something on this machine is in the way."""
 
     fault = Fault.US
+    heading = "Failed on our side"
 
 
 class DiskFull(LocalFailure):

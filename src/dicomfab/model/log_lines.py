@@ -38,3 +38,22 @@ class LogLines(logging.Formatter):
 def places(trace: TracebackType | None) -> str:
     """Where something failed, the innermost place last; without the values that it was about."""
     return "".join(traceback.format_list(traceback.extract_tb(trace))).rstrip("\n")
+
+
+def log_failure(log: logging.Logger, what: str, error: Exception) -> None:
+    """Note that something failed unexpectedly.
+
+    The error's own words stay out: those of pydicom and of a database quote the value at fault, a patient's name too.
+
+    Args:
+        log: of the module that caught it.
+        what: what failed, in words that name no patient.
+        error: what was caught.
+    """
+    if not log.isEnabledFor(logging.ERROR):
+        return
+    told = ("%s failed: %s", (what, type(error).__name__))
+    # Places go where a stack goes: below the line, whatever writes it.
+    log.handle(
+        log.makeRecord(log.name, logging.ERROR, __file__, 0, *told, exc_info=None, sinfo=places(error.__traceback__))
+    )

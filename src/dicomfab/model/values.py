@@ -79,8 +79,8 @@ def port(value: object, *, field: str = "port", source: str = "") -> int:
         InvalidInput: anything else.
     """
     number = value if isinstance(value, int) and not isinstance(value, bool) else None
-    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
-        number = int(value.strip())
+    if isinstance(value, str) and re.fullmatch(r"0*[0-9]{1,5}", value.strip()):  # int() of thousands of digits raises
+        number = int(value.strip().lstrip("0") or "0")
     if number is None or not 1 <= number <= 65535:
         raise InvalidInput(
             f"{_at(source)}{field}: {value!r} is not a port number",

@@ -49,6 +49,7 @@ class PacsServer:
         connect_timeout_s: for the TCP connection.
         association_timeout_s: for the answers to A-ASSOCIATE-RQ and A-RELEASE-RQ.
         dimse_timeout_s: for each DIMSE response.
+        retrieve_timeout_s: between two responses of a C-MOVE or C-GET; many servers send none before the last.
         max_associations: how many jobs may work with it at once.
         max_pdu: the longest P-DATA-TF variable field (PS3.8 D.1) that we offer it to take and that we send to it, in
             bytes; 0 means ours for the one and whatever it offers for the other.
@@ -91,6 +92,7 @@ class PacsServer:
     connect_timeout_s: float = 5.0
     association_timeout_s: float = 5.0
     dimse_timeout_s: float = 30.0
+    retrieve_timeout_s: float = 300.0
     max_associations: int = 2
     max_pdu: int = 0
     rate_per_minute: int = 0
@@ -218,6 +220,7 @@ _CHECKS: dict[str, fields.Check] = {
     "connect_timeout_s": fields.seconds,
     "association_timeout_s": fields.seconds,
     "dimse_timeout_s": fields.seconds,
+    "retrieve_timeout_s": fields.seconds,
     "max_associations": fields.whole_number(least=1, most=fields.MAX_ASSOCIATIONS),
     "max_pdu": fields.whole_number(least=fields.MIN_PDU_BYTES, most=fields.MAX_PDU_BYTES, or_zero=True),
     "rate_per_minute": fields.whole_number(least=1, most=fields.MAX_RATE_PER_MINUTE, or_zero=True),

@@ -25,7 +25,7 @@ from dicomfab.dicomweb.incoming import Announced
 from dicomfab.dimse.c_store import Origin, unreadable
 from dicomfab.dimse.contexts import identical_pixels
 from dicomfab.dimse.handlers import Refusal, Requestor, StoreHandler
-from dicomfab.dimse.messages import Response, Suboperations
+from dicomfab.dimse.messages import Response
 from dicomfab.dimse.peer import Peer
 from dicomfab.dimse.scu.store import StoreOutcome
 from dicomfab.dimse.status import CANCEL, PENDING, SUCCESS, Category, category, meaning
@@ -40,6 +40,7 @@ from dicomfab.model.errors import (
 )
 from dicomfab.model.query import QueryModel
 from dicomfab.model.study import InstanceFile
+from dicomfab.model.suboperations import Suboperations
 from dicomfab.model.values import uid
 from dicomfab.services.progress import Cancelled, never
 from dicomfab.services.web_peers import web_peer

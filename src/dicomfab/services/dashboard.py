@@ -115,7 +115,8 @@ class DashboardService:
             where = (event.server_id, server.name, str(event.state), str(server.environment))
             happenings.append(Happening(event.at, "server", *where))
         for study in self._studies.page(actor, limit=limit).studies if visible(actor, Action.VIEW) else ():
-            what = study.description or "study without a description"
+            name = " ".join(part for part in study.patient_name.partition("=")[0].split("^") if part)
+            what = f"{name or study.patient_id or 'no name'}: {study.description or 'no description'}"
             stored = datetime.fromisoformat(study.stored_at)
             happenings.append(Happening(stored, "study", study.study_instance_uid, what, "", str(study.environment)))
         return sorted(happenings, key=lambda one: one.at, reverse=True)[:limit]

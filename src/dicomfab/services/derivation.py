@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from dicomfab.archive.archive import Archive
 from dicomfab.archive.incoming import Batch
 from dicomfab.fabricate.seeds import uid
-from dicomfab.model.errors import Interrupted, InvalidInput
+from dicomfab.model.errors import Conflict, Interrupted, InvalidInput
 from dicomfab.services.progress import Cancelled, OnProgress, Progress
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def derive_study(
         InvalidInput: none can be; nothing was done.
         TranscodingFailed: an image is damaged; nothing was stored.
         Interrupted: it was cancelled; nothing was stored.
+        Conflict: the derived series are there with other content, which was kept.
     """
     start = time.perf_counter()
     study_uid = detail.summary.study_instance_uid
@@ -142,6 +143,12 @@ def derive_study(
             size += _derived(batch, detail, source, series[source.series_instance_uid], wanted, Path(folder))
             done += 1
             on_progress(Progress("compressing", done, len(sources)))
+    if batch.kept:
+        raise Conflict(
+            f"the local store holds series derived from study {study_uid} with other content, which was kept",
+            cause="the study was changed after they were made, or another version of this program made them",
+            remedy="choose another quality, or make the study anew",
+        )
     return Derived(
         study_instance_uid=study_uid,
         transfer_syntax=wanted.syntax.name,

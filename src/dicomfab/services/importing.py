@@ -212,17 +212,19 @@ class ImportService:
             made.refused.append(Refused(found.name, DECLARED))
             made.defective[marks.study_instance_uid] = made.defective.get(marks.study_instance_uid, 0) + 1
             return False
-        if held.same(marks.study_instance_uid, file):
-            held.keep(file)
-            _study(made, marks.study_instance_uid).already += 1
-            return False
         is_ours = marks.is_proven or held.is_fabricated(marks.study_instance_uid)
-        environment = Environment.TEST if is_ours else Environment.PROD
+        is_here = held.same(marks.study_instance_uid, file)
+        environment = held.environment if is_here else Environment.TEST if is_ours else Environment.PROD
         decision = decide(actor, Action.RETRIEVE, environment)
         if not decision.allowed:
+            # The same words whether it is here or not: who may not bring it is not told what there is.
             origin = "it is synthetic" if is_ours else "nothing proves that it is synthetic, so it counts as production"
             made.refused.append(Refused(found.name, f"{origin}: {decision.reason}"))
             made.denied.append(decision.reason)
+            return False
+        if is_here:
+            held.keep(file)
+            _study(made, marks.study_instance_uid).already += 1
             return False
         with file.path.open("rb") as opened, batch.begin(file.identity) as incoming:
             opened.seek(file.dataset_offset)
@@ -233,11 +235,16 @@ class ImportService:
 
 
 class _Held:
-    """What is known of the study that files come from one after the other."""
+    """What is known of the study that files come from one after the other.
+
+    Attributes:
+        environment: of the study as it is in the local store; production if it is not there.
+    """
 
     def __init__(self, local: Archive, is_fabricated: Callable[[str], bool], *, with_defects: bool) -> None:
         self.is_fabricated = is_fabricated
         self.with_defects = with_defects
+        self.environment = Environment.PROD
         self._local = local
         self._study = ""
         self._instances: dict[str, StoredInstance] = {}
@@ -249,7 +256,9 @@ class _Held:
             instances = self._local.instances(study_instance_uid)
             self._study = study_instance_uid
             self._instances = {one.identity.sop_instance_uid: one for one in instances}
-            self._expires = bool(instances and self._local.study(study_instance_uid).summary.retrieved_at)
+            summary = self._local.study(study_instance_uid).summary if instances else None
+            self._expires = bool(summary and summary.retrieved_at)
+            self.environment = summary.environment if summary else Environment.PROD
         before = self._instances.get(file.identity.sop_instance_uid)
         return before is not None and before.identity == file.identity and have_same_bytes(before.file, file)
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from dicomfab.access.policy import Action, Scope, require, visible
-from dicomfab.dimse.peer import Peer
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind
 from dicomfab.model.errors import InvalidInput, NotFound, PeerError
@@ -19,10 +18,12 @@ from dicomfab.registry.registry import Registry, free_id, not_found
 from dicomfab.registry.seed_json import ImportReport
 from dicomfab.registry.server import ConnectionTest, MoveRoute, PacsServer, server_from
 from dicomfab.registry.sides import in_place_of_production
-from dicomfab.services.peers import peer_for
 from dicomfab.services.recording import Record, nobody
 from dicomfab.services.registry_events import noting
 from dicomfab.storage.registry import RegistryRepository
+
+if TYPE_CHECKING:
+    from dicomfab.dimse.peer import Peer
 
 MAX_PARALLEL_TESTS = 16
 
@@ -43,7 +44,7 @@ class EchoAnswer(Protocol):
         """The peer's version name, or empty."""
 
 
-Echo = Callable[[Peer], EchoAnswer]
+Echo: TypeAlias = "Callable[[Peer], EchoAnswer]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +376,8 @@ class PacsService:
             return tuple(pool.map(lambda server: self.test(actor, server.id), servers))
 
     def _tested(self, server: PacsServer) -> ConnectionTest:
+        from dicomfab.services.peers import peer_for  # a list of servers needs no upper layer
+
         called = peer_for(server, Capability.ECHO)
         try:
             answer = self._echo(called)

@@ -24,7 +24,9 @@ def peer_for(server: PacsServer, operation: Capability) -> Peer:
         port=server.port,
         called_ae_title=server.aec,
         calling_ae_title=server.calling_ae_title(operation),
-        timeouts=Timeouts(server.connect_timeout_s, server.association_timeout_s, server.dimse_timeout_s),
+        timeouts=Timeouts(
+            server.connect_timeout_s, server.association_timeout_s, server.dimse_timeout_s, server.retrieve_timeout_s
+        ),
         name=server.name,
         tls=_tls(server) if server.tls else None,
         max_pdu_length=server.max_pdu,

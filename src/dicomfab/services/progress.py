@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from dicomfab.dimse.messages import Suboperations
+from dicomfab.model.suboperations import Suboperations
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pydicom import Dataset
-
 from dicomfab.archive.archive import Archive
 from dicomfab.archive.records import StoredInstance
 from dicomfab.model.errors import AccessDenied, Conflict, NotFound, PeerError, TranscodingFailed
-from dicomfab.model.query import Level, QueryModel
-from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
+from dicomfab.services.listings import instances_of, series_of
 from dicomfab.services.marks import CREATOR, DEFECTS, RECIPE_HASH, SYNTHETIC_DATA, Marks, marks_at_start, proven
-from dicomfab.services.peers import peer_for
-from dicomfab.services.query import Find, series_of
+from dicomfab.services.query import Find
 
 log = logging.getLogger(__name__)
 
@@ -167,20 +163,13 @@ class Provenance:
 
     def _told(self, server: PacsServer, study_instance_uid: str) -> list[Marks]:
         """What a server says of the marks of a study's instances; most servers say nothing."""
-        peer, found = peer_for(server, Capability.FIND), []
         all_series = series_of(self.find, server, study_instance_uid)
         if not all_series:
             raise NotFound(f"{server.name} holds no study {study_instance_uid}.", cause="it is on another server")
+        found = []
         for series in all_series:
-            identifier = Dataset()
-            identifier.QueryRetrieveLevel = str(Level.IMAGE)
-            identifier.StudyInstanceUID = study_instance_uid
-            identifier.SeriesInstanceUID = series
-            identifier.SOPInstanceUID = ""
-            for tag, vr in _ASKED.items():
-                identifier.add_new(tag, vr, "")
-            for match in self.find(peer, QueryModel.STUDY_ROOT, identifier):
-                said = {tag: _text(match[tag].value) for tag in _ASKED if tag in match}
+            for one in instances_of(self.find, server, study_instance_uid, series, _ASKED.items()):
+                said = {tag: _text(one.match[tag].value) for tag in _ASKED if tag in one.match}
                 found.append(proven(said, study_instance_uid))
         return found
 

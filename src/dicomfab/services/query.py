@@ -15,12 +15,10 @@ from pydicom import Dataset
 
 from dicomfab.access.policy import Action, decide, require
 from dicomfab.dimse.messages import Response
-from dicomfab.dimse.peer import Peer
 from dicomfab.dimse.status import Category, category
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import (
     AccessDenied,
-    AnswerIncomplete,
     AssociationAborted,
     AssociationRejected,
     ConnectionFailed,
@@ -34,11 +32,12 @@ from dicomfab.model.errors import (
     StatusFailure,
     TlsFailed,
 )
-from dicomfab.model.query import DEFAULT_LIMIT, Level, QueryModel
+from dicomfab.model.query import DEFAULT_LIMIT, QueryModel
 from dicomfab.model.values import Environment, is_uid, uid
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services import search_keys
+from dicomfab.services.listings import instances_held
 from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import Cancelled, never
 from dicomfab.services.recording import Record, asking_as, listing, nobody, refused
@@ -276,11 +275,25 @@ class QueryService:
         found = self.below(actor, server, StudyFilter(level="series", study_instance_uid=study))
         return sorted(found, key=lambda s: (s.series_number is None, s.series_number or 0, s.series_instance_uid))
 
-    def below(self, actor: Actor, server: PacsServer, search: StudyFilter) -> list[Match]:
+    def below(
+        self,
+        actor: Actor,
+        server: PacsServer,
+        search: StudyFilter,
+        *,
+        warned: Callable[[str], object] | None = None,
+    ) -> list[Match]:
         """What one server holds of a patient, study or series.
+
+        Args:
+            actor: who asks.
+            server: whom to ask.
+            search: what for.
+            warned: told what the server said, if it ended its answer with a warning, to show it with the matches.
 
         Raises:
             AccessDenied: QUERY is not allowed in the server's environment.
+            AnswerIncomplete: the server ended its answer with a warning, and nobody is there to be told.
             InvalidInput: a field of the search.
             PeerError: the query failed.
         """
@@ -288,7 +301,14 @@ class QueryService:
         reader = _reader(server, search)
         identifier = search.identifier(server.fallback_charset)
         find = asking_as(self.record, actor, server, self.find)
-        return [reader.read(m) for m in find(peer_for(server, Capability.FIND), search.model, identifier)]
+
+        def report(response: Response) -> None:
+            if warned is not None and (said := _warning(response)):
+                warned(said)
+
+        told = None if warned is None else report
+        peer = peer_for(server, Capability.FIND)
+        return [reader.read(m) for m in find(peer, search.model, identifier, report=told)]
 
     def instances(self, actor: Actor, server: PacsServer, study_instance_uid: str) -> frozenset[str]:
         """The SOP instance UIDs of one study on a server; empty only if the server says so.
@@ -358,9 +378,8 @@ class _Asking:
     def report(self, response: Response) -> None:
         if response.status == _OPTIONAL_KEYS_NOT_MATCHED:
             self.loosely = True
-        elif category(response.status) is Category.WARNING:
-            said = f": {response.comment}" if response.comment else ""
-            self.warning = f"it ended its answer with the warning {response.status:04X}{said}"
+        elif said := _warning(response):
+            self.warning = said
 
     def take(self, match: Dataset) -> None:
         if self.found == self.limit:
@@ -390,6 +409,14 @@ class _Asking:
             warning=self.warning,
             notes=tuple(notes),
         )
+
+
+def _warning(response: Response) -> str:
+    """What a response warns of; empty if it does not."""
+    if category(response.status) is not Category.WARNING:
+        return ""
+    said = f": {response.comment}" if response.comment else ""
+    return f"it ended its answer with the warning {response.status:04X}{said}"
 
 
 def check(actor: Actor, servers: Sequence[Asked], search: StudyFilter, limit: int) -> None:
@@ -435,52 +462,6 @@ def _stopped(server: PacsServer) -> ServerAnswer:
         remedy="ask again",
     )
     return ServerAnswer(server, error=error)
-
-
-def instances_held(
-    find: Find, server: PacsServer, study_instance_uid: str, series_instance_uid: str = ""
-) -> frozenset[str]:
-    """The SOP instance UIDs of one study, or of one series of it, on one server, series by series (PS3.4 C.4.1.2.1).
-
-    Raises:
-        Conflict: C-FIND is switched off for this server.
-        PeerError: any of the queries failed; never answered by an empty set.
-    """
-    peer: Peer = peer_for(server, Capability.FIND)
-    held: set[str] = set()
-    series_uids = [series_instance_uid] if series_instance_uid else series_of(find, server, study_instance_uid)
-    for series_uid in series_uids:
-        identifier = Dataset()
-        identifier.QueryRetrieveLevel = str(Level.IMAGE)
-        identifier.StudyInstanceUID = study_instance_uid
-        identifier.SeriesInstanceUID = series_uid
-        identifier.SOPInstanceUID = ""
-        held.update(
-            str(match.SOPInstanceUID)
-            for match in find(peer, QueryModel.STUDY_ROOT, identifier)
-            if match.get("SOPInstanceUID")
-        )
-    return frozenset(held)
-
-
-def series_of(find: Find, server: PacsServer, study_instance_uid: str) -> list[str]:
-    """The Series Instance UIDs of one study on one server.
-
-    Raises:
-        AnswerIncomplete: a series was listed without its UID, which is required (PS3.4 C.6.2.1.3).
-        Conflict, PeerError: as :func:`instances_held`.
-    """
-    study = uid(study_instance_uid, field="study_instance_uid")
-    identifier = StudyFilter(level="series", study_instance_uid=study).identifier()
-    found = find(peer_for(server, Capability.FIND), QueryModel.STUDY_ROOT, identifier)
-    series = [str(one.get("SeriesInstanceUID") or "").strip() for one in found]
-    if not all(series):
-        raise AnswerIncomplete(
-            f"{server.name} listed a series without its Series Instance UID.",
-            cause="its answer lacks a key that the standard requires",
-            remedy="tell its administrator; until then this study is not listed or moved series by series",
-        )
-    return series
 
 
 def _literal(reference: str, field_name: str) -> str:

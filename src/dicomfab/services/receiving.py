@@ -112,12 +112,12 @@ class Arrival:
 
     Args:
         ae_title: the move destination that the source has to know.
-        kept: gives the SOP instances that came and were there already with other content, which stayed; none if
-            another process of this installation receives.
+        kept: gives the SOP instances that came and were there already with other content, which stayed; ``None`` if
+            another process of this installation receives, so that it is not known.
     """
 
     ae_title: str
-    kept: Callable[[], Sequence[str]]
+    kept: Callable[[], Sequence[str] | None]
 
 
 class ReceivingService:
@@ -222,7 +222,7 @@ class ReceivingService:
                     return
             holder = self._lock.holder()
             if holder is not None and not holder.for_one_transfer:
-                yield Arrival(AE_TITLE, tuple)
+                yield Arrival(AE_TITLE, lambda: None)
                 return
             if cancelled():
                 raise Interrupted("stopped while another transfer received; nothing was asked of the source")

@@ -14,7 +14,7 @@ from dicomfab.access.policy import Action, Scope, require, visible
 from dicomfab.archive.archive import Archive
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind
-from dicomfab.model.errors import Interrupted, InvalidInput, NotFound
+from dicomfab.model.errors import Conflict, Interrupted, InvalidInput, NotFound
 from dicomfab.model.study import Patient
 from dicomfab.model.values import Environment, is_uid
 from dicomfab.services.declared_defects import defect_note, refuse_defects
@@ -193,6 +193,7 @@ class StudyService:
 
         Raises:
             InvalidInput: it has declared defects.
+            Conflict: the study is there with other content, which was kept.
             DiskFull: no space is left; nothing was kept.
         """
         from dicomfab.fabricate.study import count, fabricate
@@ -202,18 +203,21 @@ class StudyService:
         start, total, size, done = time.perf_counter(), count(resolved), 0, 0
         self._know(resolved)
         self.keep_recipe(resolved)
-        with recorded(self.record, _fabrication(actor, resolved)) as noted, self.local.batch() as batch:
+        with recorded(self.record, _fabrication(actor, resolved)) as noted:
             noted.add(detail={"instances": str(total)})
-            for instance in fabricate(resolved, workers=workers):
-                if cancelled():
-                    raise Interrupted("fabrication was cancelled; nothing was kept")
-                with batch.begin(instance.identity) as incoming:
-                    for buffer in instance.buffers:
-                        incoming.write(buffer)
-                    size += incoming.size_bytes
-                    incoming.commit(environment=Environment.TEST, made_here=True)
-                done += 1
-                on_progress(Progress("fabricating", done, total))
+            with self.local.batch() as batch:
+                for instance in fabricate(resolved, workers=workers):
+                    if cancelled():
+                        raise Interrupted("fabrication was cancelled; nothing was kept")
+                    with batch.begin(instance.identity) as incoming:
+                        for buffer in instance.buffers:
+                            incoming.write(buffer)
+                        size += incoming.size_bytes
+                        incoming.commit(environment=Environment.TEST, made_here=True)
+                    done += 1
+                    on_progress(Progress("fabricating", done, total))
+            if batch.kept:
+                raise _other_content(resolved.study_instance_uid)
         return Fabricated(resolved, done, size, time.perf_counter() - start)
 
     def write_files(
@@ -440,6 +444,15 @@ def _fabrication(actor: Actor, resolved: ResolvedStudy, directory: Path | None =
         subject="" if directory is None else str(directory),
         study_uids=(resolved.study_instance_uid,),
         patient_ids=(resolved.patient.patient_id,),
+    )
+
+
+def _other_content(study_instance_uid: str) -> Conflict:
+    return Conflict(
+        f"the local store holds study {study_instance_uid} with other content, which was kept",
+        cause="it was changed after it was made, for example by a merge of patients, or another version of this "
+        "program made it",
+        remedy=f"make it with another seed, or delete that study first: dicomfab study delete {study_instance_uid}",
     )
 
 

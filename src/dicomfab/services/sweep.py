@@ -16,14 +16,15 @@ from dicomfab.access.policy import Action, require
 from dicomfab.archive.archive import Archive
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind, Outcome
-from dicomfab.model.errors import ConfirmationRequired, DicomFabError, LocalFailure, NotFound
+from dicomfab.model.errors import AnswerIncomplete, ConfirmationRequired, DicomFabError, LocalFailure, NotFound
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
+from dicomfab.services.listings import instances_held
 from dicomfab.services.orthanc_delete import delete_from_orthanc, rest_root
 from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import OnProgress, Progress, ignore
 from dicomfab.services.provenance import marks_held
-from dicomfab.services.query import Find, instances_held
+from dicomfab.services.query import Find
 from dicomfab.services.recording import Record, listing, nobody, node
 from dicomfab.services.web_secrets import NO_SECRETS, SecretFiles
 from dicomfab.storage.sent import SentStudies
@@ -61,7 +62,8 @@ class Held:
         study_instance_uid: the study.
         ours: SOP instances that are known as ours, sorted.
         others: how many instances it has there that nobody here knows; then the study is left alone.
-        outcome: what became of it: blank before anything was tried, ``deleted``, or why not.
+        outcome: what became of it: blank before anything was tried, ``deleted``, or why not; at once if the server
+            does not list it completely, and then nothing is known of its instances.
     """
 
     study_instance_uid: str
@@ -135,9 +137,14 @@ class SweepService:
         way = Way.ORTHANC if orthanc and rest_root(orthanc) else self._way(server)
         studies, found = self.sent.to(server.id), []
         for done, study in enumerate(studies, 1):
-            if held := self._held(actor, server, study):
-                ours = held & self._known(study)
-                found.append(Held(study, tuple(sorted(ours)), len(held) - len(ours)))
+            try:
+                held = self._held(actor, server, study)
+            except AnswerIncomplete as error:  # what is not listed may be anybody's
+                found.append(Held(study, (), outcome=f"left: {error.what}"))
+            else:
+                if held:
+                    ours = held & self._known(study)
+                    found.append(Held(study, tuple(sorted(ours)), len(held) - len(ours)))
             on_progress(Progress("asking", done, len(studies)))
         return Sweep(server.id, server.name, str(server.environment), way, len(studies), tuple(found))
 
@@ -165,7 +172,7 @@ class SweepService:
             )
         seen = self.look(actor, server, orthanc=orthanc, on_progress=on_progress)
         tried = [self._ended(actor, server, seen.way, study, orthanc) for study in seen.found]
-        remaining = tuple(one.study_instance_uid for one in tried if self._held(actor, server, one.study_instance_uid))
+        remaining = tuple(one.study_instance_uid for one in tried if self._is_there(actor, server, one))
         ended = tuple(
             self._left(actor, server, seen.way, one)
             if one.outcome == DELETED and one.study_instance_uid in remaining
@@ -184,9 +191,15 @@ class SweepService:
         with listing(self.record, actor, server, study_instance_uid):
             return instances_held(self.find, server, study_instance_uid)
 
+    def _is_there(self, actor: Actor, server: PacsServer, held: Held) -> bool:
+        try:
+            return bool(self._held(actor, server, held.study_instance_uid))
+        except AnswerIncomplete:  # nothing proves that it is gone
+            return True
+
     def _ended(self, actor: Actor, server: PacsServer, way: Way, held: Held, orthanc: str) -> Held:
         event = _deletion(actor, server, way, held)
-        if not held.others and way is not Way.LIST:  # else nothing is tried
+        if not (held.outcome or held.others or way is Way.LIST):  # else nothing is tried
             self.record(event)
         outcome = self._outcome(server, way, held, orthanc)
         if outcome != DELETED:
@@ -194,6 +207,8 @@ class SweepService:
         return Held(held.study_instance_uid, held.ours, held.others, outcome)
 
     def _outcome(self, server: PacsServer, way: Way, held: Held, orthanc: str) -> str:
+        if held.outcome:
+            return held.outcome
         if held.others:
             return f"left: {held.others} of its instances there are not known as ours"
         if way is Way.ORTHANC:

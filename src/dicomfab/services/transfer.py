@@ -19,6 +19,7 @@ from dicomfab.dimse.messages import Response
 from dicomfab.dimse.peer import Peer
 from dicomfab.dimse.scu.store import StoreOutcome
 from dicomfab.dimse.sop_classes import storage_sop_classes
+from dicomfab.dimse.status import CANCEL
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import (
     ConfirmationRequired,
@@ -31,10 +32,11 @@ from dicomfab.model.query import Level, QueryModel
 from dicomfab.model.values import Environment
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
+from dicomfab.services.listings import instances_held
 from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import Progress
 from dicomfab.services.provenance import Provenance
-from dicomfab.services.query import Find, instances_held
+from dicomfab.services.query import Find
 from dicomfab.services.receiving import Arrival, ReceivingService, lacks_get
 from dicomfab.services.recording import Record, Transfer, nobody, of_study, transferring
 from dicomfab.services.transfer_reports import (
@@ -43,6 +45,7 @@ from dicomfab.services.transfer_reports import (
     Part,
     TransferReport,
     Watch,
+    ended_unasked,
     retrieve_report,
     with_kept,
 )
@@ -286,7 +289,7 @@ class TransferService:
         responses = self.move_scu(
             peer, QueryModel.STUDY_ROOT, part.identifier(), move_destination, cancelled=watch.cancelled
         )
-        final, error = _follow(responses, "moving", len(expected), watch)
+        final, error = _follow(peer, "C-MOVE", responses, "moving", len(expected), watch)
         seconds = time.perf_counter() - start
         verdict = verify(
             expected,
@@ -366,7 +369,7 @@ class TransferService:
             peer, root, wanted, classes, sink, cancelled=lambda: bool(sink.full) or watch.cancelled()
         )
         try:
-            final, error = _follow(responses, "getting", len(expected), watch)
+            final, error = _follow(peer, "C-GET", responses, "getting", len(expected), watch)
         except PeerError:
             if sink.full is None:
                 raise
@@ -390,7 +393,7 @@ class TransferService:
             peer, QueryModel.STUDY_ROOT, part.identifier(), arrival.ae_title, cancelled=watch.cancelled
         )
         try:
-            final, error = _follow(responses, "getting", len(expected), watch)
+            final, error = _follow(peer, "C-MOVE", responses, "getting", len(expected), watch)
         except StatusFailure as failure:
             failure.what += f" It was asked to send to us, {arrival.ae_title}, because: {why}"
             raise
@@ -456,7 +459,8 @@ def sop_classes_held(find: Find, server: PacsServer, study_instance_uid: str) ->
     identifier.StudyInstanceUID = study_instance_uid
     identifier.SOPClassesInStudy = ""
     classes: set[str] = set()
-    for match in find(peer, QueryModel.STUDY_ROOT, identifier):
+    # A warning is no matter: without the key all classes are proposed.
+    for match in find(peer, QueryModel.STUDY_ROOT, identifier, report=lambda _response: None):
         value = match.get("SOPClassesInStudy")
         several = isinstance(value, Iterable) and not isinstance(value, str)
         classes.update(map(str, value) if several else [str(value)] if value else [])
@@ -464,7 +468,7 @@ def sop_classes_held(find: Find, server: PacsServer, study_instance_uid: str) ->
 
 
 def _follow(
-    responses: Iterator[Response], stage: str, expected: int, watch: Watch
+    peer: Peer, operation: str, responses: Iterator[Response], stage: str, expected: int, watch: Watch
 ) -> tuple[Response, PeerError | None]:
     """The last response, and what broke the retrieve off after it; raises if there was no response at all."""
     last: Response | None = None
@@ -481,7 +485,8 @@ def _follow(
         return last, error
     if last is None:
         raise RuntimeError("an association ended without a response and without an error")
-    return last, None
+    # Not a stop, or a job would take it for its own and ask again and again.
+    return last, ended_unasked(operation, peer.label) if last.status == CANCEL and not watch.cancelled() else None
 
 
 def _all_delivered(final: Response, expected: int) -> bool:

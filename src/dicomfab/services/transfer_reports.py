@@ -8,14 +8,15 @@ from dataclasses import dataclass, field, replace
 from pydicom import Dataset
 
 from dicomfab.archive.records import StoredInstance
-from dicomfab.dimse.messages import Response, Suboperations
+from dicomfab.dimse.messages import Response
 from dicomfab.dimse.scu.store import StoreOutcome
 from dicomfab.dimse.status import CANCEL
-from dicomfab.model.errors import DicomFabError, PeerError
+from dicomfab.model.errors import DicomFabError, PeerError, StatusFailure
 from dicomfab.model.query import Level
+from dicomfab.model.suboperations import Suboperations
 from dicomfab.model.values import uid
 from dicomfab.services.progress import Cancelled, OnProgress, ignore, never
-from dicomfab.services.verification import DEFAULT_WAIT_S, Verdict, doubted
+from dicomfab.services.verification import DEFAULT_WAIT_S, Verdict, doubted, not_proven
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +150,36 @@ class Earlier:
     resent: int = 0
 
 
-def with_kept(report: TransferReport, kept: Sequence[str]) -> TransferReport:
-    """The report, when of some instances the local store kept what it had."""
+def with_kept(report: TransferReport, kept: Sequence[str] | None) -> TransferReport:
+    """The report, when of some instances the local store kept what it had; ``None`` if that is not known."""
+    if kept is None:
+        return replace(report, verdict=kept_unknown(report.verdict, report.verdict.before))
     failed = tuple(FailedInstance(u, "the local store kept its own, which has other content") for u in kept)
     return replace(report, failed=report.failed + failed, verdict=doubted(report.verdict, len(failed)))
+
+
+def kept_unknown(verdict: Verdict, before: int | None) -> Verdict:
+    """The verdict of a get when it is not known of which instances the local store kept what it had.
+
+    Args:
+        verdict: of what the local store lists.
+        before: how many of the instances it had before; ``None`` if that is not known either.
+    """
+    if before == 0:
+        return verdict
+    some = "some may have been" if before is None else f"{before} of them were"
+    return not_proven(verdict, f"{some} here before, and whether what came is the same is not known")
+
+
+def ended_unasked(operation: str, source: str) -> StatusFailure:
+    """Why a retrieve failed that its source ended as cancelled by itself (PS3.4 C.4.2.1.5, C.4.3.1.4)."""
+    return StatusFailure(
+        f"{source} answered FE00: it ended the {operation} as cancelled, which nobody asked for.",
+        operation=operation,
+        status=CANCEL,
+        cause="somebody stopped it at the source, or the source gives up in this way",
+        remedy="look at the source's log; then transfer it again",
+    )
 
 
 def retrieve_report(
@@ -190,6 +217,6 @@ def retrieve_report(
         suboperations=final.suboperations,
         verdict=doubted(verdict, final.suboperations.failed or 0),
         seconds=seconds,
-        cancelled=final.status == CANCEL,
+        cancelled=final.status == CANCEL and not isinstance(error, StatusFailure),  # else nobody asked for it
         error=error,
     )

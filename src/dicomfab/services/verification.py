@@ -70,6 +70,13 @@ def doubted(verdict: Verdict, failed: int) -> Verdict:
     return replace(verdict, kind=VerdictKind.MISMATCH, why=why)
 
 
+def not_proven(verdict: Verdict, why: str) -> Verdict:
+    """The verdict when a list of UIDs proves less than it seems to: what would be verified is in doubt."""
+    if verdict.kind is not VerdictKind.VERIFIED:
+        return verdict
+    return replace(verdict, kind=VerdictKind.UNVERIFIED, why=f"{verdict.why}, but {why}")
+
+
 def verify(
     expected: frozenset[str],
     before: frozenset[str] | DicomFabError | None,
@@ -84,7 +91,7 @@ def verify(
     """Poll the destination until every expected instance is listed or the wait is over.
 
     Args:
-        expected: SOP instance UIDs that should be there.
+        expected: SOP instance UIDs that should be there; if there are none, nothing is proven by any list.
         before: the answer of :func:`held_before`; ``None`` if nobody asked at the right time.
         listing: asks the destination again.
         wait_s: how long the destination may take to index what it received.
@@ -95,6 +102,9 @@ def verify(
     """
     start, interval_s = clock(), _FIRST_PAUSE_S
     known_before = len(expected & before) if isinstance(before, frozenset) else None
+    if not expected:
+        why = "it is not known what should be at the destination, so nothing could be compared"
+        return Verdict(VerdictKind.UNVERIFIED, why, 0, before=known_before)
     while True:
         try:
             held = listing()

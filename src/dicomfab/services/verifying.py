@@ -34,9 +34,10 @@ from dicomfab.pixels.streams import have_same_bytes
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
 from dicomfab.services.comparing import Difference, differences, pixel_digest
+from dicomfab.services.listings import instances_of
 from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import Cancelled, OnProgress, Progress, ignore, never
-from dicomfab.services.query import Find, series_of
+from dicomfab.services.query import Find
 from dicomfab.services.recording import Record, listing, nobody, transferring
 from dicomfab.services.transfer import Get, TransferReport, sop_classes_held
 from dicomfab.services.verification import Verdict, VerdictKind
@@ -226,21 +227,8 @@ class VerifyService:
                 i.identity.sop_instance_uid: i.series_instance_uid for i in self.local.instances(study_instance_uid)
             }
         with listing(self.record, actor, server, study_instance_uid):
-            return self._listed_by(server, study_instance_uid)
-
-    def _listed_by(self, server: PacsServer, study_instance_uid: str) -> dict[str, str]:
-        peer, held = peer_for(server, Capability.FIND), {}
-        study = uid(study_instance_uid, field="study_instance_uid")
-        for series in series_of(self.find, server, study):
-            identifier = Dataset()
-            identifier.QueryRetrieveLevel = str(Level.IMAGE)
-            identifier.StudyInstanceUID = study
-            identifier.SeriesInstanceUID = series
-            identifier.SOPInstanceUID = ""
-            for match in self.find(peer, QueryModel.STUDY_ROOT, identifier):
-                if match.get("SOPInstanceUID"):
-                    held[str(match.SOPInstanceUID)] = series
-        return held
+            study = uid(study_instance_uid, field="study_instance_uid")
+            return {one.sop_instance_uid: one.series_instance_uid for one in instances_of(self.find, server, study)}
 
     def _compared(
         self, actor: Actor, asked: Asked, folder: Path, on_progress: OnProgress, cancelled: Cancelled

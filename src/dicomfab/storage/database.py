@@ -169,6 +169,19 @@ class Database:
             raise failure from error
 
 
+def is_of_content(error: Exception) -> bool:
+    """Whether what failed in a transaction would fail again by what was to be written, and nothing else would.
+
+    If not, the database is down, full or held by others, or this machine fails: all that is to be written can wait.
+    """
+    if isinstance(error, sql_errors.DataError | sql_errors.IntegrityError):
+        return True
+    if isinstance(error, sql_errors.DBAPIError | LocalFailure | OSError | MemoryError):
+        return False
+    # A statement may fail before it gets as far as the driver; a transaction fails with its connection.
+    return isinstance(error, sql_errors.StatementError) or not isinstance(error, sql_errors.SQLAlchemyError)
+
+
 def _identity(place: Path | PostgresAddress) -> tuple[int, int] | None:
     """What tells a file from another of the same name; ``None`` if there is none, and for PostgreSQL."""
     if not isinstance(place, Path):

@@ -80,15 +80,15 @@ class MessageRows:
             "direction": str(message.direction),
             "environment": str(message.environment),
             "peer": message.peer[:200],
-            "sender": message.sender[:200],
-            "control_id": message.control_id[:200],
-            "message_type": message.message_type[:32],
+            "sender": _storable(message.sender)[:200],
+            "control_id": _storable(message.control_id)[:200],
+            "message_type": _storable(message.message_type)[:32],
             "digest": digest(message.data),
             "data": message.data,
             "state": str(message.state),
             "code": message.code,
-            "acknowledgement": message.acknowledgement,
-            "reason": message.reason,
+            "acknowledgement": _storable(message.acknowledgement),
+            "reason": _storable(message.reason),
             "repeats": 0,
             "at": message.at,
         }
@@ -130,15 +130,18 @@ class MessageRows:
         self, number: int, state: MessageState, *, code: str = "", acknowledgement: str = "", reason: str = ""
     ) -> None:
         """Note what became of a message; an acknowledgement that is not given stays."""
-        values: dict[str, Any] = {"of_number": number, "state": str(state), "reason": reason}
+        values: dict[str, Any] = {"of_number": number, "state": str(state), "reason": _storable(reason)}
         if code:
-            values |= {"code": code, "acknowledgement": acknowledgement.replace("\0", "")}
+            values |= {"code": code, "acknowledgement": _storable(acknowledgement)}
         self._connection.execute(_ANSWER if code else _FINISH, values)
 
-    def with_state(self, direction: Direction, state: MessageState, limit: int) -> list[Hl7Message]:
-        """The oldest in a state, bytes and all."""
+    def with_state(
+        self, direction: Direction, state: MessageState, environment: Environment, limit: int
+    ) -> list[Hl7Message]:
+        """The oldest of an environment in a state, bytes and all."""
         columns = hl7_message.c
-        found = select(hl7_message).where(columns.direction == str(direction), columns.state == str(state))
+        of_it = (columns.state == str(state), columns.environment == str(environment))
+        found = select(hl7_message).where(columns.direction == str(direction), *of_it)
         return [_message(row) for row in self._connection.execute(found.order_by(columns.number).limit(limit))]
 
     def get(self, number: int) -> Hl7Message:
@@ -205,6 +208,11 @@ class MessageRepository:
 def digest(data: bytes) -> str:
     """What tells a message from another."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _storable(text: str) -> str:
+    """Without NUL, which PostgreSQL keeps in no text, and which what others send may have."""
+    return text.replace("\0", "")
 
 
 def _message(row: Row[Any]) -> Hl7Message:

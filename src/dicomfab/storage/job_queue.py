@@ -18,6 +18,8 @@ from dicomfab.storage.tables import job, job_item, worker
 
 LEASE_S: Final = 15.0
 _WORTH_A_STATEMENT: Final = 8
+_SUCCESSES: Final = (JobEvent.SUCCEED, JobEvent.DOUBT)
+_GOING_ON: Final = (JobEvent.LOSE, JobEvent.POSTPONE, JobEvent.PAUSE)
 _LOST_IN_VAIN: Final = 5  # workers in a row that ended over a job without getting on with it
 _GAVE_UP: Final = LocalFailure(
     f"{_LOST_IN_VAIN} workers in a row ended while they did this job, and none got on with it",
@@ -88,7 +90,7 @@ class JobQueue:
         """Take the next job: of the highest priority, then the oldest, whose queue has room.
 
         Jobs whose worker has not renewed its lease are taken back first. One that has cost several workers in a row
-        their life, without an item done in between, fails.
+        their life, without an item done in between, fails. One that was to pause or be cancelled is.
 
         Args:
             name: of the worker.
@@ -247,6 +249,9 @@ class JobQueue:
     ) -> Job:
         """Let go of a job.
 
+        One that was to be cancelled or to pause, and would go on or wait, is cancelled or pauses. One that has
+        succeeded goes on if somebody has decided about an item meanwhile, and the work has not seen it.
+
         Args:
             claim: on the job.
             event: how it ended.
@@ -260,6 +265,10 @@ class JobQueue:
         with changing(self._database) as connection:
             _held(connection, claim)
             found = found_job(connection, claim.job_id)
+            if event in _SUCCESSES and _has_been_decided(connection, found):
+                event = JobEvent.LOSE
+            if event in _GOING_ON and found.wish is not Wish.NONE:  # it came too late for the work to heed it
+                event = JobEvent(found.wish)
             values = moved(found, event, self._now())
             values |= {"lease_until": None, "workers_lost": 0, "wish": "", "stage": ""}
             if report is not None:
@@ -292,12 +301,28 @@ class JobQueue:
 
 
 def _take_back(connection: Connection, now: datetime) -> None:
-    """Jobs whose worker is gone wait again, unless they have brought down one worker after the other."""
+    """Jobs whose worker is gone wait again, unless they have brought down one worker after the other.
+
+    What they were asked to do meanwhile is done, since no worker is left who could.
+    """
     lost = and_(job.c.state == str(JobState.RUNNING), job.c.lease_until < now)
     again, never = str(ARROWS[JobState.RUNNING, JobEvent.LOSE]), str(ARROWS[JobState.RUNNING, JobEvent.FAIL])
     in_vain = and_(lost, job.c.workers_lost >= _LOST_IN_VAIN - 1)
-    change(connection, in_vain, {"state": never, "lease_until": None, "ended_at": now, "error": _GAVE_UP.as_dict()})
-    change(connection, lost, {"state": again, "lease_until": None, "workers_lost": job.c.workers_lost + 1})
+    let_go: dict[str, Any] = {"lease_until": None, "wish": ""}
+    change(connection, in_vain, {**let_go, "state": never, "ended_at": now, "error": _GAVE_UP.as_dict()})
+    let_go |= {"workers_lost": job.c.workers_lost + 1}
+    for wish, ended_at in ((Wish.CANCEL, now), (Wish.PAUSE, None)):
+        state = str(ARROWS[JobState.RUNNING, JobEvent(wish)])
+        asked = and_(lost, job.c.wish == str(wish))
+        change(connection, asked, {**let_go, "state": state, "stage": "", "ended_at": ended_at})
+    change(connection, lost, {**let_go, "state": again})
+
+
+def _has_been_decided(connection: Connection, found: Job) -> bool:
+    """Whether a held item was released since a job was begun, and is still to be dealt with."""
+    of = job_item.c
+    decided = of.job_id == found.id, of.state == str(ItemState.PENDING), of.changed_at > found.started_at
+    return connection.execute(select(of.number).where(*decided).limit(1)).first() is not None
 
 
 # What every batch of a transfer executes is put together once: that costs more than executing it.

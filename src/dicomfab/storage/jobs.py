@@ -135,12 +135,12 @@ class JobRepository:
         """Let items that were held go on, each with what was decided about it.
 
         Args:
-            job_id: a job that does not run.
+            job_id: a job. One that runs does them before it ends.
             numbers: of held items.
             detail: what replaces the request of an item, by its number.
         """
         with changing(self._database) as connection:
-            found = found_job(connection, job_id)
+            found, now = found_job(connection, job_id), self._now()
             rows = [{"n": n, "r": dict(detail[n])} for n in numbers if n in detail]
             if rows:
                 connection.execute(
@@ -150,13 +150,13 @@ class JobRepository:
                         job_item.c.number == bind("n"),
                         job_item.c.state == str(ItemState.HELD),
                     )
-                    .values(state=str(ItemState.PENDING), request=bind("r")),
+                    .values(state=str(ItemState.PENDING), request=bind("r"), changed_at=now),
                     rows,
                 )
             held = count(connection, job_id, ItemState.HELD)
             values: dict[str, Any] = {"held": held}
             if found.state.has_ended and held < found.counts.held:
-                values |= {"state": str(JobState.QUEUED), "not_before": self._now(), "ended_at": None, "report": {}}
+                values |= {"state": str(JobState.QUEUED), "not_before": now, "ended_at": None, "report": {}}
             change(connection, job.c.id == job_id, values)
             return found_job(connection, job_id)
 

@@ -7,10 +7,13 @@ import json
 import os
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dicomfab.fabricate.recipe import ResolvedStudy
 from dicomfab.model.disk import is_disk_full
 from dicomfab.model.errors import DiskFull, LocalFailure
+
+if TYPE_CHECKING:
+    from dicomfab.fabricate.recipe import ResolvedStudy
 
 
 class MadeRecipes:
@@ -53,6 +56,8 @@ class MadeRecipes:
 
     def find(self, recipe_hash: str) -> ResolvedStudy | None:
         """A recipe by its hash; nothing if it is not here, or another version of the program made it."""
+        from dicomfab.fabricate.recipe import ResolvedStudy  # what lists studies asks for none
+
         if not recipe_hash.isalnum():
             return None
         try:

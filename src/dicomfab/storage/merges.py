@@ -90,6 +90,28 @@ class MergeRows:
         }
         self._connection.execute(insert(patient_merge), values)
 
+    def leads(self, environment: Environment, was: tuple[str, str], now_called: tuple[str, str]) -> bool:
+        """Whether merges lead from an identifier to another, one after the other.
+
+        Args:
+            environment: of the patient.
+            was: Patient ID and issuer; an issuer that nobody said is any.
+            now_called: the same.
+        """
+        seen, left = set[tuple[str, str]](), [was]
+        while left:
+            one = left.pop()
+            if is_one_patient(one, now_called):
+                return True
+            if one in seen:
+                continue
+            seen.add(one)
+            of_it = (patient_merge.c.environment == str(environment), patient_merge.c.prior_id == one[0])
+            for row in self._connection.execute(select(patient_merge).where(*of_it)):
+                if is_one_patient(one, (row.prior_id, row.prior_issuer)):
+                    left.append((row.patient_id, row.issuer or one[1]))
+        return False
+
 
 class MergeRepository:
     """Merges of one installation.
@@ -128,6 +150,11 @@ class MergeRepository:
             with self._database.write() as connection:
                 is_idle = (patient_merge.c.number.in_(numbers), patient_merge.c.is_done.is_(False))
                 connection.execute(delete(patient_merge).where(*is_idle))
+
+
+def is_one_patient(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether two identifiers, each Patient ID and issuer, are of one patient; an issuer that nobody said is any."""
+    return one[0] == other[0] and ("" in (one[1], other[1]) or one[1] == other[1])
 
 
 def _merge(row: Row[Any]) -> PatientMerge:

@@ -209,7 +209,8 @@ class ProcedureRows:
         reference: str = "",
     ) -> None:
         """Note what happened to a procedure."""
-        values = {"procedure": procedure, "kind": str(kind), "text": text, "message": message, "reference": reference}
+        said = text.replace("\0", "")  # PostgreSQL keeps none in a text
+        values = {"procedure": procedure, "kind": str(kind), "text": said, "message": message, "reference": reference}
         self._connection.execute(_NOTE, {**values, "at": self.now})
 
     def note_study(self, study_instance_uid: str, kind: ProcedureEventKind, text: str, reference: str) -> None:

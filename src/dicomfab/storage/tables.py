@@ -83,6 +83,7 @@ pacs_server = Table(
     Column("connect_timeout_s", Float, nullable=False),
     Column("association_timeout_s", Float, nullable=False),
     Column("dimse_timeout_s", Float, nullable=False),
+    Column("retrieve_timeout_s", Float, nullable=False, server_default="300"),
     Column("max_associations", Integer, nullable=False, server_default="2"),
     Column("max_pdu", Integer, nullable=False, server_default="0"),
     Column("rate_per_minute", Integer, nullable=False, server_default="0"),

@@ -12,7 +12,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dicomfab import __version__
 from dicomfab.app.build import Application
 from dicomfab.app.web_settings import WebSettings
-from dicomfab.services.route_runs import RouteRuns
 from dicomfab.web import (
     account,
     audit,
@@ -60,6 +59,7 @@ from dicomfab.web.door import DoorMiddleware
 from dicomfab.web.kept_previews import KeptPreviews
 from dicomfab.web.list_runs import ListRuns
 from dicomfab.web.modality_runs import ModalityRuns
+from dicomfab.web.route_runs import RouteRuns
 from dicomfab.web.security import SecurityMiddleware
 from dicomfab.web.validation_runs import ValidationRuns
 

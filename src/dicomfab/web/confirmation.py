@@ -18,17 +18,22 @@ def is_name(typed: str, name: str) -> bool:
     return bool(typed.strip()) and label_key(typed.strip()) == label_key(name.strip())
 
 
+def untyped(typed: str, servers: Iterable[PacsServer]) -> PacsServer | None:
+    """The first of these servers whose name was not typed; names are joined by commas, and may hold some themselves."""
+    names = {label_key(name.strip()) for name in typed.split(",")}
+    return next((one for one in servers if label_key(one.name) not in names and not is_typed(typed, one)), None)
+
+
 def require_typed(typed: str, changing: Iterable[PacsServer]) -> None:
     """Raise unless the names of all servers that change sides were typed, joined by commas.
 
     Raises:
         ConfirmationRequired: naming the first one that was not.
     """
-    names = {label_key(name.strip()) for name in typed.split(",")}
-    for server in changing:
-        if label_key(server.name) not in names and not is_typed(typed, server):
-            raise ConfirmationRequired(
-                f"environment: {server.name} would change between test and production",
-                cause="other roles would have access to it from that moment on, and other data could be sent to it",
-                remedy=f"if the server itself really changed sides, type its name: {server.name}",
-            )
+    server = untyped(typed, changing)
+    if server is not None:
+        raise ConfirmationRequired(
+            f"environment: {server.name} would change between test and production",
+            cause="other roles would have access to it from that moment on, and other data could be sent to it",
+            remedy=f"if the server itself really changed sides, type its name: {server.name}",
+        )

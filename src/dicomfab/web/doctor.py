@@ -15,10 +15,10 @@ from dicomfab.diagnosis.checks import Outcome
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import Conflict, DicomFabError, InvalidInput, NotFound
 from dicomfab.model.values import uid
-from dicomfab.registry.server import PacsServer, label_key
+from dicomfab.registry.server import PacsServer
 from dicomfab.services.doctor.examination import LIMIT_S
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
-from dicomfab.web.confirmation import is_typed
+from dicomfab.web.confirmation import untyped
 from dicomfab.web.doctor_runs import Run, Runs, Wanted, of_move, of_server
 from dicomfab.web.doctor_view import LOOKS, NO_KNOWN_CAUSE, SHOWN, counted, lines_by_product, on_page, report, tree_of
 from dicomfab.web.errors import status_of
@@ -105,7 +105,7 @@ def checks(request: Request, run: str, actor: CurrentActor) -> EventSourceRespon
 
 
 def _events(run: Run, actor: Actor) -> Iterator[ServerSentEvent]:
-    run.start(actor)
+    run.start_as(actor)
     shown = 0
     while not run.has_ended:
         run.wait(shown, _TICK_S)
@@ -157,16 +157,16 @@ def is_confirmed(typed: str, ends: tuple[PacsServer, ...]) -> bool:
     """
     if not typed.strip():
         return False
-    names = {label_key(name.strip()) for name in typed.split(",")}
-    for end in ends:
-        if end.is_production and label_key(end.name) not in names and not is_typed(typed, end):
-            raise InvalidInput(
-                f"confirm_name: {end.name} is a production server; nothing was tried",
-                field="confirm_name",
-                cause="storing there wants an explicit yes each time",
-                remedy=f"type its name if you mean it, or nothing for C-ECHO and C-FIND only: {end.name}",
-            )
-    return any(end.is_production for end in ends)
+    production = [end for end in ends if end.is_production]
+    left = untyped(typed, production)
+    if left is not None:
+        raise InvalidInput(
+            f"confirm_name: {left.name} is a production server; nothing was tried",
+            field="confirm_name",
+            cause="storing there wants an explicit yes each time",
+            remedy=f"type its name if you mean it, or nothing for C-ECHO and C-FIND only: {left.name}",
+        )
+    return bool(production)
 
 
 def _form(

@@ -1,12 +1,9 @@
-"""Diagnoses that pages follow: begun by a form, made while somebody looks, kept for a while to be looked at again."""
+"""Diagnoses that pages follow: made while somebody looks."""
 
 from __future__ import annotations
 
-import secrets
 import shlex
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -15,16 +12,13 @@ from dicomfab.access.policy import Action, visible
 from dicomfab.diagnosis.checks import Check
 from dicomfab.diagnosis.reason import Diagnosis
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import Conflict, DicomFabError, NotFound
 from dicomfab.model.values import Environment
-from dicomfab.web.errors import unexpected
+from dicomfab.web.background import Kept, Work
 
 if TYPE_CHECKING:
     from dicomfab.app.build import Application
     from dicomfab.registry.server import PacsServer
 
-KEPT: Final = 100
-AT_ONCE: Final = 8
 #: A page starts its diagnosis at once; a form's yes to production is not good for later.
 START_WITHIN_S: Final = 60.0
 
@@ -72,7 +66,7 @@ class Wanted:
         return f"dicomfab doctor {'server ' if server in ('move', 'server') else ''}{server}"
 
 
-class Run:
+class Run(Work):
     """One diagnosis, as far as it has come.
 
     Args:
@@ -83,25 +77,25 @@ class Run:
         environments: of the servers that it is about; only for those who may view them.
     """
 
+    NAME = "doctor"
+    IS_WAITED_FOR = True  # so that it can remove what it has stored
+
     def __init__(
         self, owner: str, wanted: Wanted, title: str, examine: Examine, environments: Iterable[Environment] = ()
     ) -> None:
-        self.owner, self.wanted, self.title = owner, wanted, title
+        super().__init__(owner)
+        self.wanted, self.title = wanted, title
         self.environments = frozenset(environments)
         self.checks: list[Check] = []
         self.diagnosis: Diagnosis | None = None
-        self.failure: DicomFabError | None = None
-        self.has_ended = False
-        self.is_stopped = False
         self._examine = examine
-        self._begun: float | None = None
+        self._actor: Actor | None = None
         self._wanted_at = time.monotonic()
-        self._changed = threading.Condition()
 
     @property
-    def is_running(self) -> bool:
-        """Whether it has begun and not ended."""
-        return self._begun is not None and not self.has_ended
+    def is_under_way(self) -> bool:
+        """Whether it has not ended, or its page may still start it."""
+        return not self.has_ended and not self.is_stale
 
     @property
     def is_stale(self) -> bool:
@@ -110,50 +104,30 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
-        if self.diagnosis is not None:
-            return self.diagnosis.seconds
-        return 0.0 if self._begun is None else time.monotonic() - self._begun
+        """Since it began, until it ended."""
+        return super().seconds if self.diagnosis is None else self.diagnosis.seconds
 
-    def start(self, actor: Actor) -> None:
-        """Begin, in a thread of its own, if it has not begun.
+    def is_for(self, actor: Actor) -> bool:
+        """Whether it is the actor's, was started in time, and is about servers that the actor may still view."""
+        return super().is_for(actor) and not self.is_stale and self.environments <= visible(actor, Action.VIEW)
+
+    def start_as(self, actor: Actor) -> None:
+        """Begin, if it has not begun.
 
         Args:
             actor: with the rights of now.
         """
-        with self._changed:
-            if self._begun is not None:
-                return
-            self._begun = time.monotonic()
-        # It is waited for when this process ends, so that it can remove what it has stored.
-        threading.Thread(target=self._work, args=(actor,), name="doctor").start()
+        self._actor = self._actor or actor
+        self.start()
 
-    def stop(self) -> None:
-        """Have it end after the step under way."""
-        if not self.has_ended:
-            self.is_stopped = True
-
-    def wait(self, seen: int, seconds: float) -> None:
-        """Until there are other than so many checks, or it has ended, or the time is over."""
-        with self._changed:
-            self._changed.wait_for(lambda: len(self.checks) != seen or self.has_ended, seconds)
+    def _do(self) -> None:
+        if self._actor is None:
+            raise RuntimeError("a diagnosis is started by start_as")
+        self.diagnosis = self._examine(self._actor, self._note, lambda: self.is_stopped)
 
     def _note(self, check: Check) -> None:
-        with self._changed:
+        with self._changing():
             self.checks.append(check)
-            self._changed.notify_all()
-
-    def _work(self, actor: Actor) -> None:
-        try:
-            self.diagnosis = self._examine(actor, self._note, lambda: self.is_stopped)
-        except DicomFabError as error:
-            self.failure = error
-        finally:
-            if self.diagnosis is None and self.failure is None:
-                self.failure = unexpected()
-            with self._changed:
-                self.has_ended = True
-                self._changed.notify_all()
 
 
 def of_server(application: Application, actor: Actor, server: PacsServer) -> Run:
@@ -203,46 +177,14 @@ def of_move(
     )
 
 
-class Runs:
-    """The latest diagnoses, each for whoever wanted it."""
+class Runs(Kept[Run]):
+    """The latest diagnoses."""
 
-    def __init__(self) -> None:
-        self._runs: OrderedDict[str, Run] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def add(self, run: Run) -> str:
-        """Keep one; its id, which nobody can guess.
-
-        Raises:
-            Conflict: too many are being made at this moment.
-        """
-        with self._lock:
-            if sum(one.is_running for one in self._runs.values()) >= AT_ONCE:
-                raise Conflict(
-                    f"{AT_ONCE} diagnoses are being made already",
-                    cause="each one calls servers",
-                    remedy="try again in a moment",
-                )
-            run_id = secrets.token_urlsafe(16)
-            self._runs[run_id] = run
-            ended = [one for one, kept in self._runs.items() if kept.has_ended or kept.is_stale]
-            for one in ended[: max(0, len(self._runs) - KEPT)]:
-                del self._runs[one]
-        return run_id
-
-    def get(self, actor: Actor, run_id: str) -> Run:
-        """One of the actor's.
-
-        Raises:
-            NotFound: there is none, or it is another's, or it was not started in time, or it is about a server that the
-                actor may not view any more.
-        """
-        run = self._runs.get(run_id)
-        is_seen = run is not None and run.environments <= visible(actor, Action.VIEW)
-        if run is None or run.owner != actor.name or run.is_stale or not is_seen:
-            raise NotFound(
-                "this diagnosis is not kept any more",
-                cause="diagnoses are kept for a while, for whoever asked for them",
-                remedy="diagnose again; the form is filled in",
-            )
-        return run
+    KEPT = 100
+    AT_ONCE = 8
+    MANY = ("diagnoses", "each calls servers")
+    GONE = (
+        "diagnosis",
+        "diagnoses are kept for a while, for whoever asked for them",
+        "diagnose again; the form is filled in",
+    )

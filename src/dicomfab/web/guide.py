@@ -23,6 +23,8 @@ FIRST = "docs/README.md"
 DIAGRAMS = "docs/images/diagrams"
 _MOST_FOUND = 40
 _AROUND = 90
+#: Found, but after what people look for who use it.
+_FOR_DEVELOPERS = ("docs/adr", "docs/architecture", "docs/development")
 _PICTURES = {".png": "image/png", ".gif": "image/gif", ".svg": "image/svg+xml", ".json": "application/json"}
 _ELSEWHERE = re.compile(r"^(?:[a-z][a-z0-9+.-]*:|//)", re.IGNORECASE)
 
@@ -121,8 +123,8 @@ def search(text: str) -> list[Found]:
     for section in sections():
         heading, everything = f"{section.title} {section.heading}".casefold(), section.text.casefold()
         if all(word in heading or word in everything for word in words):
-            hits.append((-sum(word in heading for word in words), section))
-    hits.sort(key=lambda hit: (hit[0], hit[1].document.startswith("docs/adr")))
+            hits.append((-sum(_place(word, heading, whole=True) is not None for word in words), section))
+    hits.sort(key=lambda hit: (hit[0], hit[1].document.startswith(_FOR_DEVELOPERS)))
     return [_found(section, words) for _, section in hits[:_MOST_FOUND]]
 
 
@@ -199,7 +201,12 @@ def _mend_link(path: str, token: Token) -> None:
 
 
 def _plain(token: Token) -> str:
-    return "".join(child.content for child in token.children or () if child.type in ("text", "code_inline"))
+    words = {"text", "code_inline"}
+    return "".join(
+        child.content if child.type in words else " "
+        for child in token.children or ()
+        if child.type in words | {"softbreak", "hardbreak"}
+    )
 
 
 @cache
@@ -220,16 +227,23 @@ def _split(path: str) -> Iterator[Section]:
             title, heading, texts = title or text, text, []
         elif token.type == "inline":
             texts.append(_plain(token))
-        elif token.type in ("fence", "code_block"):
+        elif token.type in ("fence", "code_block") and token.info != "mermaid":
             texts.append(token.content)
     if texts:
         yield Section(path, title, heading, anchor, " ".join(texts))
 
 
+def _place(word: str, text: str, *, whole: bool = False) -> int | None:
+    """Where a word is; ``whole`` where it begins a word of the text."""
+    found = re.search((r"\b" if whole else "") + re.escape(word), text)
+    return found.start() if found else None
+
+
 def _found(section: Section, words: Sequence[str]) -> Found:
     text = " ".join(section.text.split())
-    places = [place for word in words if (place := text.casefold().find(word)) >= 0]
-    first = min(places, default=0)
+    low = text.casefold()
+    found = (_place(word, low, whole=True) or _place(word, low) for word in words)
+    first = min((place for place in found if place is not None), default=0)
     length = next((len(word) for word in words if text.casefold().startswith(word, first)), 0)
     before, after = text[max(0, first - _AROUND) : first], text[first + length : first + length + _AROUND]
     return Found(section, before, text[first : first + length], after)

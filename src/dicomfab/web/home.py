@@ -36,10 +36,11 @@ router = APIRouter()
 def home(request: Request, actor: CurrentActor, application: CurrentApplication) -> Response:
     """Where things stand, and where to go."""
     monitoring = application.monitoring
+    board = monitoring.board(actor)
+    rows = [row_of(one, monitoring.checks(actor, one.server.id, limit=_CHECKS_DRAWN)) for one in board]
+    rows.sort(key=lambda row: row.look.kind not in ("bad", "warn"))
     context = {
-        "rows": [
-            row_of(one, monitoring.checks(actor, one.server.id, limit=_CHECKS_DRAWN)) for one in monitoring.board(actor)
-        ],
+        "rows": rows,
         "tests": {row.server.id: row.last_test for row in application.pacs.overview(actor)},
         "jobs": _jobs(application, actor),
         "workers": application.jobs.workers(),

@@ -103,7 +103,7 @@ def perform(
         config = config_of(application, actor, wanted)
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         require(actor, Action.STORE, config.pacs.environment)
-        run_id = runs_of(request).start(actor, partial(_perform, application, actor, config))
+        run_id = runs_of(request).begin(ModalityRun(actor.name, partial(_perform, application, actor, config)))
     except DicomFabError as error:
         return _page(request, application, actor, wanted, error=error)
     return RedirectResponse(f"/modality?{query_string(wanted.parameters, run=run_id)}#run", status_code=303)
@@ -125,7 +125,7 @@ def events(request: Request, run: str, actor: CurrentActor) -> EventSourceRespon
 def _events(run: ModalityRun, run_id: str) -> Iterator[ServerSentEvent]:
     seen = -1
     while not run.has_ended:
-        seen = len(run.told)
+        seen = run.changes
         yield ServerSentEvent(event="run", data=fragment("modality/run.html", run=run, run_id=run_id, icons=ICONS))
         run.wait(seen, _TICK_S)
     yield ServerSentEvent(event="run", data=fragment("modality/run.html", run=run, run_id=run_id, icons=ICONS))

@@ -34,6 +34,7 @@ def board(request: Request, actor: CurrentActor, application: CurrentApplication
     """All servers; asks nobody but the database."""
     service = application.monitoring
     rows = [row_of(one, service.checks(actor, one.server.id, limit=CHECKS_DRAWN)) for one in service.board(actor)]
+    rows.sort(key=lambda row: row.look.kind not in ("bad", "warn"))
     return page(request, "monitor/board.html", {"rows": rows, "events": service.events(actor, limit=EVENTS_LISTED)})
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from starlette.responses import RedirectResponse, Response
 
 from dicomfab.access.policy import Action
+from dicomfab.fabricate.kinds import ALL_KINDS
 from dicomfab.model.errors import InvalidInput
 from dicomfab.model.order import OrderState
 from dicomfab.model.values import Environment
@@ -108,4 +109,5 @@ def keep(form: Annotated[StudyForm, Form()], actor: CurrentActor, application: C
 
 
 def _proposed(found: StoredOrder) -> str:
-    return proposal(found.order, found.environment).why
+    made = proposal(found.order, found.environment)
+    return f"{ALL_KINDS[made.kind].title}: {made.why}" if made.kind else made.why

@@ -16,12 +16,12 @@ from dicomfab.model.actor import Actor
 from dicomfab.model.errors import DicomFabError, InvalidInput, NotFound
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
-from dicomfab.services.route_runs import RouteRun, RouteRuns
 from dicomfab.services.routes import Edge, How, Route
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.doctor import is_confirmed
 from dicomfab.web.errors import status_of
 from dicomfab.web.pacs_filter import CurrentFilter, ServerFilter, groups_of
+from dicomfab.web.route_runs import RouteRun, RouteRuns
 from dicomfab.web.streams import stream
 from dicomfab.web.templating import fragment, is_fragment_wanted, page, query_string
 
@@ -97,11 +97,13 @@ def examine_all(
         ends = {end.id: end for route in routes for end in (route.source, route.destination)}
         confirmed = is_confirmed(confirm_name, tuple(ends.values()))
         run_id = runs_of(request).begin(
-            actor,
-            [route.edge for route in routes],
-            lambda source, destination: application.routes.test(
-                actor, source, destination, how=chosen, confirm_production=confirmed
-            ),
+            RouteRun(
+                actor.name,
+                (route.edge for route in routes),
+                lambda source, destination, stopped: application.routes.test(
+                    actor, source, destination, how=chosen, confirm_production=confirmed, stopped=stopped
+                ),
+            )
         )
     except DicomFabError as error:
         if error.fault != "caller":
@@ -249,7 +251,7 @@ def _page(
     try:
         if run_id:
             run = runs_of(request).get(actor, run_id)
-            pending, total = run.pending, len(run.edges)
+            pending, total = (frozenset() if run.has_ended else run.pending), len(run.edges)
     except NotFound:
         pass  # an address of long ago: what came of it stands in the cells
     everything = application.pacs.servers(actor)

@@ -159,11 +159,12 @@ def below(
         uids["series_instance_uid"] = uid(series, field="series")
     level = "instance" if series else "series"
     wanted = StudyFilter(level=level, **uids)  # type: ignore[arg-type]
-    found = application.queries.below(actor, asked, wanted)
+    warnings: list[str] = []
+    found = application.queries.below(actor, asked, wanted, warned=warnings.append)
     number = "InstanceNumber" if series else "SeriesNumber"
     found.sort(key=lambda match: (match.number(number) is None, match.number(number) or 0))
     context = {"server": asked, "study": study, "series": series, "level": level, "found": found, "search_id": search}
-    return page(request, "query/below.html", {**context, "columns": shown(wanted)})
+    return page(request, "query/below.html", {**context, "columns": shown(wanted), "warnings": warnings})
 
 
 @router.get("/export", dependencies=[permission(Action.QUERY)])

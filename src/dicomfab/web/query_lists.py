@@ -20,7 +20,7 @@ from dicomfab.services.search_export import KINDS
 from dicomfab.services.study_list import ListedStudy, read_list
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.jobs import to_job
-from dicomfab.web.list_runs import ListRuns
+from dicomfab.web.list_runs import ListRun, ListRuns
 from dicomfab.web.query import chosen_destination
 from dicomfab.web.query_rows import rows_of
 from dicomfab.web.query_servers import offered
@@ -123,7 +123,7 @@ def look_up(
         servers = application.searches.targets(actor, given.pacs)
     except InvalidInput as error:
         return _form(request, application, actor, given, error)
-    run_id = runs.start(actor, rows, servers, ListQuery(application.queries, application.database.now))
+    run_id = runs.begin(ListRun(actor, rows, servers, ListQuery(application.queries, application.database.now)))
     return RedirectResponse(f"/query/list/{run_id}", status_code=303)
 
 

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _STREAMS_CLOSE_WITHIN_S = 3
 _WORKERS_LOOKED_AFTER_S = 10.0
+#: What does not come to its end within this time, when the pages end, is left alone.
+END_WITHIN_S = 30.0
 _LOG_BYTES = 2_000_000
 _LOGS_KEPT = 3
 _LOGGED = ("dicomfab", "uvicorn.error")
@@ -52,7 +54,7 @@ def serve(application: Application, web: WebSettings, port: int, on_ready: Calla
         try:
             server = server_of(application, web)
             on_ready(_address(web, bound.getsockname()[1]))
-            with workers_kept(application), examinations_ended(server.config.app), _rechecked(application, web):
+            with workers_kept(application), work_ended(server.config.app), _rechecked(application, web):
                 server.run(sockets=[bound])
         finally:
             application.close()
@@ -114,12 +116,13 @@ def workers_kept(application: Application, every_s: float = _WORKERS_LOOKED_AFTE
 
 
 @contextmanager
-def examinations_ended(pages: Any) -> Iterator[None]:
-    """After the block, break off examinations that were begun on the pages, so that none stays in progress."""
+def work_ended(pages: Any) -> Iterator[None]:
+    """After the block, break off what was begun on the pages and calls servers, so that none stays in progress."""
     try:
         yield
     finally:
-        pages.state.modality_runs.end()
+        for runs in (pages.state.modality_runs, pages.state.doctor_runs, pages.state.route_runs):
+            runs.end(END_WITHIN_S)
 
 
 def _look_for_worker(application: Application) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from dicomfab.access.policy import Action, require
 from dicomfab.app.build import Application
 from dicomfab.model.actor import Actor
-from dicomfab.model.errors import InvalidInput
+from dicomfab.model.errors import InvalidInput, NotFound
 from dicomfab.services.jobs.service import IN_THE_BACKGROUND
 from dicomfab.services.media import media
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
@@ -20,7 +21,7 @@ from dicomfab.web.query import chosen_destination
 from dicomfab.web.studies import destinations
 from dicomfab.web.study_listing import chosen_of
 from dicomfab.web.templating import page, query_string
-from dicomfab.web.validation_runs import ValidationRuns
+from dicomfab.web.validation_runs import ValidationRun, ValidationRuns
 
 if TYPE_CHECKING:
     from dicomfab.archive.records import StudySummary
@@ -153,16 +154,34 @@ def compare(chosen: Chosen) -> Response:
 def validate(chosen: ChosenInForm, runs: Runs, actor: CurrentActor, application: CurrentApplication) -> Response:
     """Begin to validate them; the page that follows shows what is found."""
     studies = _together(application, actor, chosen).studies
-    run_id = runs.start(actor, studies, application.validation)
+    run_id = runs.begin(ValidationRun(actor, studies, application.validation))
     return RedirectResponse(f"/studies/validations/{run_id}", status_code=303)
 
 
 @router.get("/validations/{run_id}", dependencies=[permission(Action.VIEW)])
-def validation(request: Request, run_id: str, runs: Runs, actor: CurrentActor, severity: str = "") -> Response:
+def validation(
+    request: Request,
+    run_id: str,
+    runs: Runs,
+    actor: CurrentActor,
+    application: CurrentApplication,
+    severity: str = "",
+) -> Response:
     """How far it has come, and then what was found, by study, series and instance."""
     run = runs.get(actor, run_id)
     context = {"run": run, "run_id": run_id, "severity": severity, "view": run.view(severity)}
+    context["names"] = _names(application, actor, run) if run.has_ended else {}
     return page(request, "studies/validation.html", context)
+
+
+def _names(application: Application, actor: Actor, run: ValidationRun) -> dict[str, str]:
+    """Series Instance UID -> the series for reading; not of studies that are gone by now."""
+    names: dict[str, str] = {}
+    for study in run.studies:
+        with suppress(NotFound):
+            for one in application.studies.show(actor, study.study_instance_uid).series:
+                names[one.series_instance_uid] = f"{one.modality} {one.series_number}: {one.description or 'series'}"
+    return names
 
 
 @router.post("/validations/{run_id}/stop", dependencies=[permission(Action.VIEW)])

@@ -15,7 +15,7 @@ from dicomfab.registry.fields import CHARACTER_SETS, TLS_PROFILES, VIAS, Capabil
 from dicomfab.registry.server import FIELD_NAMES, PacsServer, server_from
 
 _ROUTE = "route."
-_SECONDS = ("connect_timeout_s", "association_timeout_s", "dimse_timeout_s")
+_SECONDS = ("connect_timeout_s", "association_timeout_s", "dimse_timeout_s", "retrieve_timeout_s")
 _WHOLE = ("max_associations", "max_pdu", "rate_per_minute")
 _PERMISSIONS = {"allow_synthetic": Environment.TEST, "allow_real": Environment.PROD}
 _FLAGS = ("is_default", "is_active", "tls")

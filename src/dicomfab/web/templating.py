@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from urllib.parse import urlencode
 from fastapi import Request
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from dicomfab import __version__
@@ -66,7 +68,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(version=__version__, query_string=query_string, asset=assets.address)
+    environment.globals.update(
+        version=__version__, query_string=query_string, asset=assets.address, zone=datetime.now().astimezone().tzname()
+    )
     environment.filters.update(
         person_name=person_name,
         dicom_date=dicom_date,
@@ -82,6 +86,7 @@ def _environment() -> Environment:
         iso=datetime.fromisoformat,
         pair=lambda value: (value, value),
         plain=plain,
+        keyword=keyword,
     )
     return environment
 
@@ -104,6 +109,11 @@ def dicom_time(value: str) -> str:
     if not digits.isdigit() or len(digits) not in (4, 6):
         return plain(value)
     return ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
+
+
+def keyword(value: str) -> Markup:
+    """A keyword of DICOM that may be broken between its words."""
+    return Markup("<wbr>").join(re.split(r"(?<=[a-z])(?=[A-Z])", value))
 
 
 def count(value: int | None) -> str:

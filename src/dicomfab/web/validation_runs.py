@@ -1,18 +1,14 @@
-"""Validations that pages follow: begun by a form, kept for a while for whoever began them."""
+"""Validations that pages follow."""
 
 from __future__ import annotations
 
-import secrets
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dicomfab.access.policy import Action, visible
-from dicomfab.model.errors import Conflict, DicomFabError, NotFound
-from dicomfab.web.errors import unexpected
+from dicomfab.web.background import Kept, Work
 
 if TYPE_CHECKING:
     from dicomfab.archive.records import StudySummary
@@ -21,9 +17,6 @@ if TYPE_CHECKING:
     from dicomfab.services.validation import ValidationService
     from dicomfab.validity.report import FileResult, Report
 
-KEPT: Final = 30
-#: One at a time takes all processors.
-AT_ONCE: Final = 2
 #: Instances of a study that are listed.
 LISTED: Final = 200
 
@@ -51,27 +44,25 @@ class StudyView:
     invalid: int
 
 
-@dataclass(slots=True)
-class ValidationRun:
+class ValidationRun(Work):
     """One validation, as far as it has come.
 
     Args:
-        owner: name of the actor who wanted it.
+        actor: who wants it.
         studies: what is validated.
-        reports: one for each study that is done.
-        failure: why it ended before it was done.
-        has_ended: whether it goes on no more.
-        done: how far it has come, of ``total``.
-        is_stopped: whether it has been asked to end.
+        service: validates.
     """
 
-    owner: str
-    studies: tuple[StudySummary, ...]
-    reports: list[Report] = field(default_factory=list)
-    failure: DicomFabError | None = None
-    has_ended: bool = False
-    done: int = 0
-    is_stopped: bool = False
+    NAME = "validation"
+
+    def __init__(self, actor: Actor, studies: Sequence[StudySummary], service: ValidationService) -> None:
+        super().__init__(actor.name)
+        self.studies = tuple(studies)
+        #: One for each study that is done.
+        self.reports: list[Report] = []
+        #: Instances checked, of ``total``.
+        self.done = 0
+        self._actor, self._service = actor, service
 
     @property
     def total(self) -> int:
@@ -85,10 +76,6 @@ class ValidationRun:
         is_whole = len(self.reports) == len(self.studies)
         return "invalid" if "invalid" in verdicts else "valid" if verdicts == {"valid"} and is_whole else "incomplete"
 
-    def stop(self) -> None:
-        """Have it end soon."""
-        self.is_stopped = True
-
     def count(self, severity: str) -> int:
         """Findings of a severity."""
         return sum(report.as_counts()[severity] for report in self.reports)
@@ -100,24 +87,25 @@ class ValidationRun:
         pairs = zip(self.studies, self.reports, strict=False)
         return [_view(study, report, severity) for study, report in pairs]
 
-    def work(self, actor: Actor, service: ValidationService) -> None:
-        """Validate study after study."""
-        try:
-            for study in self.studies:
-                before = self.done
-                note = partial(self._note, before)
-                uid = study.study_instance_uid
-                self.reports.append(service.study(actor, uid, on_progress=note, cancelled=lambda: self.is_stopped))
-                self.done = before + study.instance_count
-                if self.is_stopped:
-                    return
-        except DicomFabError as error:
-            self.failure = error
-        except BaseException:
-            self.failure = unexpected()
-            raise
-        finally:
-            self.has_ended = True
+    def is_for(self, actor: Actor) -> bool:
+        """Whether it is the actor's, and of studies that the actor may still view."""
+        seen = visible(actor, Action.VIEW)
+        return super().is_for(actor) and all(study.environment in seen for study in self.studies)
+
+    def _do(self) -> None:
+        for study in self.studies:
+            before = self.done
+            self.reports.append(
+                self._service.study(
+                    self._actor,
+                    study.study_instance_uid,
+                    on_progress=partial(self._note, before),
+                    cancelled=lambda: self.is_stopped,
+                )
+            )
+            self.done = before + study.instance_count
+            if self.is_stopped:
+                return
 
     def _note(self, before: int, progress: Progress) -> None:
         if progress.stage == "checking files":
@@ -139,46 +127,14 @@ def _view(study: StudySummary, report: Report, severity: str) -> StudyView:
     return StudyView(study, report.verdict, groups, series, left_out, len(report.files), report.invalid_files)
 
 
-class ValidationRuns:
+class ValidationRuns(Kept[ValidationRun]):
     """The latest validations."""
 
-    def __init__(self) -> None:
-        self._runs: OrderedDict[str, ValidationRun] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def start(self, actor: Actor, studies: Sequence[StudySummary], service: ValidationService) -> str:
-        """Begin one in a thread of its own; its id, which nobody can guess.
-
-        Raises:
-            Conflict: too many are being made.
-        """
-        run = ValidationRun(actor.name, tuple(studies))
-        with self._lock:
-            if sum(not one.has_ended for one in self._runs.values()) >= AT_ONCE:
-                raise Conflict(
-                    f"{AT_ONCE} validations are being made already",
-                    cause="each one takes all processors",
-                    remedy="try again in a moment",
-                )
-            run_id = secrets.token_urlsafe(16)
-            self._runs[run_id] = run
-            ended = [one for one, kept in self._runs.items() if kept.has_ended]
-            for one in ended[: max(0, len(self._runs) - KEPT)]:
-                del self._runs[one]
-        threading.Thread(target=run.work, args=(actor, service), name="validation", daemon=True).start()
-        return run_id
-
-    def get(self, actor: Actor, run_id: str) -> ValidationRun:
-        """One of the actor's.
-
-        Raises:
-            NotFound: there is none, or it is another's, or of a study that the actor may not view any more.
-        """
-        run, seen = self._runs.get(run_id), visible(actor, Action.VIEW)
-        if run is None or run.owner != actor.name or any(one.environment not in seen for one in run.studies):
-            raise NotFound(
-                "this validation is not kept any more",
-                cause="validations are kept for a while, for whoever asked for them",
-                remedy="validate again, from the list of studies",
-            )
-        return run
+    KEPT = 30
+    AT_ONCE = 2
+    MANY = ("validations", "each takes all processors")
+    GONE = (
+        "validation",
+        "validations are kept for a while, for whoever asked for them",
+        "validate again, from the list of studies",
+    )

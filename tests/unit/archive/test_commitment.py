@@ -293,6 +293,14 @@ def test_a_report_that_is_refused_is_made_again(archive, make, address, asker, t
     eventually(lambda: files(tmp_path / "kept") == [])
 
 
+def test_what_a_requestor_comments_is_not_logged(archive, make, address, asker, caplog):
+    asker.refusals = [Refusal(0x0110, "DOE^JANE is unknown")]
+    ask(make(address), about(store(archive, dataset()).instance))
+    assert asker.verdict().transaction_uid == "1.2.3"
+    assert "again in 0.02 s: N-EVENT-REPORT failed (0110)" in caplog.text
+    assert "DOE" not in caplog.text
+
+
 def test_what_is_retried_is_judged_anew(archive, make, asker, caplog):
     port = free_port()
     stored = store(archive, dataset()).instance

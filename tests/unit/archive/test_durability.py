@@ -17,6 +17,7 @@ import pytest
 from dicomfab.archive.archive import INDEX_NAME, Archive
 from dicomfab.archive.errors import ArchiveFailure
 from dicomfab.archive.records import Duplicate, Outcome
+from dicomfab.archive.writer import Writer
 from dicomfab.model.query import QueryModel
 from dicomfab.model.values import Environment
 from tests.unit.archive.builders import DEFLATED, dataset, encode, identity_of, notes, received, store
@@ -178,6 +179,51 @@ def test_reindexing_finds_everything_again(tmp_path: Path) -> None:
     assert archive.study("1.2.1").summary.environment is Environment.TEST
     assert archive.study("1.9").summary.environment is Environment.PROD
     assert store(archive, dataset(instance="1.2.1.1.1")).outcome is Outcome.SAME
+    archive.close()
+
+
+def test_reindexing_does_not_bring_back_what_was_deleted_or_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = Archive(tmp_path, on_duplicate=Duplicate.REPLACE)
+    store(archive, dataset(study="1.9", series="1.9.1", instance="1.9.1.1"))
+    store(archive, dataset())
+
+    def killed(_writer: Writer) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "_sweep", killed)
+        with pytest.raises(KeyboardInterrupt):
+            archive.delete_study("1.9")
+        with pytest.raises(KeyboardInterrupt):
+            store(archive, dataset(StudyDescription="replaced"))
+    assert len(list((tmp_path / "instances").rglob("*.dcm"))) == 3
+    other = Archive(tmp_path)
+    assert other.reindex().instances == 1
+    assert not other.has_study("1.9")
+    assert other.study("1.2.1").summary.description == "replaced"
+    assert len(list((tmp_path / "instances").rglob("*.dcm"))) == 1
+    other.close()
+    archive.close()
+
+
+def test_reindexing_does_not_index_what_was_placed_and_not_committed(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    kept = store(archive, dataset()).instance.path
+    archive.close()
+    # A process that was killed between placing a file and the commit.
+    placed = kept.with_name("1.2.1.1.2.dcm")
+    placed.write_bytes(kept.read_bytes())
+    workspace = tmp_path / "incoming" / "0123456789abcdef"
+    workspace.mkdir()
+    names = [path.relative_to(tmp_path / "instances") for path in (kept, placed)]
+    (workspace / "placing").write_text("".join(f"{name}\n" for name in names) + "\n")
+    assert archive.reindex().instances == 1
+    assert not placed.exists()
+    assert kept.exists()
+    assert not workspace.exists()
+    check(archive, ["1.2.1.1.1"])
     archive.close()
 
 

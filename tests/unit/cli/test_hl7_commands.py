@@ -203,7 +203,7 @@ def test_a_ris_of_this_computer_that_is_not_there_comes_with_how_to_start_it(dic
     assert "dicomfab ris run --test --any-caller" in refused.err
 
 
-@pytest.mark.parametrize(("host", "heading"), [("127.0.0.1", "Port in use"), ("192.0.2.1", "Failed")])
+@pytest.mark.parametrize(("host", "heading"), [("127.0.0.1", "Port in use"), ("192.0.2.1", "Failed on our side")])
 def test_a_ris_says_why_it_cannot_listen(dicomfab, host, heading):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

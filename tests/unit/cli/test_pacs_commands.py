@@ -50,7 +50,8 @@ def test_every_field_is_an_option(dicomfab):
     words = ["--id", "own", "--description", "d", "--aet-find", "F", "--aet-store", "", "--aet-echo", "E"]
     words += ["--aet-move", "M", "--aet-get", "G", "--capability", "echo", "--capability", "find"]
     words += ["--connect-timeout-s", "1"]
-    words += ["--association-timeout-s", "2", "--dimse-timeout-s", "3", "--fallback-charset", "ISO_IR 100"]
+    words += ["--association-timeout-s", "2", "--dimse-timeout-s", "3", "--retrieve-timeout-s", "900"]
+    words += ["--fallback-charset", "ISO_IR 100"]
     words += ["--max-associations", "4", "--max-pdu", "65536", "--rate-per-minute", "30"]
     words += ["--permitted-hours", "18:00-6:00", "--no-allow-synthetic", "--allow-real"]
     words += ["--tls", "--tls-ca-file", "/ca.pem", "--tls-certificate-file", "/c.pem", "--tls-key-file", "/k.pem"]
@@ -75,6 +76,7 @@ def test_every_field_is_an_option(dicomfab):
         "connect_timeout_s": 1.0,
         "association_timeout_s": 2.0,
         "dimse_timeout_s": 3.0,
+        "retrieve_timeout_s": 900.0,
         "max_associations": 4,
         "max_pdu": 65536,
         "rate_per_minute": 30,

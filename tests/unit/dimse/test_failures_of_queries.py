@@ -14,6 +14,7 @@ from pydicom import Dataset
 
 from dicomfab.dimse.scu.find import DRAIN_S, find
 from dicomfab.model.errors import (
+    AnswerIncomplete,
     ProtocolViolation,
     StatusFailure,
 )
@@ -169,6 +170,10 @@ def test_every_response_is_reported_the_final_warning_too() -> None:
             0.0,
         )
     assert reported == [(0xFF00, ""), (0xB000, "slow disk")]
+    with raw.peer(finding(match(1), last=last)) as peer:
+        error = failure_of(lambda: list(find(peer, QueryModel.STUDY_ROOT, study())), 0.0)
+    assert type(error) is AnswerIncomplete
+    assert "warning B000: slow disk" in error.what
 
 
 # ---------------------------------------------------------------------- C-GET and C-MOVE

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomfab.dimse.messages import Response, Suboperations
+from dicomfab.dimse.messages import Response
 from dicomfab.dimse.status import Category, category, failure, meaning
+from dicomfab.model.suboperations import Suboperations
 
 OPERATIONS = ("C-ECHO", "C-STORE", "C-FIND", "C-MOVE", "C-GET")
 

@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -196,6 +197,38 @@ def test_messages_go_over_tls(log: Log, secured: ListenerConfig, authority: trus
         Sender("127.0.0.1", listener.port, timeout_s=DEADLINE_S, tls=trusting(authority)) as sender,
     ):
         assert [sender.send(b"one"), sender.send(b"two" * 100_000)] == [b"ACK one", b"ACK " + b"two" * 100_000]
+
+
+def test_a_connection_at_which_the_application_fails_ends_and_others_go_on(
+    log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = "DOE^JANE"
+
+    def answer(data: bytes, peer: str) -> bytes:
+        if data == b"bad":
+            raise ValueError(words)
+        return log.answer(data, peer)
+
+    with Listener(ListenerConfig(), answer, log.on_fault) as listener:
+        with connected(listener) as connection:
+            connection.sendall(framed(b"bad"))
+            assert is_closed(connection)
+        with connected(listener) as connection:
+            connection.sendall(framed(b"one"))
+            assert answers(connection, 1) == [b"ACK one"]
+    assert "answering 127.0.0.1 failed: ValueError" in caplog.text
+    assert words not in caplog.text
+
+
+def test_who_is_silent_in_the_handshake_holds_its_place_for_seconds_only(
+    log: Log, secured: ListenerConfig, authority: trustme.CA
+) -> None:
+    with Listener(replace(secured, handshake_s=0.2), log.answer, log.on_fault) as listener:
+        with connected(listener) as silent:
+            assert is_closed(silent)
+        with Sender("127.0.0.1", listener.port, timeout_s=DEADLINE_S, tls=trusting(authority)) as sender:
+            assert sender.send(b"one") == b"ACK one"
+    assert log.messages == [b"one"]
 
 
 def test_a_listener_that_is_not_trusted_is_sent_nothing(log: Log, secured: ListenerConfig) -> None:

@@ -47,12 +47,14 @@ def test_other_texts_are_no_uid(bad):
         values.uid(bad)
 
 
-@pytest.mark.parametrize(("given_port", "port"), [(1, 1), (65535, 65535), ("104", 104), (" 11112 ", 11112)])
+@pytest.mark.parametrize(
+    ("given_port", "port"), [(1, 1), (65535, 65535), ("104", 104), (" 11112 ", 11112), ("00104", 104)]
+)
 def test_ports(given_port, port):
     assert values.port(given_port) == port
 
 
-@pytest.mark.parametrize("bad", [0, 65536, -1, 104.0, "", "1e3", "10 4", "٣", True, None, "104x"])
+@pytest.mark.parametrize("bad", [0, 65536, -1, 104.0, "", "1e3", "10 4", "٣", True, None, "104x", "9" * 5000])
 def test_other_values_are_no_port(bad):
     with pytest.raises(InvalidInput) as caught:
         values.port(bad)

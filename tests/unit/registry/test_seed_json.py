@@ -244,6 +244,7 @@ def registries(draw: st.DrawFn) -> Registry:
             connect_timeout_s=draw(TIMES),
             association_timeout_s=draw(TIMES),
             dimse_timeout_s=draw(TIMES),
+            retrieve_timeout_s=draw(TIMES),
             fallback_charset=draw(st.sampled_from(["", *CHARACTER_SETS])),
             **draw(
                 st.sampled_from(

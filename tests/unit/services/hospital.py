@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydicom import Dataset
+
 from dicomfab.archive.archive import Archive
 from dicomfab.dimse.handlers import Handlers, ServerConfig
 from dicomfab.dimse.scp.server import Server
@@ -34,6 +36,20 @@ CARDS = StudyRecipe((SeriesRecipe("text-card", 3),), seed=5, accession_number="C
 
 def actor(*roles: Role) -> Actor:
     return Actor("someone", frozenset(roles), "api")
+
+
+class Nameless(PacsHandlers):
+    """Lists some instances without their SOP Instance UID, which the standard requires."""
+
+    def __init__(self, archive: Archive, ae_title: str, environment: Environment = Environment.TEST) -> None:
+        super().__init__(archive, ae_title, environment, {})
+        self.unnamed: set[str] = set()
+
+    def find(self, requestor: Any, model: Any, identifier: Dataset) -> Iterator[Dataset]:
+        for match in super().find(requestor, model, identifier):
+            if match.get("SOPInstanceUID") in self.unnamed:
+                del match.SOPInstanceUID
+            yield match
 
 
 @dataclass

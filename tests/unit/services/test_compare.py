@@ -130,7 +130,7 @@ def test_three_studies_and_an_instance_are_named_and_a_move_makes_the_servers_eq
     }
     assert found[partial]["missing"] == {"b": {"series": {series: {"missing": 1, "instances": [instance]}}}}
     assert found[partial]["why"] == "3 instances at ONE, 2 at TWO; 1 instance missing at TWO"
-    assert found[only_one[0]]["why"] == "only at ONE: 3 instances"
+    assert found[only_one[0]]["why"] == "only at ONE: 2026-01-05, OT, 3 instances"
     assert office.checked(job.id).counts.done == 4
 
     moved = office.run(compare.fix(ADMIN, job.id, two, options=NOW).id)

@@ -113,6 +113,24 @@ def test_what_is_imported_afterwards_stays(site: Hospital, tmp_path: Path) -> No
     assert site.held("local", study)
 
 
+def test_who_may_not_bring_it_lets_it_not_stay_and_is_not_told_that_it_is_here(site: Hospital, tmp_path: Path) -> None:
+    study, of_test = fetched(site), fetched(site, "test", "1.2.840.7.3")
+    before = site.local.study(study).summary.retrieved_at
+    files = []
+    for one in (study, of_test):
+        files.append(tmp_path / f"{one}.dcm")
+        files[-1].write_bytes(site.local.instances(one)[0].path.read_bytes())
+    tester = actor(Role.TEST_WRITE)
+    here = ImportService(site.local, lambda _uid: False).take(tester, files)
+    elsewhere = ImportService(site.archive("elsewhere"), lambda _uid: False).take(tester, files[:1])
+    assert here.refused == elsewhere.refused
+    assert here.denied == elsewhere.denied
+    assert {one.study_instance_uid: one.already for one in here.studies.values()} == {of_test: 1}
+    assert before
+    assert site.local.study(study).summary.retrieved_at == before
+    assert copies(site, later_h=25).sweep() == [study]
+
+
 def test_getting_it_again_begins_anew_and_what_is_here_already_does_not_expire(site: Hospital) -> None:
     study = fetched(site)
     before = site.local.study(study).summary.retrieved_at

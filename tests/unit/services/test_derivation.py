@@ -10,9 +10,10 @@ import pytest
 
 from dicomfab.fabricate.recipe import StudyRecipe
 from dicomfab.model.actor import Role
-from dicomfab.model.errors import AccessDenied, Interrupted, InvalidInput, TranscodingFailed
+from dicomfab.model.errors import AccessDenied, Conflict, Interrupted, InvalidInput, TranscodingFailed
 from dicomfab.model.study import InstanceIdentity
 from dicomfab.model.values import Environment
+from dicomfab.services.changes import rewrite
 from dicomfab.services.progress import Progress
 from tests.unit.pixels.instances import data_set, picture
 from tests.unit.services.hospital import ADMIN, CARDS, Hospital, actor
@@ -69,6 +70,17 @@ def test_again_changes_nothing_and_another_quality_is_another_series(site: Hospi
     other = site.studies.derive_lossy(ADMIN, study, "j2k-lossy", quality=40)
     assert [one.series_number for one in other.series] == [3]
     assert site.studies.show(ADMIN, study).summary.instance_count == 9
+
+
+def test_derived_series_that_were_changed_since_are_not_said_to_be_made(site: Hospital, tmp_path: Path) -> None:
+    study = site.make()
+    (series,) = site.studies.derive_lossy(ADMIN, study, "jpeg").series
+    with site.local.rewriting(study) as batch:
+        for one in site.local.instances(study):
+            if one.series_instance_uid == series.series_instance_uid:
+                rewrite(batch, one.file, Environment.TEST, {"SeriesDescription": "other"}, tmp_path)
+    with pytest.raises(Conflict, match="other content, which was kept"):
+        site.studies.derive_lossy(ADMIN, study, "jpeg")
 
 
 def test_lossy_again_only_when_asked_for(site: Hospital) -> None:

@@ -13,6 +13,7 @@ from pydicom import Dataset
 from dicomfab.dimse.handlers import Refusal, Requestor
 from dicomfab.model.actor import Role
 from dicomfab.model.errors import AccessDenied, Conflict, DiskFull, NotFound, PortInUse, StatusFailure
+from dicomfab.model.job import JobState
 from dicomfab.model.query import QueryModel
 from dicomfab.model.study import InstanceFile
 from dicomfab.model.values import Environment
@@ -24,7 +25,7 @@ from dicomfab.services.transfer import Watch
 from dicomfab.services.verification import VerdictKind
 from dicomfab.testpacs.pacs import PacsHandlers
 from tests.unit.services.hospital import ADMIN, Hospital, actor, hospital
-from tests.unit.services.job_office import cards
+from tests.unit.services.job_office import Office, cards
 from tests.unit.small_disk import small_disk
 
 WITHOUT_GET = ["echo", "store", "find", "move"]
@@ -151,19 +152,13 @@ def pacs_without_get(pacs: PacsServer) -> PacsServer:
     return PacsServer(**{**pacs.as_dict(), "capabilities": WITHOUT_GET})
 
 
-def test_other_content_that_stayed_is_a_mismatch(site: Hospital, port: int, tmp_path: Path) -> None:
+def test_other_content_that_stayed_is_a_mismatch(site: Hospital, port: int) -> None:
     pacs = site.pacs("ONE", capabilities=WITHOUT_GET)
     study, _ = placed(site, pacs)
-    original = site.archives["ONE"].instances(study)[0].file
-    changed = tmp_path / "changed.dcm"
-    changed.write_bytes(original.path.read_bytes().replace(b"SYNTHETIC", b"synthetic"))
-    assert changed.read_bytes() != original.path.read_bytes()
-    incoming = site.local.begin(original.identity)
-    incoming.write(changed.read_bytes()[original.dataset_offset :])
-    incoming.commit(environment=Environment.TEST)
+    kept = other_content(site, study, "ONE")
     report = site.transfers.get(ADMIN, study, pacs)
     assert report.verdict.kind is VerdictKind.MISMATCH
-    assert [failed.sop_instance_uid for failed in report.failed] == [original.identity.sop_instance_uid]
+    assert [failed.sop_instance_uid for failed in report.failed] == [kept]
 
 
 @pytest.mark.parametrize("leave_bytes", [0, 3 << 20])
@@ -194,6 +189,46 @@ def test_what_receives_already_is_used(site: Hospital, port: int, tmp_path: Path
     assert report.verdict.kind is VerdictKind.VERIFIED
     assert site.held("local", study) == made
     assert [reception.stored for reception in told] == [3]
+
+
+def other_content(site: Hospital, study: str, archive: str) -> str:
+    """Put an instance of a study of a server into the local store with other content; returns its UID."""
+    original = site.archives[archive].instances(study)[0].file
+    changed = original.path.read_bytes().replace(b"SYNTHETIC", b"synthetic")
+    assert changed != original.path.read_bytes()
+    incoming = site.local.begin(original.identity)
+    incoming.write(changed[original.dataset_offset :])
+    incoming.commit(environment=Environment.TEST)
+    return original.identity.sop_instance_uid
+
+
+def test_what_another_process_kept_is_not_known_and_so_not_verified(site: Hospital, port: int, tmp_path: Path) -> None:
+    pacs = site.pacs("ONE", capabilities=WITHOUT_GET)
+    study, _ = placed(site, pacs)
+    other_content(site, study, "ONE")
+    told: list[Any] = []
+    with another(site, tmp_path, port, pacs).listening(ADMIN, on_reception=told.append):
+        report = site.transfers.get(ADMIN, study, pacs)
+    assert [reception.kept for reception in told] == [1]
+    assert report.verdict.kind is VerdictKind.UNVERIFIED
+    assert report.verdict.why == (
+        "all 3 instances are listed at the destination, but 1 of them were here before, "
+        "and whether what came is the same is not known"
+    )
+    assert (report.verdict.before, report.verdict.arrived) == (1, 2)
+
+
+def test_a_retry_does_not_verify_what_another_process_may_have_kept(
+    site: Hospital, office: Office, port: int, tmp_path: Path
+) -> None:
+    pacs = site.pacs("ONE", capabilities=WITHOUT_GET)
+    office.know(pacs)
+    study, _ = placed(site, pacs)
+    other_content(site, study, "ONE")
+    job_id = office.get([study], pacs)
+    with another(site, tmp_path, port, pacs).listening(ADMIN):
+        assert office.run(job_id).state is JobState.UNVERIFIED
+    assert office.retried(job_id).state is JobState.UNVERIFIED
 
 
 def test_a_taken_port_is_explained_and_nothing_is_asked_of_the_source(site: Hospital, port: int) -> None:

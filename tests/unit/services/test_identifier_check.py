@@ -20,10 +20,12 @@ from dicomfab.registry.server import PacsServer
 from dicomfab.services.identifier_check import IdentifierCheck
 from dicomfab.services.verification import VerdictKind
 from tests.peers import programs
+from tests.unit.dimse import raw
 from tests.unit.pixels.instances import data_set, picture
 from tests.unit.services.hospital import ADMIN, CARDS, Hospital
 from tests.unit.services.job_office import Office
 from tests.unit.services.test_derivation import add
+from tests.unit.services.test_query_answers import answers_with
 
 
 def checked(site: Hospital, *, lab: tuple[PacsServer, ...] = (), fabricated: frozenset[str] = frozenset()) -> None:
@@ -147,6 +149,16 @@ def test_a_server_that_ignores_the_key_is_read_by_what_it_says(site: Hospital) -
     check = IdentifierCheck(site.local, find, lambda _server: False, lambda _uid: False)
     assert check(summary, site.local.instances(study), site.server("FEW", _Ignoring(5))) == ""
     assert "1000 studies or more" in check(summary, site.local.instances(study), site.server("MANY", _Ignoring(1001)))
+
+
+def test_an_answer_that_ended_with_a_warning_frees_no_identifier(site: Hospital) -> None:
+    study = site.make()
+    summary, instances = site.local.study(study).summary, site.local.instances(study)
+    check = IdentifierCheck(site.local, find, lambda _server: False, lambda _uid: False)
+    with raw.peer(answers_with(0xB000)) as peer:
+        assert "warning B000" in check(summary, instances, site.entry("TEST", peer.port))
+    with raw.peer(answers_with(0xB000)) as peer, pytest.raises(Conflict, match="Nothing was sent"):
+        check(summary, instances, site.entry("PROD", peer.port, "prod"))
 
 
 def test_a_job_goes_on_with_the_studies_that_may_be_sent(site: Hospital, tmp_path: Path) -> None:

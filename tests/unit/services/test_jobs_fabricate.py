@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dicomfab.fabricate.unfinished import MARKER
-from dicomfab.model.job import ItemState, JobEvent, JobState
+from dicomfab.model.errors import LocalFailure
+from dicomfab.model.job import ItemState, Job, JobEvent, JobKind, JobState
+from dicomfab.services.jobs.fabricate import FabricateExecutor
+from dicomfab.services.jobs.send_after import then_send
+from dicomfab.services.jobs.service import JobService
 from dicomfab.services.progress import Progress
+from dicomfab.storage.jobs import JobFilter
 from tests.unit.services.hospital import ADMIN
-from tests.unit.services.job_office import STORE, Office, cards
+from tests.unit.services.job_office import STORE, Office, cards, picky
 
 
 def resolved(office: Office, *counts: int) -> list[Any]:
@@ -125,3 +131,37 @@ def test_a_worker_that_ends_hands_a_study_over(office: Office) -> None:
     assert (job.state, job.counts.open, office.items(job_id)[0].state) == (JobState.QUEUED, 1, ItemState.PENDING)
     assert office.run(job_id).counts.done == 1
     assert office.ledger.find(job_id).counts.resent == 0
+
+
+def sends(office: Office) -> list[Job]:
+    """The jobs that send, the oldest first."""
+    return list(office.ledger.page(JobFilter(kinds=frozenset({JobKind.SEND}))).jobs[::-1])
+
+
+def test_what_only_a_retry_made_is_sent_and_nothing_twice(office: Office) -> None:
+    _, server = picky(office)
+    jobs = JobService(
+        office.ledger, office.site.local, lambda: STORE, lambda: office.registry, office.now, lambda _: []
+    )
+    asked: list[str] = []
+
+    def note(study: str) -> None:
+        asked.append(study)
+        if len(asked) == 2:
+            raise LocalFailure("it cannot be noted now")
+
+    unlucky = replace(office.site.studies, note_study=note)
+    office.executors[JobKind.FABRICATE] = FabricateExecutor(unlucky, jobs.send_made)
+    studies = resolved(office, 1, 2)
+    first, second = (one.study_instance_uid for one in studies)
+    job_id = office.fabricate(studies, then=then_send(ADMIN, server))
+    assert office.run(job_id).state is JobState.FAILED
+    assert [{item.label for item in office.items(one.id)} for one in sends(office)] == [{first}]
+
+    again = office.retried(job_id)
+    assert again.state is JobState.SUCCEEDED
+    assert [{item.label for item in office.items(one.id)} for one in sends(office)] == [{first}, {second}]
+    assert again.report["sent_by"] == sends(office)[1].id
+    # Whoever does the job again, since its end was not noted, submits no third one.
+    assert jobs.send_made(again, ADMIN, [first, second]).id == sends(office)[1].id
+    assert len(sends(office)) == 2

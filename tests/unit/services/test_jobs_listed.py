@@ -5,20 +5,26 @@ from __future__ import annotations
 import csv
 import datetime
 import io
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from pydicom import Dataset
 
+from dicomfab.dimse.handlers import Requestor
 from dicomfab.fabricate.recipe import SeriesRecipe, StudyRecipe
-from dicomfab.model.job import ItemState, JobEvent, JobState
+from dicomfab.model.job import ItemOutcome, ItemState, JobEvent, JobItem, JobState
+from dicomfab.model.query import QueryModel
+from dicomfab.model.values import Environment
 from dicomfab.registry.hours import permitted_hours
 from dicomfab.registry.server import PacsServer
-from dicomfab.services.jobs.listed import Pace
+from dicomfab.services.jobs.listed import Pace, part_of
 from dicomfab.services.jobs.outcomes import outcome_rows
 from dicomfab.services.jobs.run import JobRun
 from dicomfab.services.study_list import read_list
+from dicomfab.services.transfer_reports import Part
 from tests.unit.services.hospital import ADMIN
-from tests.unit.services.job_office import Office, picky
+from tests.unit.services.job_office import Office, Picky, picky
 
 
 def put(office: Office, server: PacsServer, accession: str, seed: int) -> str:
@@ -57,6 +63,107 @@ def test_each_row_has_an_outcome_and_one_that_fits_several_waits_for_a_decision(
     assert [row["accession_number"] for row in table] == ["0042", "0007", "NONE", ""]
     assert [row["verdict"] for row in table] == ["verified", "verified", "", "verified"]
     assert table[1]["study"] == other
+
+
+def test_a_row_that_is_decided_while_another_moves_is_moved_too(office: Office) -> None:
+    handlers, source = picky(office, "SOURCE")
+    _, target = picky(office, "TARGET")
+    pairs = [[put(office, source, "0042", seed) for seed in (1, 2)], [put(office, source, "0007", n) for n in (3, 4)]]
+    job_id = office.move(read_list("accession\n0042\n0007\n", source="list.csv"), source, target)
+    office.run(job_id)
+    held = office.items(job_id, ItemState.HELD)
+    assert [item.number for item in held] == [1, 2]
+    chosen = zip(held, pairs, strict=True)
+    decided = {item.number: {**item.request, "study_instance_uid": pair[0]} for item, pair in chosen}
+
+    def decide_the_other() -> None:
+        office.ledger.release(job_id, [2], decided)
+
+    handlers.on_move = decide_the_other
+    assert office.ledger.release(job_id, [1], decided).state is JobState.QUEUED
+    assert office.run(job_id).state is JobState.SUCCEEDED
+    assert [item.state for item in office.items(job_id)] == [ItemState.DONE] * 2
+    office.checked(job_id)
+    assert all(office.site.held("TARGET", one) and not office.site.held("TARGET", other) for one, other in pairs)
+
+
+class Deaf(Picky):
+    """A PACS that knows no key but the level's own, and answers with all that it has."""
+
+    def find(self, requestor: Requestor, model: QueryModel, identifier: Dataset) -> Iterator[Dataset]:
+        for keyword in ("AccessionNumber", "PatientID", "StudyDate"):
+            setattr(identifier, keyword, "")
+        return super().find(requestor, model, identifier)
+
+
+def deaf(office: Office) -> PacsServer:
+    site = office.site
+    handlers = Deaf(site.archive("SOURCE"), "SOURCE", Environment.TEST, site.destinations)
+    server = site.server("SOURCE", handlers)
+    office.know(server)
+    return server
+
+
+def row_0042(office: Office, source: PacsServer) -> JobItem:
+    _, target = picky(office, "TARGET")
+    (item,) = office.items(office.move(read_list("accession\n0042\n", source="list.csv"), source, target))
+    return item
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ("accession\n0042\n", "accession number"),
+        ("pid\nNOBODY\n", "patient ID"),
+        ("accession,date\n0007,1999-12-31\n", "study date"),
+    ],
+)
+def test_a_study_that_a_row_does_not_name_is_not_moved_because_the_server_ignores_what_it_is_asked_for(
+    office: Office, row: str, what: str
+) -> None:
+    source = deaf(office)
+    _, target = picky(office, "TARGET")
+    only = put(office, source, "0007", 1)
+    job_id = office.move(read_list(row, source="list.csv"), source, target)
+    assert office.run(job_id).state is JobState.FAILED
+    (item,) = office.items(job_id)
+    assert item.state is ItemState.FAILED
+    assert f"studies of another {what}" in item.detail["error"]["what"]
+    assert not office.site.held("TARGET", only)
+    office.checked(job_id)
+
+
+def test_of_all_that_a_server_answers_with_the_study_that_the_row_names_is_moved(office: Office) -> None:
+    source = deaf(office)
+    _, target = picky(office, "TARGET")
+    named, other = put(office, source, "0042", 1), put(office, source, "0007", 2)
+    job_id = office.move(read_list("accession\n0042\n", source="list.csv"), source, target)
+    assert office.run(job_id).state is JobState.SUCCEEDED
+    assert office.site.held("TARGET", named)
+    assert not office.site.held("TARGET", other)
+
+
+def test_a_study_is_not_told_to_be_the_only_one_when_the_server_did_not_answer_to_the_end(office: Office) -> None:
+    _, source = picky(office, "SOURCE")
+
+    def find(*_: object, limit: int) -> Iterator[Dataset]:
+        for number in range(limit):
+            match = Dataset()
+            match.StudyInstanceUID, match.AccessionNumber = f"1.2.{number}", "0042" if number == 0 else "0007"
+            yield match
+
+    outcome = part_of(row_0042(office, source), find, source)
+    assert isinstance(outcome, ItemOutcome)
+    assert outcome.state is ItemState.FAILED
+
+
+@pytest.mark.parametrize(("stated", "fits"), [("", True), ("0042 ", True), ("42", False), ("004200", False)])
+def test_an_answer_fits_if_it_says_the_same_or_nothing(office: Office, stated: str, fits: bool) -> None:
+    _, source = picky(office, "SOURCE")
+    match = Dataset()
+    match.StudyInstanceUID, match.AccessionNumber = "1.2.3", stated
+    found = part_of(row_0042(office, source), lambda *_, limit: iter([match]), source)
+    assert (found == Part("1.2.3")) is fits
 
 
 def test_all_rows_done_and_proven_is_success(office: Office) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from dicomfab.dimse.handlers import Refusal
+from dicomfab.dimse.messages import Response
+from dicomfab.dimse.scu.get import get
+from dicomfab.dimse.scu.move import move
 from dicomfab.model.job import ItemState, Job, JobEvent, JobState
 from dicomfab.model.study import InstanceFile
 from dicomfab.registry.server import PacsServer
@@ -229,3 +232,68 @@ def test_a_move_in_doubt_is_looked_at_again_when_it_is_retried(office: Office) -
     handlers.on_move = lambda: moves.append(1)
     job = office.retried(job_id)
     assert (job.state, kinds(job), moves) == (JobState.SUCCEEDED, ["verified"], [])
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_move_in_doubt_stays_so_when_the_source_has_less_by_now(office: Office, left: int) -> None:
+    handlers, source, (study,) = filled(office, (3,))
+    _, blind = picky(office, "BLIND", capabilities=["echo", "store"])
+    job_id = office.move([study], source, blind)
+    assert office.run(job_id).state is JobState.UNVERIFIED
+    office.registry = office.registry.edit(blind.id, {"capabilities": ["echo", "store", "find"]})
+    office.site.archives["BLIND"].delete_study(study)
+    for instance in office.site.archives["SOURCE"].instances(study)[left:]:
+        uids = (instance.series_instance_uid, instance.identity.sop_instance_uid)
+        office.site.archives["SOURCE"].delete_part(study, *uids)
+    moves = []
+    handlers.on_move = lambda: moves.append(1)
+    for _ in range(2):
+        job = office.retried(job_id)
+        assert (job.state, kinds(job), moves) == (JobState.UNVERIFIED, ["unverified"], [])
+        verdict = office.items(job_id)[0].detail["report"]["verdict"]
+        assert f"lists only {left} of the 3 instances" in verdict["why"]
+        assert verdict["expected"] == 3
+
+
+@pytest.mark.parametrize("max_attempts", [1, 4])
+@pytest.mark.parametrize("kind", ["move", "get"])
+def test_a_source_that_ends_it_as_cancelled_unasked_has_failed(office: Office, kind: str, max_attempts: int) -> None:
+    _, source, (study,) = filled(office, (2,))
+    _, target = picky(office, "TARGET")
+    calls = []
+
+    def and_then_gives_up(*arguments: Any, **options: Any) -> Iterator[Response]:
+        """What a source sends that stops after everything was delivered but before it says so."""
+        calls.append(1)
+        for response in (move if kind == "move" else get)(*arguments, **options):
+            yield Response(0xFF00 if response.status == 0xFF00 else 0xFE00, "", response.suboperations)
+
+    if kind == "move":
+        office.site.transfers.move_scu = and_then_gives_up
+        job_id = office.move([study], source, target, max_attempts=max_attempts)
+    else:
+        office.site.transfers.get_scu = and_then_gives_up
+        job_id = office.get([study], source, max_attempts=max_attempts)
+    job = office.run(job_id)
+    assert (job.state, calls, job.counts.failed) == (JobState.FAILED, [1], 1)
+    assert (job.error["error"], job.error["status"]) == ("StatusFailure", "FE00")
+    assert "nobody asked for" in job.error["what"]
+    # What arrived is told all the same.
+    report = office.items(job_id)[0].detail["report"]
+    assert (report["cancelled"], report["verdict"]["kind"], report["verdict"]["present"]) == (False, "verified", 2)
+
+
+def test_a_source_that_ends_it_as_cancelled_when_asked_to_has_not_failed(office: Office) -> None:
+    _, source, (study,) = filled(office, (2,))
+    _, target = picky(office, "TARGET")
+    responses = []
+
+    def cancelled(*arguments: Any, **options: Any) -> Iterator[Response]:
+        for response in move(*arguments, **options):
+            responses.append(response)
+            yield Response(0xFF00 if response.status == 0xFF00 else 0xFE00, "", response.suboperations)
+
+    office.site.transfers.move_scu = cancelled
+    job_id = office.move([study], source, target)
+    assert office.run(job_id, cancelled=lambda: bool(responses)).state is JobState.CANCELLED
+    assert [item.state for item in office.items(job_id)] == [ItemState.PENDING]

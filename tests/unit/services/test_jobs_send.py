@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import pydicom
 import pytest
 
 from dicomfab.dimse.handlers import Refusal
+from dicomfab.dimse.scu.store import StoreOutcome, store
 from dicomfab.model.actor import Role
-from dicomfab.model.errors import ConfirmationRequired
+from dicomfab.model.errors import AssociationAborted, ConfirmationRequired
 from dicomfab.model.job import ItemState, Job, JobEvent, JobState
-from dicomfab.model.study import InstanceIdentity
+from dicomfab.model.study import InstanceFile, InstanceIdentity
 from dicomfab.model.values import Environment
 from dicomfab.storage.job_queue import JobQueue
 from tests.unit.dimse.memory_pacs import MemoryPacs
@@ -128,6 +132,29 @@ def test_a_destination_that_dies_midway_leaves_the_rest_for_later(office: Office
     assert (job.counts.done, job.counts.resent) == (12, 1)
     assert len(server.handlers.received) == 8
     assert office.site.held("MORTAL", study) == office.site.held("local", study)
+
+
+def test_what_was_answered_for_out_of_order_stays_done_when_the_rest_breaks_off(office: Office) -> None:
+    """As over DICOMweb, where the second half of a group that was refused goes before the quarters of the first."""
+    handlers, server = picky(office)
+    study = office.site.make(cards(6))
+
+    def broken_off(peer: Any, files: Sequence[InstanceFile], **options: Any) -> Iterator[StoreOutcome]:
+        for position in (2, 3, 0):
+            yield from store(peer, [files[position]], **options)
+        raise AssociationAborted("the connection broke", cause="it was cut")
+
+    office.site.transfers.store = broken_off
+    job_id = office.send([study], server)
+    assert office.run(job_id).state is JobState.FAILED
+    assert office.checked(job_id).counts.done == 3
+    done, way, pending = ItemState.DONE, ItemState.UNDER_WAY, ItemState.PENDING
+    assert [item.state for item in office.items(job_id)] == [done, way, done, done, pending, pending]
+    office.site.transfers.store = store
+    handlers.received.clear()
+    assert office.retried(job_id).state is JobState.SUCCEEDED
+    job = office.checked(job_id)
+    assert (job.counts.done, job.counts.resent, len(handlers.received)) == (6, 1, 3)
 
 
 @pytest.mark.parametrize("max_attempts", [1, 5])

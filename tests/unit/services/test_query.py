@@ -25,7 +25,7 @@ from dicomfab.model.errors import (
 from dicomfab.model.study import Patient
 from dicomfab.services.study_filter import StudyFilter
 from tests.unit.dimse.memory_pacs import MemoryPacs
-from tests.unit.services.hospital import ADMIN, CARDS, Hospital, actor
+from tests.unit.services.hospital import ADMIN, CARDS, Hospital, Nameless, actor
 
 
 def test_a_hung_server_delays_no_other_and_is_not_empty(site: Hospital) -> None:
@@ -108,6 +108,21 @@ def test_a_series_that_is_listed_without_its_uid_is_said_and_no_instance_is_gues
     assert "without its Series Instance UID" in told.value.what
     assert told.value.cause
     assert told.value.remedy
+
+
+def test_an_instance_that_is_listed_without_its_uid_is_said(site: Hospital) -> None:
+    handlers = Nameless(site.archive("NAMELESS"), "NAMELESS")
+    server, study = site.server("NAMELESS", handlers), site.make()
+    site.transfers.send(ADMIN, study, server)
+    held = site.queries.instances(ADMIN, server, study)
+    handlers.unnamed = {min(held)}
+    with pytest.raises(AnswerIncomplete, match="NAMELESS listed an instance without its SOP Instance UID"):
+        site.queries.instances(ADMIN, server, study)
+    with pytest.raises(AnswerIncomplete, match="NAMELESS"):
+        site.transfers.get(ADMIN, study, server)
+    handlers.unnamed = set(held)
+    with pytest.raises(AnswerIncomplete):
+        site.queries.instances(ADMIN, server, study)
 
 
 @pytest.mark.parametrize("role", list(Role))

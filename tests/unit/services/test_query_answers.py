@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
-from dicomfab.model.errors import AssociationAborted, PeerTimeout, StatusFailure
+from dicomfab.dimse.scu.find import find
+from dicomfab.model.errors import AnswerIncomplete, AssociationAborted, PeerTimeout, StatusFailure
+from dicomfab.services.listings import instances_held
 from dicomfab.services.query import ServerAnswer
 from dicomfab.services.study_filter import StudyFilter
+from dicomfab.services.transfer import sop_classes_held
 from dicomfab.ul.pdu import Abort, encode_pdu
 from tests.unit.dimse import raw
 from tests.unit.dimse.memory_pacs import MemoryPacs
@@ -22,16 +25,19 @@ def element(tag: int, value: bytes) -> bytes:
 
 
 STUDY = element(0x0020000D, b"1.2.3\0")
+IMAGE = element(0x00080018, b"1.2.3.4.5\0")
 
 
-def answers_with(*statuses: int, matches: int = 0, then: str = "release", comment: str = "") -> raw.Behaviour:
+def answers_with(
+    *statuses: int, matches: int = 0, then: str = "release", comment: str = "", each: bytes = STUDY
+) -> raw.Behaviour:
     """So many matches, then final statuses or another end."""
 
     def behave(wire: Wire) -> None:
         wire.accept()
         context_id, command, _ = wire.message()
         for _ in range(matches):
-            wire.send(message(context_id, response(command, 0xFF00, data=True), STUDY))
+            wire.send(message(context_id, response(command, 0xFF00, data=True), each))
         more: dict[str, Any] = {"ErrorComment": comment} if comment else {}
         for status in statuses:
             wire.send(message(context_id, response(command, status, **more)))
@@ -59,6 +65,30 @@ def test_no_match_and_a_warning_are_not_nothing(site: Hospital) -> None:
     assert "index is being rebuilt" in warned.warning
     empty = asked(site, answers_with(0x0000))
     assert (empty.state, empty.found, empty.warning) == ("ok", 0, "")
+
+
+def test_who_proves_or_deletes_by_an_answer_does_not_go_on_with_one_that_ended_with_a_warning(site: Hospital) -> None:
+    cut = answers_with(0xB000, matches=1, comment="limit reached", each=IMAGE)
+    with raw.peer(cut) as peer, pytest.raises(AnswerIncomplete, match="warning B000: limit reached") as told:
+        instances_held(find, site.entry("RAW", peer.port), "1.2.3", "1.2.3.4")
+    assert (told.value.code, told.value.transient) == ("B000", False)
+    with raw.peer(cut) as peer, pytest.raises(AnswerIncomplete, match="warning B000"):
+        site.provenance.at(site.entry("RAW", peer.port), "1.2.3")
+    with raw.peer(cut) as peer, pytest.raises(AnswerIncomplete, match="warning B000"):
+        site.queries.series(ADMIN, site.entry("RAW", peer.port), "1.2.3")
+
+
+def test_who_shows_an_answer_to_people_shows_the_warning_with_it(site: Hospital) -> None:
+    warned: list[str] = []
+    with raw.peer(answers_with(0xB000, matches=1, comment="limit reached")) as peer:
+        below = StudyFilter(level="series", study_instance_uid="1.2.3")
+        found = site.queries.below(ADMIN, site.entry("RAW", peer.port), below, warned=warned.append)
+    assert (len(found), warned) == (1, ["it ended its answer with the warning B000: limit reached"])
+
+
+def test_a_warning_does_not_matter_where_the_answer_does_not(site: Hospital) -> None:
+    with raw.peer(answers_with(0xB000, matches=1)) as peer:
+        assert sop_classes_held(find, site.entry("RAW", peer.port), "1.2.3") == frozenset()
 
 
 def test_a_peer_that_breaks_off_keeps_what_had_come(site: Hospital) -> None:

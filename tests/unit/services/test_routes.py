@@ -1,9 +1,7 @@
-"""Tests of routes: what they tell, whom they call, and that a server that hangs holds up nobody else."""
+"""Tests of routes: what they tell, and whom they call."""
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,12 +15,11 @@ from dicomfab.dimse.scu.echo import echo
 from dicomfab.dimse.scu.find import find
 from dicomfab.dimse.scu.store import store
 from dicomfab.model.actor import Actor, Role
-from dicomfab.model.errors import AccessDenied, Conflict, InvalidInput, NotFound, RouteMissing
+from dicomfab.model.errors import AccessDenied, InvalidInput, NotFound, RouteMissing
 from dicomfab.model.values import Environment
 from dicomfab.registry.route_test import RouteOutcome
 from dicomfab.services.doctor.move import MoveDoctor, Tools
 from dicomfab.services.pacs import PacsService
-from dicomfab.services.route_runs import RUNS_AT_ONCE, RouteRun, RouteRuns
 from dicomfab.services.routes import How, RouteService
 from dicomfab.storage.database import Database
 from dicomfab.storage.registry import RegistryRepository
@@ -31,7 +28,6 @@ from dicomfab.testpacs.pacs import PacsHandlers
 
 ADMIN = Actor("root", frozenset({Role.ADMIN}))
 READER = Actor("reader", frozenset({Role.TEST_READ}))
-PATIENCE_S = 30.0
 
 
 @pytest.fixture
@@ -58,19 +54,6 @@ def routes(tmp_path: Path, stack: ExitStack) -> RouteService:
         pacs.add(ADMIN, {**entry, "allow_synthetic": True})
     doctor = MoveDoctor(Tools(find, store, repository.load))
     return RouteService(pacs, RouteTestRepository(database), lambda: doctor)
-
-
-def black_hole(stack: ExitStack) -> int:
-    """A port that does not answer: it listens, and its backlog is full."""
-    listening = stack.enter_context(socket.socket())
-    listening.bind(("127.0.0.1", 0))
-    listening.listen(0)
-    port = int(listening.getsockname()[1])
-    for _ in range(4):
-        caller = stack.enter_context(socket.socket())
-        caller.setblocking(False)
-        caller.connect_ex(("127.0.0.1", port))
-    return port
 
 
 def test_a_source_that_knows_the_name_accepts(routes: RouteService) -> None:
@@ -149,41 +132,3 @@ def test_a_source_whose_c_move_is_off_fails_without_a_call(routes: RouteService)
     routes.pacs.set_routes(ADMIN, "a", {"b": "B"})
     routes.pacs.edit(ADMIN, "a", {"capabilities": ["echo", "find"]})
     assert "C-MOVE is disabled" in routes.test(ADMIN, "a", "b").message["what"]
-
-
-def test_a_server_that_hangs_holds_up_its_own_routes_only(routes: RouteService, stack: ExitStack) -> None:
-    hole = {"name": "Hole", "host": "127.0.0.1", "port": black_hole(stack), "aec": "HOLE", "environment": "test"}
-    routes.pacs.add(ADMIN, {**hole, "connect_timeout_s": 2.0})
-    routes.pacs.set_routes(ADMIN, "hole", {"a": "A", "b": "B"})
-    routes.pacs.set_routes(ADMIN, "a", {"b": "B"})
-    routes.pacs.set_routes(ADMIN, "b", {"a": "A"})
-    runs = RouteRuns()
-    edges = [("hole", "a"), ("hole", "b"), ("a", "b"), ("b", "a")]
-    run = runs.get(ADMIN, runs.begin(ADMIN, edges, lambda source, destination: routes.test(ADMIN, source, destination)))
-    order = list(run.follow())
-    assert set(order[:2]) == {("a", "b"), ("b", "a")}
-    assert order[2:] == [("hole", "a"), ("hole", "b")]
-    assert routes.get(ADMIN, "hole", "a").state == "fails"
-    assert (run.pending, run.failures) == (frozenset(), {})
-
-
-def test_a_run_is_its_owners_and_so_many_are_under_way(routes: RouteService) -> None:
-    runs, release = RouteRuns(), threading.Event()
-    ids = [runs.begin(ADMIN, [("a", "b")], lambda *_: release.wait(PATIENCE_S)) for _ in range(RUNS_AT_ONCE)]
-    with pytest.raises(Conflict):
-        runs.begin(ADMIN, [("a", "b")], lambda *_: None)
-    with pytest.raises(NotFound):
-        runs.get(READER, ids[0])
-    release.set()
-    for one in ids:
-        assert list(runs.get(ADMIN, one).follow()) == [("a", "b")]
-    assert runs.begin(ADMIN, [("a", "b")], lambda *_: None)
-
-
-def test_an_error_of_one_route_is_kept_and_the_others_go_on(routes: RouteService) -> None:
-    run = RouteRun("root", [("b", "a"), ("a", "b"), ("a", "b")])
-    routes.pacs.set_routes(ADMIN, "a", {"b": "B"})
-    run.start(lambda source, destination: routes.test(ADMIN, source, destination))
-    assert set(run.follow()) == {("a", "b"), ("b", "a")}
-    assert isinstance(run.failures[("b", "a")], RouteMissing)
-    assert routes.get(ADMIN, "a", "b").state == "accepted"

@@ -10,7 +10,9 @@ import pytest
 
 from dicomfab.fabricate.recipe import StudyRecipe
 from dicomfab.model.actor import Role
-from dicomfab.model.errors import AccessDenied, Interrupted, InvalidInput, NotFound
+from dicomfab.model.errors import AccessDenied, Conflict, Interrupted, InvalidInput, NotFound
+from dicomfab.model.values import Environment
+from dicomfab.services.changes import rewrite
 from dicomfab.services.progress import Progress
 from dicomfab.services.studies import patient_given
 from tests.unit.services.hospital import ADMIN, CARDS, NOW, Hospital, actor
@@ -26,6 +28,21 @@ def test_what_is_made_is_kept_and_making_it_again_changes_nothing(site: Hospital
     site.studies.create(ADMIN, resolved)
     assert {i.path: i.path.read_bytes() for i in site.local.instances(resolved.study_instance_uid)} == files
     assert site.studies.page(ADMIN).total == 1
+
+
+def test_what_was_changed_since_is_not_said_to_be_made_again(site: Hospital, tmp_path: Path) -> None:
+    resolved = site.studies.resolve_recipe(ADMIN, CARDS)
+    site.studies.create(ADMIN, resolved)
+    study = resolved.study_instance_uid
+    with site.local.rewriting(study) as batch:
+        for one in site.local.instances(study):
+            rewrite(batch, one.file, Environment.TEST, {"PatientID": "P2"}, tmp_path)
+    with pytest.raises(Conflict, match="other content, which was kept") as told:
+        site.studies.create(ADMIN, resolved)
+    assert "another seed" in told.value.remedy
+    assert site.local.study(study).summary.patient_id == "P2"
+    site.studies.delete(ADMIN, study)
+    assert site.studies.create(ADMIN, resolved).instances == 3
 
 
 def test_a_seed_given_makes_the_same_study_whatever_the_clock_says(site: Hospital) -> None:

@@ -26,7 +26,7 @@ from dicomfab.storage.sent import SentStudies
 from tests.peers import programs
 from tests.unit.dicomweb.client.servers import Reply, web_server
 from tests.unit.pixels.instances import data_set, picture
-from tests.unit.services.hospital import ADMIN, actor
+from tests.unit.services.hospital import ADMIN, Nameless, actor
 from tests.unit.services.job_office import Office, cards
 from tests.unit.services.test_derivation import add
 
@@ -102,6 +102,28 @@ def test_a_study_with_somebody_elses_instance_is_left(office: Office) -> None:
     assert "not known as ours" in done.found[0].outcome
     assert done.remaining == (study,)
     assert len(office.site.held("TEST", study)) == 3
+
+
+def test_a_study_that_is_not_listed_completely_is_left_and_the_others_go(office: Office) -> None:
+    handlers = Nameless(office.site.archive("TEST"), "TEST")
+    test = office.site.server("TEST", handlers)
+    office.know(test)
+    study, other = sent(office, test), sent(office, test, seed=6)
+    kept, office.site.local = office.site.local, office.site.archives["TEST"]
+    theirs = data_set(picture(), bits=8)
+    add(office.site, study, theirs)
+    office.site.local = kept
+    handlers.unnamed = {str(theirs.SOPInstanceUID)}
+    told: list[AuditEvent] = []
+    service = replace(sweeps(office, (test,)), record=lambda *events: told.extend(events))
+    assert "without its SOP Instance UID" in outcomes(service.look(ADMIN, test))[study]
+    done = service.delete(ADMIN, test)
+    assert outcomes(done) == {study: outcomes(done)[study], other: DELETED}
+    assert "without its SOP Instance UID" in outcomes(done)[study]
+    assert done.remaining == (study,)
+    assert len(office.site.held("TEST", study)) == 3
+    deletions = {one.study_uids: one.outcome for one in told if one.kind is EventKind.DELETION}
+    assert deletions == {(study,): Outcome.SERIOUS, (other,): Outcome.SUCCESS}
 
 
 def test_a_server_that_offers_nothing_gets_a_list(office: Office) -> None:

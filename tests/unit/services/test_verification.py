@@ -75,6 +75,12 @@ def test_a_destination_that_cannot_be_asked_is_neither_good_nor_bad() -> None:
     assert "nothing listens" in verdict.why
 
 
+def test_where_nothing_is_expected_nothing_is_verified() -> None:
+    for held in (frozenset[str](), EXPECTED):
+        verdict = verify(frozenset(), held, lambda held=held: held, wait_s=0, on_progress=ignore, stopped=never)  # type: ignore[misc]
+        assert (verdict.kind, verdict.expected) == (VerdictKind.UNVERIFIED, 0)
+
+
 @given(st.frozensets(st.sampled_from(["1.1", "1.2", "1.3", "9.9"])))
 def test_the_verdict_is_verified_exactly_if_all_is_there(held: frozenset[str]) -> None:
     verdict, _ = run([held], 0)

@@ -20,7 +20,7 @@ from dicomfab.registry.server import PacsServer
 from dicomfab.services.jobs.verify import VerifyExecutor, verify_job
 from dicomfab.services.verifying import VerifyService
 from tests.peers import programs
-from tests.unit.services.hospital import ADMIN, Hospital, actor
+from tests.unit.services.hospital import ADMIN, Hospital, Nameless, actor
 from tests.unit.services.job_office import STORE, Office
 from tests.unit.services.test_derivation import add
 
@@ -80,6 +80,21 @@ def test_the_same_lists_are_verified_and_differences_are_named(site: Hospital, o
     assert gone not in job.report["studies"][0]["verdict"]["missing"]
     assert "2 of 3 instances are not listed" in job.error["what"]
     assert job.error["error"] == "TransferIncomplete"
+
+
+def test_lists_that_are_not_complete_prove_nothing(site: Hospital, office: Office) -> None:
+    study = site.make()
+    hidden = min(site.held("local", study))
+    servers = []
+    for name in ("ONE", "TWO"):
+        handlers = Nameless(site.archive(name), name)
+        servers.append(site.server(name, handlers))
+        site.transfers.send(ADMIN, study, servers[-1])
+        handlers.unnamed = {hidden}
+    office.know(*servers)
+    job = verified(office, [study], *servers)
+    assert (job.state, job.report["verdict"]) == (JobState.UNVERIFIED, "unverified")
+    assert "without its SOP Instance UID" in job.report["studies"][0]["verdict"]["why"]
 
 
 def test_another_series_is_a_mismatch(site: Hospital, office: Office) -> None:

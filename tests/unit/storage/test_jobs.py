@@ -137,6 +137,53 @@ def test_a_running_job_is_asked_and_hears_it_with_its_next_note(ledger: JobRepos
     assert (job.wish, job.counts.open) == (Wish.NONE, 1)
 
 
+ASKED = [(JobEvent.CANCEL, JobState.CANCELLED), (JobEvent.PAUSE, JobState.PAUSED)]
+
+
+@pytest.mark.parametrize(("event", "state"), ASKED)
+def test_what_a_job_was_asked_is_done_when_its_worker_is_gone(
+    ledger: JobRepository, queue: JobQueue, clock: Clock, event: JobEvent, state: JobState
+) -> None:
+    job_id, other = ledger.submit(wanted(), items(3)), ledger.submit(wanted(), items(1))
+    _, claim = take(queue, only=job_id)
+    assert take(queue, only=other) is not None
+    queue.advance(claim, [ItemOutcome(1, ItemState.DONE)], begin=[2])
+    queue.renew(claim, "sending")
+    ledger.ask(job_id, event)
+    clock.pass_s(LEASE_S + 1)
+    assert take(queue, only=job_id) is None
+    found = ledger.find(job_id)
+    assert (found.state, found.wish, found.stage, found.counts.open) == (state, Wish.NONE, "", 2)
+    assert found.ended_at == (clock() if state.has_ended else None)
+    assert take(queue)[0].id == other  # nobody asked anything of this one
+    again = ledger.ask(job_id, JobEvent.RETRY if state.has_ended else JobEvent.RESUME)
+    assert (again.state, take(queue)[0].id) == (JobState.QUEUED, job_id)
+
+
+@pytest.mark.parametrize("end", [JobEvent.LOSE, JobEvent.POSTPONE, JobEvent.PAUSE])
+@pytest.mark.parametrize(("event", "state"), ASKED)
+def test_what_a_job_was_asked_is_done_when_its_worker_did_not_hear_it(
+    ledger: JobRepository, queue: JobQueue, clock: Clock, event: JobEvent, state: JobState, end: JobEvent
+) -> None:
+    job_id = ledger.submit(wanted(), items(2))
+    _, claim = take(queue)
+    queue.advance(claim, [ItemOutcome(1, ItemState.DONE)])
+    ledger.ask(job_id, event)
+    found = queue.finish(claim, end, error={"what": "no answer"}, not_before=clock() + timedelta(seconds=5))
+    assert (found.state, found.wish, found.counts.open) == (state, Wish.NONE, 1)
+    assert found.ended_at == (clock() if state.has_ended else None)
+    clock.pass_s(LEASE_S + 5)
+    assert take(queue) is None
+
+
+def test_a_job_that_was_done_before_it_heard_of_a_wish_stays_done(ledger: JobRepository, queue: JobQueue) -> None:
+    job_id = ledger.submit(wanted(), items(1))
+    _, claim = take(queue)
+    queue.advance(claim, [ItemOutcome(1, ItemState.DONE)])
+    ledger.ask(job_id, JobEvent.CANCEL)
+    assert queue.finish(claim, JobEvent.SUCCEED).state is JobState.SUCCEEDED
+
+
 def test_retry_does_again_only_what_failed(ledger: JobRepository, queue: JobQueue) -> None:
     job_id = ledger.submit(wanted(), items(3))
     _, claim = take(queue)
@@ -201,6 +248,24 @@ def test_held_items_wait_for_a_decision(ledger: JobRepository, queue: JobQueue) 
     again = ledger.release(job_id, [2], {2: {"study": "1.2.3"}})
     assert (again.state, again.counts.held, again.counts.open) == (JobState.QUEUED, 0, 1)
     assert ledger.items(job_id, [ItemState.PENDING])[0].request == {"study": "1.2.3"}
+
+
+@pytest.mark.parametrize("end", [JobEvent.SUCCEED, JobEvent.DOUBT])
+def test_an_item_that_was_decided_unseen_while_the_job_ran_keeps_it_from_ending(
+    ledger: JobRepository, queue: JobQueue, clock: Clock, end: JobEvent
+) -> None:
+    held = NewItem("row 2", state=ItemState.HELD)
+    job_id = ledger.submit(wanted(), [NewItem("row 1"), held])
+    _, claim = take(queue)
+    queue.advance(claim, [ItemOutcome(1, ItemState.DONE)])
+    clock.pass_s(1)
+    assert ledger.release(job_id, [2], {2: {"study": "1.2.3"}}).state is JobState.RUNNING
+    again = queue.finish(claim, end)
+    assert (again.state, again.ended_at, again.counts.open) == (JobState.QUEUED, None, 1)
+    clock.pass_s(1)
+    _, claim = take(queue)
+    queue.advance(claim, [ItemOutcome(2, ItemState.DONE)], begin=[2])
+    assert queue.finish(claim, end).state.has_ended
 
 
 def test_lists_are_filtered_and_paged(ledger: JobRepository) -> None:

@@ -51,6 +51,7 @@ def test_every_field_is_kept(repository, database):
         connect_timeout_s=1.5,
         association_timeout_s=2.5,
         dimse_timeout_s=3.5,
+        retrieve_timeout_s=900.0,
         max_associations=5,
         max_pdu=65536,
         rate_per_minute=30,

@@ -243,7 +243,7 @@ def test_the_report_has_no_comment_of_a_server_and_nothing_that_steers() -> None
     check = Check(Whose.MOVE, Stage.MOVE, "C-MOVE", Outcome.FAILED, seen, facts=facts)
     run = Run("me", Wanted("", "a", "b"), "a C-MOVE", lambda *_: diagnosis)
     diagnosis = Diagnosis(Verdict.CANNOT_TELL, (check,), (), 0.1, 20.0)
-    run.start(ACTOR)
+    run.start_as(ACTOR)
     assert eventually(lambda: run.has_ended, 5)
     said = report(run)
     assert "No known cause shows like this." in said
@@ -335,13 +335,13 @@ async def _look_and_leave(browser: Browser, run_id: str) -> None:
 def test_so_many_at_once_and_no_more(browser: Browser, add: Add) -> None:
     add()
     runs: Runs = browser.app.state.doctor_runs
-    waiting = [Run("me", Wanted("lab"), "Lab", _until_stopped) for _ in range(doctor_runs.AT_ONCE)]
+    waiting = [Run("me", Wanted("lab"), "Lab", _until_stopped) for _ in range(Runs.AT_ONCE)]
     try:
         for one in waiting:
             runs.add(one)
-            one.start(ACTOR)
+            one.start_as(ACTOR)
         refused = browser.post("/doctor/server", {"pacs": "lab"})
-        assert (refused.status_code, "being made already" in refused.text) == (409, True)
+        assert (refused.status_code, "are under way already" in refused.text) == (409, True)
     finally:
         for one in waiting:
             one.stop()
@@ -355,14 +355,14 @@ def _until_stopped(_actor: Actor, _note: object, stopped: Callable[[], bool]) ->
 
 
 def test_old_ones_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_runs, "KEPT", 2)
+    monkeypatch.setattr(Runs, "KEPT", 2)
     runs, ids = Runs(), []
     for _ in range(4):
         run = Run(ACTOR.name, Wanted("lab"), "Lab", lambda *_: Diagnosis(Verdict.HEALTHY, (), (), 0.0, 20.0))
         ids.append(runs.add(run))
-        run.start(ACTOR)
+        run.start_as(ACTOR)
         assert eventually(lambda run=run: run.has_ended, 5)  # type: ignore[misc]
-    kept = [one for one in ids if one in runs._runs]
+    kept = [one for one in ids if one in runs._kept]
     assert kept == ids[-2:]
 
 

@@ -219,7 +219,8 @@ def test_sending_at_once_is_a_job_of_its_own_after_the_studies_are_there(
     assert made.report["sent_by"] == sending.id
     assert (sending.state, sending.request["after"]) == (JobState.QUEUED, made.id)
     # Whoever does the job again, since its end was not noted, submits no second one.
-    assert application.jobs.send_made(made, ACTOR, ["1.2.3"]).id == sending.id
+    studies = [item.detail["study_instance_uid"] for item in application.jobs.every_item(ACTOR, made.id)]
+    assert application.jobs.send_made(made, ACTOR, studies).id == sending.id
 
 
 def test_sending_to_production_at_once_wants_its_name_and_a_server_that_takes_it(

@@ -22,6 +22,7 @@ FORM = {
     "connect_timeout_s": "2.5",
     "association_timeout_s": "5",
     "dimse_timeout_s": "30",
+    "retrieve_timeout_s": "300",
     "is_active": "true",
     "notes": "two\nlines",
 }

@@ -20,6 +20,8 @@ from dicomfab.services.study_filter import StudyFilter
 from dicomfab.storage.jobs import JobFilter
 from dicomfab.web.query import _events
 from dicomfab.web.query_address import Search
+from tests.unit.dimse import raw
+from tests.unit.services.test_query_answers import answers_with
 from tests.unit.services.test_search import Holding
 from tests.unit.web.conftest import ACTOR, Browser, done
 
@@ -258,6 +260,15 @@ def test_a_failure_below_a_row_is_shown_in_its_place(browser: Browser, servers: 
     assert response.status_code == 502
     assert "hx-retarget" not in response.headers
     assert "Connection failed" in response.text
+
+
+def test_what_a_server_warns_of_is_shown_with_what_is_below_a_row(browser: Browser, application: Application) -> None:
+    with raw.peer(answers_with(0xB000, matches=1, comment="limit reached")) as peer:
+        entry = {"name": "Alpha", "host": "127.0.0.1", "port": peer.port, "aec": "ALPHA", "environment": "test"}
+        application.pacs.add(ACTOR, entry)
+        response = browser.get(f"/query/below?server=alpha&study={STUDY}")
+    assert response.status_code == 200
+    assert "It ended its answer with the warning B000: limit reached: there may be more." in response.text
 
 
 def test_the_command_line_quotes_what_a_shell_would_read() -> None:

@@ -78,7 +78,7 @@ def test_counts_do_not_tell_of_production(place: Place) -> None:
 
     assert figures(Role.PROD_READ)["Local studies"] == "1"
     seen = figures(Role.TEST_READ)
-    assert [seen[one] for one in ("Local studies", "Instances", "Patients in them")] == ["0", "0", "0"]
+    assert [seen[one] for one in ("Local studies", "Instances", "Patients with studies")] == ["0", "0", "0"]
 
 
 def test_what_was_begun_is_not_shown_to_somebody_who_lost_the_role(place: Place) -> None:

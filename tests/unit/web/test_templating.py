@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomfab.dimse.messages import Suboperations
 from dicomfab.model import errors
+from dicomfab.model.suboperations import Suboperations
 from dicomfab.services.jobs.reports import report_dict
 from dicomfab.services.transfer import FailedInstance, TransferReport
 from dicomfab.services.verification import Verdict, VerdictKind

@@ -31,8 +31,8 @@ _REGISTRY: Final = (
         Stage.ENTRY,
         {"entry": "move-off"},
         "Our entry of {source} says that it is not to be asked for C-MOVE.",
-        "Ensure both PACS support C-MOVE. If {source} does: dicomfab pacs edit {source_id}, and add move to its "
-        "capabilities.",
+        "Ensure both PACS support C-MOVE. If {source} does, name all that it may be asked for: dicomfab pacs edit "
+        "{source_id} --capability echo --capability store --capability find --capability move --capability get",
         Who.US,
         98,
     ),

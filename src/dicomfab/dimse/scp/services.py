@@ -11,7 +11,6 @@ from pydicom import Dataset
 from dicomfab.dimse import c_store
 from dicomfab.dimse import command as dimse_command
 from dicomfab.dimse.endings import Ending
-from dicomfab.dimse.failures import log_failure
 from dicomfab.dimse.handlers import Refusal
 from dicomfab.dimse.link import Message
 from dicomfab.dimse.scp.normalized import perform
@@ -19,6 +18,7 @@ from dicomfab.dimse.scp.retrieve import get, move
 from dicomfab.dimse.scp.session import Session
 from dicomfab.dimse.sop_classes import FIND, GET, MODEL_OF, MOVE, VERIFICATION, WORKLIST, is_storage
 from dicomfab.dimse.status import CANCEL, PENDING, SUCCESS
+from dicomfab.model.log_lines import log_failure
 
 log = logging.getLogger(__name__)
 

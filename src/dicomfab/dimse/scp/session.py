@@ -13,7 +13,6 @@ from dicomfab.dimse.command import Command
 from dicomfab.dimse.contexts import acceptable
 from dicomfab.dimse.endings import AbortedHere, ConnectionDropped, Ending, PeerReleased, PeerViolated, Stage
 from dicomfab.dimse.explain_tls import caller_speaks_tls, looks_like_tls
-from dicomfab.dimse.failures import log_failure
 from dicomfab.dimse.handlers import (
     Handlers,
     NormalizedHandler,
@@ -30,6 +29,7 @@ from dicomfab.dimse.scp.late import LateReports
 from dicomfab.dimse.sop_classes import WORKLIST, is_storage
 from dicomfab.dimse.trace import RECEIVED, SENT
 from dicomfab.dimse.transport.channel import Channel
+from dicomfab.model.log_lines import log_failure
 from dicomfab.model.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomfab.ul import (
     AssociateAC,

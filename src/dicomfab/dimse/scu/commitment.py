@@ -18,7 +18,7 @@ from dicomfab.dimse.commitment import (
     Verdict,
 )
 from dicomfab.dimse.contexts import PLAIN_SYNTAXES
-from dicomfab.dimse.endings import Ending, Stage
+from dicomfab.dimse.endings import Ending
 from dicomfab.dimse.handlers import NormalizedReply, NormalizedRequest, Refusal, Requestor
 from dicomfab.dimse.identifier import IdentifierError, decode
 from dicomfab.dimse.link import Message
@@ -27,7 +27,6 @@ from dicomfab.dimse.peer import Peer
 from dicomfab.dimse.scu.normalized import n_action, refused
 from dicomfab.dimse.sop_classes import COMMITMENT, COMMITMENT_INSTANCE
 from dicomfab.dimse.status import SUCCESS, Category, category
-from dicomfab.model.errors import PeerTimeout
 
 log = logging.getLogger(__name__)
 
@@ -134,73 +133,6 @@ class CommitmentReports:
         """
         self._told(requestor, _verdict_of(requestor, request))
         return NormalizedReply(SUCCESS)
-
-
-def await_report(
-    association: Association,
-    transaction_uid: str,
-    timeout_s: float,
-    others: Callable[[Verdict], None] = lambda _verdict: None,
-) -> Verdict:
-    """Wait for the report on the association that a commitment was asked for on, and answer it.
-
-    Many peers report on an association of their own instead, see :class:`CommitmentReports`.
-
-    Args:
-        association: still open.
-        transaction_uid: of the transaction.
-        timeout_s: seconds until the report has to have come.
-        others: gets reports on other transactions that come meanwhile.
-
-    Raises:
-        PeerTimeout: it did not come in time; the association is aborted.
-        PeerError: the association ended.
-    """
-    deadline = time.monotonic() + timeout_s
-    requestor = Requestor(association.peer.called_ae_title, association.peer.host)
-    while True:
-        try:
-            verdict = _next_report(association, requestor, max(0.0, deadline - time.monotonic()))
-        except PeerTimeout as error:
-            if error.stage == Stage.RESPONSE:
-                raise _not_reported(association.peer, timeout_s) from error
-            raise
-        if verdict is None:
-            continue
-        if verdict.transaction_uid == transaction_uid:
-            return verdict
-        others(verdict)
-
-
-def _not_reported(peer: Peer, timeout_s: float) -> PeerTimeout:
-    return PeerTimeout(
-        f"{peer.label} did not report on the storage commitment within {timeout_s:g} s.",
-        stage=str(Stage.RESPONSE),
-        timeout_s=timeout_s,
-        cause="it reports on an association of its own, or is still looking at the instances",
-        remedy="listen for the report, and have the peer's administrator register our AE title, address and port",
-    )
-
-
-class _Came(Exception):
-    """Ends the wait for a response, which is not what is waited for."""
-
-    def __init__(self, verdict: Verdict | None) -> None:
-        super().__init__()
-        self.verdict = verdict
-
-
-def _next_report(association: Association, requestor: Requestor, timeout_s: float) -> Verdict | None:
-    """The next request of the peer, answered; ``None`` if it was refused."""
-
-    def take(_association: Association, message: Message) -> None:
-        raise _Came(_taken(association, requestor, message))
-
-    try:
-        association.response_to(0, _REPORT, timeout_s, take)  # no request has this number: no response is right
-    except _Came as came:
-        return came.verdict
-    return None
 
 
 def _taken(association: Association, requestor: Requestor, message: Message) -> Verdict | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from pydicom import Dataset
@@ -17,7 +18,7 @@ from dicomfab.dimse.peer import Peer
 from dicomfab.dimse.scu.query import Query
 from dicomfab.dimse.sop_classes import FIND
 from dicomfab.dimse.status import Category, category, failure
-from dicomfab.model.errors import DicomFabError
+from dicomfab.model.errors import AnswerIncomplete, DicomFabError
 from dicomfab.model.query import QueryModel
 
 #: How long a peer may go on answering after C-CANCEL before the association is aborted.
@@ -31,7 +32,7 @@ def find(
     *,
     limit: int | None = None,
     cancelled: Callable[[], bool] = lambda: False,
-    report: Callable[[Response], None] = lambda _response: None,
+    report: Callable[[Response], None] | None = None,
 ) -> Iterator[Dataset]:
     """Query, yielding each match as it arrives. An empty answer is only ever a successful empty answer.
 
@@ -41,15 +42,30 @@ def find(
         identifier: keys, QueryRetrieveLevel included; zero length asks for the value.
         limit: after so many matches the query is cancelled with C-CANCEL; the matches are kept.
         cancelled: asked after each match; true cancels the query.
-        report: told of every response before its match is yielded, the final one too, which may be a warning.
+        report: told of every response before its match is yielded, the final one too, which may be a warning. Who
+            takes no report may prove or delete by the matches: there a warning is an error.
 
     Raises:
+        AnswerIncomplete: the peer ended its answer with a warning, and nobody takes a report.
         PeerError: the query failed; matches already yielded are then incomplete. Not once it was cancelled: what
             happens then takes nothing from the matches.
     """
     sop_class_uid = FIND[model]
+    told = partial(_refuse_warning, peer) if report is None else report
     with associate(peer, [ProposedContext(sop_class_uid, PLAIN_SYNTAXES)]) as association:
-        yield from send(association, sop_class_uid, identifier, limit=limit, cancelled=cancelled, report=report)
+        yield from send(association, sop_class_uid, identifier, limit=limit, cancelled=cancelled, report=told)
+
+
+def _refuse_warning(peer: Peer, response: Response) -> None:
+    """C-FIND knows no warning (PS3.4 table C.4-1): what a peer means by one, a cut answer for one, is its own."""
+    if category(response.status) is not Category.WARNING:
+        return
+    said = f": {response.comment}" if response.comment else ""
+    raise AnswerIncomplete(
+        f"{peer.label} ended its answer with the warning {response.status:04X}{said}.",
+        cause="it may have left out some of what it holds, for example at a limit of its own",
+        remedy="look at its log, or ask its administrator; then do it again",
+    ).coded(f"{response.status:04X}")
 
 
 def send(
@@ -69,7 +85,7 @@ def send(
         identifier: keys.
         limit: as for :func:`find`.
         cancelled: as for :func:`find`.
-        report: as for :func:`find`.
+        report: told of every response; without it, a warning is passed over.
 
     Raises:
         PeerError: the query failed; matches already yielded are then incomplete.

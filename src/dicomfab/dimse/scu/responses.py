@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from dicomfab.dimse.messages import Response, Suboperations
+from dicomfab.dimse.messages import Response
+from dicomfab.model.suboperations import Suboperations
 
 if TYPE_CHECKING:
     from pydicom import Dataset

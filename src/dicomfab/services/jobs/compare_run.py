@@ -352,6 +352,8 @@ class _Comparing:
         """A study that only one side has."""
         entry = self._sides[one].entries[uid]
         told = "it does not say how many instances" if entry.instances is None else _number(entry.instances)
+        modalities = (entry.value("ModalitiesInStudy") or "").replace("\\", "/")
+        told = ", ".join(filter(None, (_day(entry.value("StudyDate") or ""), modalities, told)))
         return {
             "kind": f"only_{one}",
             "why": f"only at {self._sides[one].server.name}: {told}",
@@ -462,6 +464,11 @@ def _narrowed_by(wanted: StudyFilter) -> set[str]:
     dates = wanted.date or wanted.date_from or wanted.date_to
     keyed = zip(ATTRIBUTES, (wanted.patient_id, "", wanted.accession_number, dates, wanted.modality), strict=True)
     return {name for name, value in keyed if value.strip()}
+
+
+def _day(value: str) -> str:
+    """DA for reading."""
+    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if len(value) == 8 and value.isdigit() else value
 
 
 def _number(instances: int) -> str:

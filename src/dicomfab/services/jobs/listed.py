@@ -7,19 +7,29 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from pydicom import Dataset
+
 from dicomfab.model.errors import NotFound
 from dicomfab.model.job import ItemOutcome, ItemState, JobItem
-from dicomfab.model.query import QueryModel
+from dicomfab.model.query import Level, QueryModel
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
+from dicomfab.services import search_keys
 from dicomfab.services.peers import peer_for
 from dicomfab.services.query import Find
+from dicomfab.services.search_match import Reader
 from dicomfab.services.study_list import ListedStudy
 from dicomfab.services.transfer_reports import Part
 
 #: Between the UIDs of a study and of a series, in the key of an item.
 SEPARATOR: Final = "/"
 _CANDIDATES: Final = 20
+#: What a server is asked for: the field of a row, and its name for people.
+_ASKED: Final = {
+    "AccessionNumber": ("accession_number", "accession number"),
+    "PatientID": ("patient_id", "patient ID"),
+    "StudyDate": ("study_date", "study date"),
+}
 _LOOK_S: Final = 0.2
 _SHOWN: Final = ("StudyInstanceUID", "StudyDate", "ModalitiesInStudy", "StudyDescription", "AccessionNumber")
 
@@ -47,8 +57,8 @@ def part_of(item: JobItem, find: Find, source: PacsServer) -> Part | ItemOutcome
         source: the server that is asked.
 
     Returns:
-        A study or a series; or how the item ends: failed since the server knows no such study, or held since it knows
-        several.
+        A study or a series; or how the item ends: failed since the server knows no such study, or heeds not all of the
+        row, or held since it knows several.
 
     Raises:
         PeerError: the server could not be asked.
@@ -59,8 +69,14 @@ def part_of(item: JobItem, find: Find, source: PacsServer) -> Part | ItemOutcome
     if row.study_instance_uid:
         return Part(row.study_instance_uid)
     identifier = row.filter().identifier()
-    matches = find(peer_for(source, Capability.FIND), QueryModel.STUDY_ROOT, identifier, limit=_CANDIDATES)
-    found = {str(match.StudyInstanceUID): match for match in matches if match.get("StudyInstanceUID")}
+    matches = list(find(peer_for(source, Capability.FIND), QueryModel.STUDY_ROOT, identifier, limit=_CANDIDATES))
+    others = [_contradicted(row, match, source) for match in matches]
+    fitting = [match for match, other in zip(matches, others, strict=True) if not other]
+    found = {str(match.StudyInstanceUID): match for match in fitting if match.get("StudyInstanceUID")}
+    ignored = next(filter(None, others), "")
+    if ignored and (not found or (len(found) == 1 and len(matches) == _CANDIDATES)):
+        error = _ignored(source, item.label, ignored)
+        return ItemOutcome(item.number, ItemState.FAILED, detail={"error": error.as_dict()})
     if len(found) == 1:
         return Part(next(iter(found)))
     if not found:
@@ -72,6 +88,26 @@ def part_of(item: JobItem, find: Find, source: PacsServer) -> Part | ItemOutcome
         return ItemOutcome(item.number, ItemState.FAILED, detail={"error": error.as_dict()})
     candidates = [{keyword: _text(match.get(keyword)) for keyword in _SHOWN} for match in found.values()]
     return ItemOutcome(item.number, ItemState.HELD, detail={"candidates": candidates})
+
+
+def _contradicted(row: ListedStudy, match: Dataset, source: PacsServer) -> str:
+    """Which key of a row an answer states another value of; blank if none. What an answer leaves blank, it fits."""
+    said = Reader(source.id, Level.STUDY, tuple(_ASKED), search_keys.codecs(source.fallback_charset)).read(match)
+    for keyword, (field, name) in _ASKED.items():
+        wanted, stated = getattr(row, field).strip(), said.text(keyword).strip(" \0")
+        if keyword == "StudyDate":
+            stated = stated.replace(".", "")  # as before DICOM (PS3.5 6.2)
+        if wanted and stated and stated != wanted:
+            return name
+    return ""
+
+
+def _ignored(source: PacsServer, label: str, name: str) -> NotFound:
+    return NotFound(
+        f"{source.name} was asked for {label} and answers with studies of another {name}: nothing was transferred.",
+        cause=f"the server ignores the {name} when it is asked for it, or matches it in a way of its own",
+        remedy="write the UID of the study into the list: study_instance_uid",
+    )
 
 
 class Stoppable(Protocol):

@@ -26,13 +26,14 @@ from dicomfab.registry.server import PacsServer
 from dicomfab.services.jobs.listed import SEPARATOR, Later, Pace, part_of
 from dicomfab.services.jobs.reports import report_dict, result_of, stopped_with, verdict_dict
 from dicomfab.services.jobs.run import JobRun, Result
+from dicomfab.services.listings import instances_held
 from dicomfab.services.peers import peer_for
 from dicomfab.services.provenance import Provenance
-from dicomfab.services.query import instances_held
 from dicomfab.services.recording import asking_as, listing
 from dicomfab.services.study_list import ListedStudy
 from dicomfab.services.transfer import Part, TransferReport, TransferService, Watch, may_write
-from dicomfab.services.verification import VerdictKind, verify
+from dicomfab.services.transfer_reports import kept_unknown
+from dicomfab.services.verification import Verdict, VerdictKind, verify
 
 
 def move_job(
@@ -219,7 +220,7 @@ class RetrieveExecutor:
 
         A study that fails for a reason of its own fails as an item, and the next one is asked for. A failure that may
         pass ends the run. Studies that were in doubt are looked for again. Rows of a list are looked up first, within
-        the hours and the rate that the server permits.
+        the hours and the rate that the server permits; those that are decided meanwhile have their turn, too.
 
         Raises:
             DicomFabError: a failure that may pass, and somebody comes again; the items say what was done.
@@ -230,19 +231,20 @@ class RetrieveExecutor:
                 self._look_again(run, item)
         source = self._source(run)
         pace = Pace(source, self.now)
-        for item in run.open_items():
-            try:
-                if item.request:
-                    pace.wait(run)
-                if run.stopped():
-                    return stopped_with(_reports(run))
-                outcome = self._tried(run, item, source)
-            except Later as later:
-                return Result(JobEvent.POSTPONE, not_before=later.not_before)
-            except _Stopped as stopped:
-                run.note([ItemOutcome(item.number, ItemState.PENDING)])
-                return stopped_with([*_reports(run), *stopped.reports])
-            run.note([outcome])
+        while still_open := run.open_items():
+            for item in still_open:
+                try:
+                    if item.request:
+                        pace.wait(run)
+                    if run.stopped():
+                        return stopped_with(_reports(run))
+                    outcome = self._tried(run, item, source)
+                except Later as later:
+                    return Result(JobEvent.POSTPONE, not_before=later.not_before)
+                except _Stopped as stopped:
+                    run.note([ItemOutcome(item.number, ItemState.PENDING)])
+                    return stopped_with([*_reports(run), *stopped.reports])
+                run.note([outcome])
         return _result(run)
 
     def _source(self, run: JobRun) -> PacsServer:
@@ -303,10 +305,13 @@ class RetrieveExecutor:
         )
 
     def _look_again(self, run: JobRun, item: JobItem) -> None:
-        """Compare the ends once more after a transfer that could not be verified."""
+        """Compare the ends once more after a transfer that could not be verified.
+
+        What the source does not list any more cannot be looked for: then it stays in doubt.
+        """
         request, registry, find = run.job.request, self.registry(), self.transfers.find
-        study = item.detail["report"]["study_instance_uid"]
-        series = item.detail["report"].get("series_instance_uid", "")
+        report = item.detail["report"]
+        study, series = report["study_instance_uid"], report.get("series_instance_uid", "")
         destination = registry.get(request["destination"]) if run.job.kind is JobKind.MOVE else None
 
         def listed(server: PacsServer, series: str = "") -> frozenset[str]:
@@ -322,20 +327,23 @@ class RetrieveExecutor:
             expected = listed(self._source(run), series)
         except PeerError:  # it stays in doubt
             return
-        verdict = verify(
-            expected,
-            None,
-            held,
-            wait_s=request.get("verify_wait_s", 0.0),
-            on_progress=run.progress,
-            stopped=run.stopped,
-        )
-        report = item.detail["report"]
+        if len(expected) < report["instances"]:
+            verdict = _shrunken(len(expected), report["instances"])
+        else:
+            wait_s = request.get("verify_wait_s", 0.0)
+            verdict = verify(expected, None, held, wait_s=wait_s, on_progress=run.progress, stopped=run.stopped)
         verdict = replace(verdict, before=report["verdict"]["before"])
+        if report.get("detour"):  # another process may have received it, which tells nobody what it kept
+            verdict = kept_unknown(verdict, verdict.before)
         is_there = verdict.kind is not VerdictKind.MISMATCH
         detail = {"report": {**report, "verdict": verdict_dict(verdict)}}
         state = ItemState.DONE if is_there else ItemState.FAILED
         run.revise([ItemOutcome(item.number, state, detail=detail)])
+
+
+def _shrunken(listed: int, at_first: int) -> Verdict:
+    why = f"the source lists only {listed} of the {at_first} instances that it had, so the others cannot be looked for"
+    return Verdict(VerdictKind.UNVERIFIED, why, at_first)
 
 
 def _ended(item: JobItem, report: TransferReport) -> ItemOutcome:

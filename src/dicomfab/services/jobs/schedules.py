@@ -24,11 +24,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from dicomfab.access.policy import Action, Scope, decide, require, visible
-from dicomfab.dimse.failures import log_failure
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind, Outcome
 from dicomfab.model.errors import AccessDenied, DicomFabError, InvalidInput, LocalFailure, NotFound
 from dicomfab.model.job import Job, JobKind, NewItem, NewJob
+from dicomfab.model.log_lines import log_failure
 from dicomfab.model.query import DEFAULT_LIMIT
 from dicomfab.model.schedule import NewSchedule, Schedule
 from dicomfab.services.account_rules import text_for_people

@@ -228,7 +228,8 @@ class _Journal:
         self._places: dict[str, tuple[int, int]] = {}  # SOP instance UID -> position in it, and bytes
         self._ended: list[ItemOutcome] = []
         self._begun = 0
-        self._taken = 0
+        self._taken = 0  # one more than the last position that was answered for
+        self._answered: set[int] = set()  # positions; a group that is sent in parts is answered out of order
         self._noted = time.monotonic()
         done = [item for item in items if item.state is ItemState.DONE]
         failed = any(item.state is ItemState.FAILED for item in items)
@@ -268,7 +269,8 @@ class _Journal:
         """One instance was answered for."""
         position, size_bytes = self._places[outcome.instance.identity.sop_instance_uid]
         self._ended.append(_ended(self._open[position], outcome, size_bytes, comes_again=self._comes_again))
-        self._taken = position + 1
+        self._answered.add(position)
+        self._taken = max(self._taken, position + 1)
         if len(self._ended) >= _BATCH - _ON_THE_WAY or time.monotonic() - self._noted >= _BATCH_S:
             self._note()
 
@@ -290,8 +292,9 @@ class _Journal:
 
     def _leave(self) -> None:
         """Of the instances that were marked, one may be on its way still; the others have not been sent."""
-        unsent_from = self._taken + int(self._is_one_on_its_way())
-        unsent = [ItemOutcome(number, ItemState.PENDING) for number in self._open[unsent_from : self._begun]]
+        unanswered = [position for position in range(self._begun) if position not in self._answered]
+        unsent_from = int(self._is_one_on_its_way())
+        unsent = [ItemOutcome(self._open[position], ItemState.PENDING) for position in unanswered[unsent_from:]]
         ended, self._ended = self._ended, []
         if ended or unsent:
             self._run.note([*ended, *unsent])

@@ -5,7 +5,7 @@ The fabricate job has made the studies when it succeeds, and no more; that they 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from dicomfab.model.actor import Actor
@@ -41,20 +41,28 @@ def then_send(actor: Actor, destination: PacsServer, *, confirm_production: bool
     return {"send_to": destination.id, "confirm_production": confirm_production}
 
 
-def send_made(ledger: JobRepository, job: Job, send: Callable[[str, bool], Job]) -> Job:
-    """Submit the sending that a fabricate job asked for; once, however often it is asked for.
+def send_made(
+    ledger: JobRepository, job: Job, studies: Sequence[str], send: Callable[[Sequence[str], str, bool], Job]
+) -> Job:
+    """Submit the sending that a fabricate job asked for; once for each study, however often it is asked for.
 
     Args:
         ledger: where an earlier attempt may have left the sending.
         job: the fabricate job.
-        send: submits it, to a server by its id; the second argument confirms production.
+        studies: what it has made, also what earlier attempts made.
+        send: submits the sending of studies, to a server by its id; the third argument confirms production.
+
+    Returns:
+        The job that sends what no earlier one does; the last one if all are sent already.
 
     Raises:
         DicomFabError: the server is gone, or something speaks against it now that did not before.
     """
     then = job.request["then"]
     wanted = JobFilter(kinds=frozenset({JobKind.SEND}), owner=job.owner, queue=f"pacs:{then['send_to']}")
-    for found in ledger.page(wanted, limit=_LOOKED_AT).jobs:
-        if found.request.get("after") == job.id:
-            return found
-    return send(then["send_to"], bool(then["confirm_production"]))
+    earlier = [one for one in ledger.page(wanted, limit=_LOOKED_AT).jobs if one.request.get("after") == job.id]
+    sent = {item.label for one in earlier for item in ledger.items(one.id)}
+    left = [study for study in studies if study not in sent]
+    if earlier and not left:
+        return earlier[0]
+    return send(left, then["send_to"], bool(then["confirm_production"]))

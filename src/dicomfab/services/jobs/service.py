@@ -105,13 +105,11 @@ class JobService:
         """Submit what a fabricate job asked for; see :func:`~dicomfab.services.jobs.send_after.send_made`."""
         from dicomfab.services.jobs.send_after import send_made
 
-        def send(server_id: str, confirmed: bool) -> Job:
+        def send(left: Sequence[str], server_id: str, confirmed: bool) -> Job:
             server = self.registry().get(server_id)
-            return self.send(
-                actor, studies, server, confirm_production=confirmed, options=IN_THE_BACKGROUND, after=job.id
-            )
+            return self.send(actor, left, server, confirm_production=confirmed, options=IN_THE_BACKGROUND, after=job.id)
 
-        return send_made(self.ledger, job, send)
+        return send_made(self.ledger, job, studies, send)
 
     def send(
         self,

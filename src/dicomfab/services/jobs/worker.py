@@ -13,10 +13,10 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
-from dicomfab.dimse.failures import log_failure
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import DicomFabError, DiskFull, LocalFailure
 from dicomfab.model.job import Job, JobEvent, JobKind, Wish, WorkerInfo
+from dicomfab.model.log_lines import log_failure
 from dicomfab.services.jobs.run import Executor, JobRun, Result, unchanged
 from dicomfab.services.progress import Cancelled, OnProgress, ignore, never
 from dicomfab.services.recording import Record, nobody, refused

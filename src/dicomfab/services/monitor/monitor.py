@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from dicomfab.dimse.failures import log_failure
 from dicomfab.dimse.peer import Peer, Timeouts
 from dicomfab.model.errors import DicomFabError, InvalidInput, PeerError
+from dicomfab.model.log_lines import log_failure
 from dicomfab.model.monitoring import Check, Monitored, ServerState, StateChange
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.registry import Registry

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final
 
 from dicomfab.model.errors import LocalFailure
+from dicomfab.model.log_lines import log_failure
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,9 @@ class Applying:
                 applied = self._apply(_BATCH if start - self._came_at > _WHILE_S else 1)
             except LocalFailure as failure:
                 log.error("kept messages could not be applied: %s", failure.what)
+                applied = 0
+            except Exception as error:  # noqa: BLE001 (outermost door of a thread: nobody else applies them)
+                log_failure(log, "applying kept messages", error)
                 applied = 0
             took_s = time.monotonic() - start
             if not applied:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from dicomfab.dimse.scu.availability import notify
 from dicomfab.dimse.scu.performed_step import completed, discontinued, in_progress
 from dicomfab.fabricate.kinds import ALL_KINDS
-from dicomfab.model.errors import Interrupted, PeerError, TransferIncomplete
+from dicomfab.model.errors import AssociationAborted, Interrupted, PeerError, PeerTimeout, TransferIncomplete
 from dicomfab.model.procedure import ProcedureEventKind
 from dicomfab.services.ordering.committing import commitment
 from dicomfab.services.ordering.modality_config import ModalityConfig, Told
@@ -119,7 +119,11 @@ class Examination:
             PeerError: a step failed; those before it were done. What has begun is reported as discontinued.
             TransferIncomplete: images are missing at the PACS, or are not committed to.
         """
-        self._begin()
+        try:
+            self._begin()
+        except (PeerTimeout, AssociationAborted):  # only the answer may be lost, and the step be in progress there
+            self._end_failed()
+            raise
         yield self._told("in progress", f"MPPS {self._step}", self._step)
         is_over = False
         try:
@@ -137,8 +141,7 @@ class Examination:
             return
         finally:
             if not is_over:  # a step that stays in progress would never leave the worklist
-                with suppress(PeerError):  # what broke it off says more
-                    self._end(FAILED)
+                self._end_failed()
         if self._config.commit_s:
             yield self._committed()
         if self._config.announce and self._task.reason != WRONG_ITEM:
@@ -194,6 +197,10 @@ class Examination:
         (discontinued if reason else completed)(self._ris, self._step, news)
         why = f": {reason} {REASONS[reason]}" if reason else ""
         return self._told("discontinued" if reason else "completed", f"MPPS {self._step}{why}", self._step)
+
+    def _end_failed(self) -> None:
+        with suppress(PeerError):  # what broke it off says more
+            self._end(FAILED)
 
     def _committed(self) -> Told:
         transaction, answered = commitment(self._config, self._with.new_uid(), self._made(), self._stopped)

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final
 
 from dicomfab.model.errors import LocalFailure
+from dicomfab.model.log_lines import log_failure
 from dicomfab.services.progress import Cancelled
 
 log = logging.getLogger(__name__)
@@ -48,4 +49,8 @@ class Following:
                 if failure.what != said:  # it is tried again and again, and stays the same
                     log.error("local studies could not follow their patients: %s", failure.what)
                 said = failure.what
+            except Exception as error:  # noqa: BLE001 (outermost door of a thread: nobody else carries them out)
+                if type(error).__name__ != said:
+                    log_failure(log, "having local studies follow their patients", error)
+                said = type(error).__name__
             self._over.wait(_LOOK_S)

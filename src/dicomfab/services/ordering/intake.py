@@ -35,6 +35,7 @@ from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind, Outcome
 from dicomfab.model.errors import Conflict, InvalidInput, LocalFailure
 from dicomfab.model.hl7_message import Direction, Hl7Message, MessageState
+from dicomfab.model.log_lines import log_failure
 from dicomfab.model.order import CANCELLING, Order
 from dicomfab.model.values import Environment
 from dicomfab.services.ordering.late_answer import queue_answer
@@ -44,6 +45,7 @@ from dicomfab.services.ordering.reporting import note_report
 from dicomfab.services.ordering.scheduling import Scheduler
 from dicomfab.services.ordering.status import StatusMessages
 from dicomfab.services.recording import Record, nobody
+from dicomfab.storage.database import is_of_content
 from dicomfab.storage.hl7_messages import MessageRows
 from dicomfab.storage.orders import StoredOrder, add_orders
 from dicomfab.storage.procedures import ProcedureRepository, ProcedureRows
@@ -56,6 +58,8 @@ _ORDERS: Final = {"ORM": {"O01"}, "OMG": {"O19"}, "OMI": {"O23"}}
 _KNOWN: Final[dict[str, set[str] | frozenset[str]]] = {**_ORDERS, "ADT": patients.KNOWN, "ORU": {"R01"}, ACK: set()}
 _VERSIONS: Final = frozenset(("2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8"))
 _PROCESSING: Final = frozenset("PDT")
+_ORIGINAL: Final = Wanted(False, (True, True), (True, True))
+_BROKEN: Final = "the application failed at this message, and did nothing of it: its log says where"
 _COMMITTED: Final = {
     Acknowledgement.ERROR: Acknowledgement.COMMIT_ERROR,
     Acknowledgement.REJECTED: Acknowledgement.COMMIT_REJECTED,
@@ -117,7 +121,7 @@ class Intake:
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         require(actor, Action.VIEW, environment)
         header = header_of(data)
-        mode = wanted(header) if header else Wanted(False, (True, True), (True, True))
+        mode = wanted(header) if header else _ORIGINAL
         message = self._message(data, header, environment, peer)
         with self.procedures.change() as rows:
             ledger = MessageRows(rows.transaction)
@@ -142,25 +146,68 @@ class Intake:
                 return taken
             return self._applied(actor, rows, ledger.add(message), header, problems)
 
-    def apply_kept(self, actor: Actor, limit: int = 100) -> int:
+    def apply_kept(self, actor: Actor, environment: Environment, limit: int = 100) -> int:
         """Apply messages that were only committed to, the oldest first, in one transaction.
 
+        Args:
+            actor: needs FABRICATE, and VIEW in the environment.
+            environment: whose messages.
+            limit: not more than so many.
+
         Returns:
-            How many were applied.
+            How many were applied or refused.
 
         Raises:
+            AccessDenied: the actor may not.
             LocalFailure: none were.
         """
+        require(actor, Action.FABRICATE, Scope.SYSTEM)
+        require(actor, Action.VIEW, environment)
         with self.procedures.read() as rows:
-            if not MessageRows(rows.transaction).with_state(Direction.IN, MessageState.KEPT, 1):
+            if not MessageRows(rows.transaction).with_state(Direction.IN, MessageState.KEPT, environment, 1):
                 return 0
         with self.procedures.change() as rows:
-            kept = MessageRows(rows.transaction).with_state(Direction.IN, MessageState.KEPT, limit)
+            kept = MessageRows(rows.transaction).with_state(Direction.IN, MessageState.KEPT, environment, limit)
             for message in kept:
-                header = header_of(message.data)
-                if header is not None:
-                    self._applied(actor, rows, message, header, [], is_committed=True)
+                self._apply_kept(actor, rows, message)
         return len(kept)
+
+    def _apply_kept(self, actor: Actor, rows: ProcedureRows, message: Hl7Message) -> None:
+        """Apply one, or refuse it: those that came after it are not to wait for ever."""
+        try:
+            with rows.transaction.begin_nested():
+                self._applied(actor, rows, message, header_of(message.data), [], is_committed=True)
+        except Exception as error:
+            if not is_of_content(error):
+                raise
+            log_failure(log, f"applying message {message.number}", error)
+            MessageRows(rows.transaction).finish(message.number, MessageState.REFUSED, reason=_BROKEN)
+
+    def broken(self, actor: Actor, data: bytes, environment: Environment, *, peer: str = "") -> bytes:
+        """Keep a message that could not be taken because the application failed, and answer so.
+
+        Args:
+            actor: needs FABRICATE, and VIEW in the environment.
+            data: the message, without the bytes of MLLP.
+            environment: whose orders and patients it is about.
+            peer: who sent it, for people.
+
+        Raises:
+            AccessDenied: the actor may not.
+            LocalFailure: it could not even be kept.
+        """
+        require(actor, Action.FABRICATE, Scope.SYSTEM)
+        require(actor, Action.VIEW, environment)
+        header = header_of(data)
+        mode = wanted(header) if header else _ORIGINAL
+        what = Acknowledgement.COMMIT_ERROR if mode.is_enhanced else Acknowledgement.ERROR
+        problem = Problem(Code.INTERNAL, _BROKEN)
+        answer, text = self._answer(header, what, [problem], f"DF{secrets.token_hex(8)}")
+        came = replace(self._message(data, header, environment, peer), state=MessageState.REFUSED, reason=_BROKEN)
+        with self.procedures.change() as rows:
+            kept = MessageRows(rows.transaction).add(replace(came, code=str(what), acknowledgement=text))
+            self._note(actor, rows, kept, (), what, [problem])
+        return answer if mode.accept[True] or not mode.is_enhanced else b""
 
     def failed(self, data: bytes, error: LocalFailure) -> bytes:
         """The answer to a message that could not even be kept."""
@@ -226,6 +273,12 @@ class Intake:
                 problems = [*problems, *more]
         except Unacceptable as error:
             state, what, orders, problems = MessageState.REFUSED, error.what, (), [error.problem, *problems]
+        except Exception as error:  # whoever sent it would wait for ever
+            if not is_of_content(error):
+                raise
+            log_failure(log, f"applying message {message.number}", error)
+            state, what, orders = MessageState.REFUSED, Acknowledgement.ERROR, ()
+            problems = [Problem(Code.INTERNAL, _BROKEN), *problems]
         self._note(actor, rows, message, orders, what, problems)
         reason, code, text, answer = _words(problems), "", "", b""
         is_answer = header is not None and header.get(9, 1) == ACK
@@ -305,7 +358,7 @@ class Intake:
             subject="HL7 message",
             patient_ids=ids,
             outcome=Outcome.SUCCESS if what.is_accepted else Outcome.MINOR,
-            reason="" if what.is_accepted else problems[0].text,
+            reason="" if what.is_accepted else problems[0].text.replace("\0", ""),
             detail={"message": message.control_id, "type": message.message_type, "from": message.sender},
         )
         self.record(event, within=rows.transaction)
@@ -364,4 +417,5 @@ def _reused(message: Hl7Message) -> Problem:
 
 
 def _words(problems: Sequence[Problem]) -> str:
-    return "; ".join(f"{one.place}: {one.text}" if one.place else one.text for one in problems)
+    words = "; ".join(f"{one.place}: {one.text}" if one.place else one.text for one in problems)
+    return words.replace("\0", "")  # what they quote may have some, and PostgreSQL keeps none in a text

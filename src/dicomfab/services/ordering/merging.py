@@ -18,7 +18,8 @@ from dicomfab.archive.archive import Archive
 from dicomfab.archive.records import StudyFilter, StudySort, StudySummary
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind
-from dicomfab.model.errors import Conflict, DicomFabError, InvalidInput, TranscodingFailed
+from dicomfab.model.errors import Conflict, DicomFabError, InvalidInput, LocalFailure, NotFound, TranscodingFailed
+from dicomfab.model.log_lines import log_failure
 from dicomfab.model.values import Environment
 from dicomfab.services.progress import Cancelled, never
 from dicomfab.services.recording import Record, nobody, recorded
@@ -144,8 +145,15 @@ class MergingService:
             except (TranscodingFailed, InvalidInput, InvalidDicomError, OSError) as error:
                 words = error.what if isinstance(error, DicomFabError) else str(error)
                 tally.failed.append(f"study {uid} stays as it was: {words}")
+            except NotFound:  # somebody deleted it meanwhile
+                continue
             except Conflict as error:
                 tally.waiting.append(error.what)
+            except LocalFailure:
+                raise
+            except Exception as error:  # noqa: BLE001 (logged and told; all that is pending would wait for it for ever)
+                log_failure(log, f"merge or update {merge.number} of study {uid}", error)
+                tally.failed.append(f"study {uid} stays as it was: the application failed")
             else:
                 tally.studies += bool(count)
                 tally.instances += count

@@ -20,6 +20,7 @@ from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind
 from dicomfab.model.errors import InvalidInput, LocalFailure, PeerError
 from dicomfab.model.hl7_message import Hl7Message, MessageState
+from dicomfab.model.log_lines import log_failure
 from dicomfab.model.values import Environment
 from dicomfab.services.ordering.outgoing import Answer, answer_of
 from dicomfab.services.recording import Record, nobody
@@ -103,6 +104,8 @@ class Outbox:
                 self._begin()
             except LocalFailure as failure:
                 log.error("messages that wait could not be looked for: %s", failure.what)
+            except Exception as error:  # noqa: BLE001 (outermost door of a thread: nobody else delivers them)
+                log_failure(log, "looking for messages that wait", error)
             self._woken.wait(_LOOK_S)
 
     def _begin(self) -> None:
@@ -121,7 +124,11 @@ class Outbox:
                     target=self._deliver, args=(delivery,), name=f"hl7-to-{delivery.receiver}", daemon=True
                 )
                 self._busy[delivery.receiver] = _Sending(thread, delivery.message, until)
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError as error:  # the operating system has no more
+                    log.warning("message %d is not sent yet: %s", delivery.message, error)
+                    del self._busy[delivery.receiver]
 
     def _held(self, number: int, seen: dt.datetime) -> dt.datetime | None:
         """Hold a message; gives until when, nothing if another process was faster."""
@@ -142,6 +149,8 @@ class Outbox:
             self._woken.set()
         except LocalFailure as failure:
             log.error("message %d could not be delivered: %s", delivery.message, failure.what)
+        except Exception as error:  # noqa: BLE001 (outermost door of a thread)
+            log_failure(log, f"delivering message {delivery.message}", error)
         finally:
             self._busy.pop(delivery.receiver)
 
@@ -163,6 +172,11 @@ class Outbox:
             return answer_of(message, self._send_one(receiver, message.data)), ""
         except (PeerError, InvalidInput) as error:
             return None, error.what
+        except LocalFailure:
+            raise
+        except Exception as error:  # noqa: BLE001 (logged; it is tried again, but not at once and not for ever)
+            log_failure(log, f"sending message {message.number}", error)
+            return None, "the application failed"
 
     def _ended(self, message: Hl7Message, answer: Answer) -> None:
         with self._procedures.change() as rows:

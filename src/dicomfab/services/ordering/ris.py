@@ -25,6 +25,7 @@ from dicomfab.hl7.receiver import Send
 from dicomfab.model.actor import Actor
 from dicomfab.model.errors import LocalFailure, PortInUse
 from dicomfab.model.hl7_message import MessageState
+from dicomfab.model.log_lines import log_failure
 from dicomfab.model.values import Environment
 from dicomfab.registry.server import DEFAULT_AE_TITLE, PacsServer
 from dicomfab.services.ordering.applying import Applying
@@ -106,7 +107,7 @@ class RisService:
         require(actor, Action.FABRICATE, Scope.SYSTEM)
         require(actor, Action.RETRIEVE, config.environment)
         with ExitStack() as running:
-            applying = running.enter_context(Applying(partial(self.intake.apply_kept, actor)))
+            applying = running.enter_context(Applying(partial(self.intake.apply_kept, actor, config.environment)))
             running.enter_context(Outbox(self.procedures, config.environment, self.send_one, actor, self.intake.record))
             running.enter_context(Following(partial(self.carry_out, actor)))
             messages = self._messages(actor, config, applying, on_message)
@@ -125,6 +126,9 @@ class RisService:
             except LocalFailure as failure:
                 log.error("a message of %d bytes from %s was not kept: %s", len(data), peer, failure.what)
                 return self.intake.failed(data, failure)
+            except Exception as error:  # noqa: BLE001 (logged, kept and answered)
+                log_failure(log, f"taking a message of {len(data)} bytes from {peer}", error)
+                return self._broken(actor, data, config.environment, peer)
             log.info("message %d from %s: %s", taken.message.number, peer, taken.message.code or "not answered")
             if taken.message.state is MessageState.KEPT:
                 applying.kept()
@@ -136,6 +140,13 @@ class RisService:
             return self.intake.unframed(fault.data, _UNFRAMED[fault.what])
 
         return Listener(ListenerConfig(config.host, config.hl7_port, config.tls), answer, on_fault)
+
+    def _broken(self, actor: Actor, data: bytes, environment: Environment, peer: str) -> bytes:
+        try:
+            return self.intake.broken(actor, data, environment, peer=peer)
+        except LocalFailure as failure:
+            log.error("a message of %d bytes from %s was not kept: %s", len(data), peer, failure.what)
+            return self.intake.failed(data, failure)
 
     def _modalities(self, config: RisConfig) -> Server:
         record, status = self.intake.record, StatusMessages(self.intake.profiles)

@@ -10,6 +10,7 @@ from dicomfab.hl7.acknowledging import Code, Problem, content_error
 from dicomfab.model.order import CANCELLING, Order, OrderField, OrderState
 from dicomfab.model.procedure import ARROWS, ProcedureEventKind, RequestedProcedure, ScheduledStep, StepState
 from dicomfab.model.values import Environment
+from dicomfab.storage.merges import MergeRows, is_one_patient
 from dicomfab.storage.procedures import ProcedureRows
 
 #: Attributes of a scheduled step; all others are of the requested procedure, the request or the patient.
@@ -38,6 +39,7 @@ _LIMITS: Final = {
     "PlacerOrderNumberImagingServiceRequest": 64, "FillerOrderNumberImagingServiceRequest": 64,
     "ScheduledStationAETitle": 16, "Modality": 16,
 }  # fmt: skip
+_PLACER: Final = "PlacerOrderNumberImagingServiceRequest"
 _INVENTED: Final = "given here: the message has none"
 
 
@@ -91,6 +93,7 @@ class Scheduler:
         return problems
 
     def _told(self, order: Order, found: RequestedProcedure) -> list[Problem]:
+        self._must_be_of_the_same(order, found, or_was=True)
         if order.control in CANCELLING:
             state = StepState.CANCELLED if order.control in ("CA", "OC") else StepState.DISCONTINUED
             return self._moved(order, found, state)
@@ -122,26 +125,22 @@ class Scheduler:
                     _place(order.field("StudyInstanceUID")),
                 )  # fmt: skip
             return by_uid
-        accession, procedure_id = order.value("AccessionNumber"), order.value("RequestedProcedureID")
-        if accession:
+        is_new = order.control in _NEW
+        if accession := order.value("AccessionNumber"):
             having = self.rows.with_value(self.environment, accession_number=accession)
-            same = [one for one in having if procedure_id in ("", one.requested_procedure_id)]
-            # Many sites number the visit and not the order: then the placer order number tells orders apart.
-            same = [one for one in same if is_of_placer(order, one)] or ([] if order.control in _NEW else same)
-            # A second requested procedure of the same accession number is one of its own.
-            if order.control in _NEW:
-                return same[0] if same else None
-            if same or having:
-                return (same or having)[0]
+            # A second requested procedure of the same accession number is one of its own. Other news of one that is
+            # not there must not fall upon its neighbours.
+            if having or is_new:
+                return _meant(order, having)
         # A cancel may name the numbers of placer and filler alone, of which one then stands for the accession number.
         for name, keyword in (
             ("filler_order_number", "FillerOrderNumberImagingServiceRequest"),
             ("placer_order_number", "PlacerOrderNumberImagingServiceRequest"),
         ):
             if order.value(keyword):
-                found = self.rows.with_value(self.environment, **{name: order.value(keyword)})
-                if found:
-                    return found[0]
+                having = self.rows.with_value(self.environment, **{name: order.value(keyword)})
+                if having:
+                    return having[0] if is_new else _meant(order, having)
         return None
 
     def _ordered(self, order: Order, found: RequestedProcedure | None) -> tuple[RequestedProcedure, list[Problem]]:
@@ -254,11 +253,14 @@ class Scheduler:
         named = [step for step in found.steps if step.step_id == order.value("ScheduledProcedureStepID")]
         return named or found.steps
 
-    @staticmethod
-    def _must_be_of_the_same(order: Order, found: RequestedProcedure) -> None:
-        told, issuer = order.value("PatientID"), order.value("IssuerOfPatientID")
-        if told and (told != found.patient_id or (issuer and found.issuer and issuer != found.issuer)):
-            raise content_error(Code.DUPLICATE_KEY, f"the order with {_keys(order)} is of another patient", "PID-3.1")
+    def _must_be_of_the_same(self, order: Order, found: RequestedProcedure, *, or_was: bool = False) -> None:
+        """Refuse what is said of another patient; one whose identifier was merged into that of the order may be it."""
+        told, ours = (order.value("PatientID"), order.value("IssuerOfPatientID")), (found.patient_id, found.issuer)
+        if not told[0] or is_one_patient(told, ours):
+            return
+        if or_was and MergeRows(self.rows.transaction).leads(self.environment, told, ours):
+            return
+        raise content_error(Code.DUPLICATE_KEY, f"the order with {_keys(order)} is of another patient", "PID-3.1")
 
 
 def settle(rows: ProcedureRows, number: int) -> None:
@@ -269,10 +271,26 @@ def settle(rows: ProcedureRows, number: int) -> None:
         rows.set_order_state(number, str(OrderState.COMPLETED if is_done else OrderState.CANCELLED))
 
 
+def _meant(order: Order, having: Sequence[RequestedProcedure]) -> RequestedProcedure | None:
+    """The one of an order's requested procedure ID and placer order number, as far as it names them.
+
+    Many sites number the visit and not the order: then the placer order number tells orders apart.
+    """
+    asked, placer = order.value("RequestedProcedureID"), order.value(_PLACER)
+    same = [one for one in having if asked in ("", one.requested_procedure_id) and is_of_placer(order, one)]
+    if not same and placer and order.control not in _NEW:  # an ID that was given here is one that nobody else knows
+        same = [one for one in having if one.value(_PLACER) == placer and _is_invented(one, "RequestedProcedureID")]
+    exactly = [one for one in same if one.value(_PLACER) == placer]
+    return next(iter(exactly or same), None)
+
+
+def _is_invented(found: RequestedProcedure, keyword: str) -> bool:
+    return any(one.keyword == keyword and one.note == _INVENTED for one in found.fields)
+
+
 def is_of_placer(order: Order, found: RequestedProcedure) -> bool:
     """Whether nothing speaks against an order of this placer order number being what was requested."""
-    keyword = "PlacerOrderNumberImagingServiceRequest"
-    return order.value(keyword) in ("", found.value(keyword)) or not found.value(keyword)
+    return order.value(_PLACER) in ("", found.value(_PLACER)) or not found.value(_PLACER)
 
 
 def _with(fields: Sequence[OrderField], keyword: str, value: str, note: str = _INVENTED) -> list[OrderField]:

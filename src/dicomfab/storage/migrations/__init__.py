@@ -6,7 +6,7 @@ from sqlalchemy import Connection, inspect, select
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
 
-HEAD = "0022"
+HEAD = "0023"
 """The newest revision, kept here so that an up-to-date database opens without loading Alembic."""
 
 _VERSION = sql_table("alembic_version", sql_column("version_num"))

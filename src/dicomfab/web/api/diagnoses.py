@@ -14,7 +14,7 @@ from dicomfab.model.values import uid
 from dicomfab.registry.server import PacsServer
 from dicomfab.web.access import CurrentActor, CurrentApplication, permission
 from dicomfab.web.api.shared import PREFIX, Given, Told, WaitS, resource, wait_until
-from dicomfab.web.confirmation import is_typed
+from dicomfab.web.confirmation import untyped
 from dicomfab.web.doctor import runs_of
 from dicomfab.web.doctor_runs import Run, of_move, of_server
 
@@ -101,20 +101,22 @@ def show(
 
 def _is_confirmed(typed: str, *ends: PacsServer) -> bool:
     """Whether the names of all production servers were typed; nothing typed is no."""
-    names = [name for name in typed.split(",") if name.strip()]
-    for end in ends:
-        if names and end.is_production and not any(is_typed(name, end) for name in (*names, typed)):
-            raise ConfirmationRequired(
-                f"confirm_production: {end.name} is a production server; nothing was tried",
-                cause="storing there wants an explicit yes each time",
-                remedy=f"name it as well, or nothing for C-ECHO and C-FIND only: {end.name}",
-            )
-    return bool(names) and any(end.is_production for end in ends)
+    if not typed.strip():
+        return False
+    production = [end for end in ends if end.is_production]
+    left = untyped(typed, production)
+    if left is not None:
+        raise ConfirmationRequired(
+            f"confirm_production: {left.name} is a production server; nothing was tried",
+            cause="storing there wants an explicit yes each time",
+            remedy=f"name it as well, or nothing for C-ECHO and C-FIND only: {left.name}",
+        )
+    return bool(production)
 
 
 def _begun(request: Request, response: Response, actor: Actor, run: Run, wait_s: float) -> dict[str, Any]:
     run_id = runs_of(request).add(run)
-    run.start(actor)
+    run.start_as(actor)
     response.headers["Location"] = f"{PREFIX}/diagnoses/{run_id}"
     return _told(run, run_id, wait_s)
 

@@ -9,6 +9,7 @@ from dicomfab.app.build import Application
 from dicomfab.model.errors import LocalFailure
 from dicomfab.model.hl7_message import MessageState
 from dicomfab.model.procedure import ProcedureFilter
+from dicomfab.model.values import Environment
 from dicomfab.services.ordering.applying import Applying
 from dicomfab.services.ordering.intake import Taken
 from dicomfab.storage.hl7_messages import MessageFilter
@@ -76,7 +77,7 @@ def test_messages_that_were_kept_are_applied_in_order(site: Application, take: C
         header, rest = orm(f"M{number}", accession=f"A{number}").split(b"\r", 1)
         assert take(header + b"|||AL|NE\r" + rest).message.state is MessageState.KEPT
     parts = []
-    while part := site.ordering.intake.apply_kept(ACTOR, 10):
+    while part := site.ordering.intake.apply_kept(ACTOR, Environment.TEST, 10):
         parts.append(part)
     assert parts == [10, 10, 5]
     found = site.ordering.schedule.page(ACTOR, ProcedureFilter()).procedures
@@ -88,7 +89,7 @@ def test_messages_that_were_kept_are_applied_in_order(site: Application, take: C
 def test_nothing_is_written_when_nothing_is_kept(site: Application, take: Callable[..., Taken]) -> None:
     take(orm())
     before = _revision(site)
-    assert site.ordering.intake.apply_kept(ACTOR) == 0
+    assert site.ordering.intake.apply_kept(ACTOR, Environment.TEST) == 0
     assert _revision(site) == before
 
 

@@ -48,7 +48,7 @@ def test_a_merge_into_data_that_cannot_be_registered_is_answered(site: Applicati
     take(message(pid("P1"), kind="ADT^A04", control_id="M0"))
     born_later = "PID|1||P2^^^RIS||DOE^JANE||29990101|F"
     took = take(message(born_later, "MRG|P1^^^RIS", kind="ADT^A40", control_id="M1", more=enhanced))
-    site.ordering.intake.apply_kept(ACTOR)
+    site.ordering.intake.apply_kept(ACTOR, Environment.TEST)
     assert site.ordering.messages.show(ACTOR, took.message.number).state == "refused"
     assert "DOE" not in site.ordering.messages.show(ACTOR, took.message.number).reason
 
@@ -75,6 +75,75 @@ def test_two_orders_of_one_accession_number_are_two(site: Application, take: Tak
     for number in "12":
         assert take(orm(f"M{number}", placer=f"PL{number}", rp="", sps="")).message.code == "AA"
     assert len(procedures(site)) == 2
+    take(orm("M3", control="CA", placer="PL1", rp="", sps=""))
+    assert states(site) == [["CANCELLED"], ["SCHEDULED"]]
+
+
+NEWS = [("CA", ""), ("DC", ""), ("SC", "CM"), ("XO", "")]
+
+
+@pytest.mark.parametrize(("control", "status"), NEWS)
+@pytest.mark.parametrize(
+    "named", [{"rp": "RP9"}, {"placer": "PL3"}, {"placer": "PL3", "rp": ""}, {"placer": "PL1", "rp": "RP2"}]
+)
+def test_news_of_an_order_that_is_not_there_do_not_fall_upon_its_neighbours(
+    site: Application, take: Take, control: str, status: str, named: dict[str, str]
+) -> None:
+    for number in "12":
+        take(orm(f"M{number}", placer=f"PL{number}", rp=f"RP{number}", sps=f"S{number}"))
+    before = procedures(site)
+    took = take(orm("M3", control=control, status=status, sps="", **named))
+    assert (took.message.code, procedures(site)) == ("AE", before)
+
+
+def test_news_by_the_number_of_the_filler_are_of_one_placer_too(site: Application, take: Take) -> None:
+    take(orm("M1", placer="PL1"))
+    segments = (pid(), "ORC|CA|PL3|FIA100", "OBR|1|PL3|FIA100|CTCHEST^CT chest^99RIS")
+    assert take(message(*segments, control_id="M2")).message.code == "AE"
+    assert states(site) == [["SCHEDULED"]]
+
+
+@pytest.mark.parametrize(("control", "status"), NEWS)
+@pytest.mark.parametrize("uid", ["", UID])
+def test_news_of_another_patient_change_nothing(
+    site: Application, take: Take, control: str, status: str, uid: str
+) -> None:
+    take(orm("M1", uid=UID))
+    took = take(orm("M2", control=control, status=status, patient=pid("P200", "ROE^MAX"), uid=uid))
+    assert (took.message.code, states(site)) == ("AE", [["SCHEDULED"]])
+    assert "another patient" in took.message.reason
+
+
+def test_an_order_is_cancelled_under_the_identifier_that_its_patient_had(site: Application, take: Take) -> None:
+    take(orm("M1", patient=pid("P1")))
+    for number in (2, 3):
+        take(message(pid(f"P{number}"), f"MRG|P{number - 1}^^^RIS", kind="ADT^A40", control_id=f"M{number}"))
+    assert [one.patient_id for one in procedures(site)] == ["P3"]
+    assert take(orm("M4", control="CA", patient=pid("P1", issuer="EAST"))).message.code == "AE"
+    assert take(orm("M5", control="CA", patient=pid("P1"))).message.code == "AA"
+    assert states(site) == [["CANCELLED"]]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"placer": "", "rp": ""},
+        {"patient": "PID|1"},
+        {"rp": "RP9"},  # the order came without one: that was given here
+    ],
+    ids=["accession number alone", "nobody", "first procedure ID"],
+)
+def test_an_order_is_cancelled_by_what_tells_it_from_others(
+    site: Application, take: Take, named: dict[str, str]
+) -> None:
+    take(orm("M1", placer="PL1", rp=""))
+    assert take(orm("M2", control="CA", sps="", **{"placer": "PL1", "rp": "", **named})).message.code == "AA"
+    assert states(site) == [["CANCELLED"]]
+
+
+def test_who_names_the_placer_does_not_mean_the_newer_order_without_one(site: Application, take: Take) -> None:
+    take(orm("M1", placer="PL1", rp="RP1"))
+    take(orm("M2", placer="", rp="RP2"))
     take(orm("M3", control="CA", placer="PL1", rp="", sps=""))
     assert states(site) == [["CANCELLED"], ["SCHEDULED"]]
 

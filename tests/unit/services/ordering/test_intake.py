@@ -179,8 +179,8 @@ def test_enhanced_mode_answers_that_it_is_kept_and_applies_later(site, take):
     assert answer(taken) == ("CA", "M1", [])
     assert not procedures(site)
     assert take(data).answer == taken.answer
-    assert site.ordering.intake.apply_kept(ACTOR) == 1
-    assert site.ordering.intake.apply_kept(ACTOR) == 0
+    assert site.ordering.intake.apply_kept(ACTOR, Environment.TEST) == 1
+    assert site.ordering.intake.apply_kept(ACTOR, Environment.TEST) == 0
     assert len(procedures(site)) == 1
     assert ledger(site).messages[0].state is MessageState.APPLIED
     assert take(data).answer == taken.answer

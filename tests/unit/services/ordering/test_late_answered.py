@@ -67,5 +67,5 @@ def test_what_answers_nothing_is_refused_and_changes_nothing(
 def test_one_that_wants_to_hear_that_it_came_hears_it(site: Application, take: Take, sent: Hl7Message) -> None:
     taken = take(told("AA", more="|||AL|NE"))
     assert b"MSA|CA|LM1AA" in taken.answer
-    assert site.ordering.intake.apply_kept(ACTOR) == 1
+    assert site.ordering.intake.apply_kept(ACTOR, Environment.TEST) == 1
     assert now(site, sent) == ("sent", "AA", "")

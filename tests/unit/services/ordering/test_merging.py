@@ -234,6 +234,44 @@ def test_what_is_damaged_stays_and_is_said(site: Application, take: Take) -> Non
     }
 
 
+def test_a_study_that_is_deleted_meanwhile_is_left_out(site: Application, take: Take) -> None:
+    gone, stays = make(site), make(site, dataclasses.replace(WHO, patient_id="P101"), seed=6)
+    take(merge())
+    take(merge("P101^^^RIS", pid("P901", "ROE^MAX"), control_id="A2"))
+
+    def deleting(*_events: object, within: object = None) -> None:
+        if gone in {one.study_instance_uid for one in site.local_archive.studies().studies}:
+            site.studies.delete(ACTOR, gone)
+
+    service = MergingService(MergeRepository(site.database), site.local_archive, site.provenance.of_local, deleting)
+    assert [(one.is_done, one.outcome) for one in service.carry_out(ACTOR)] == [
+        (True, "no local study is left to be changed"),
+        (True, "1 study, 5 instances changed"),
+    ]
+    assert {one[0] for one in said(site, stays)} == {"P901"}
+
+
+def test_a_study_at_which_the_application_fails_holds_up_no_other(
+    site: Application, take: Take, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = make(site), make(site, dataclasses.replace(WHO, patient_id="P101"), seed=6)
+    take(merge())
+    take(merge("P101^^^RIS", pid("P901", "ROE^MAX"), control_id="A2"))
+    failures = [ValueError("DOE^JANE")]
+
+    def failing(*_events: object, within: object = None) -> None:
+        if failures:
+            raise failures.pop()
+
+    service = MergingService(MergeRepository(site.database), site.local_archive, site.provenance.of_local, failing)
+    assert [one.outcome for one in service.carry_out(ACTOR)] == [
+        f"study {first} stays as it was: the application failed",
+        "1 study, 5 instances changed",
+    ]
+    assert ({one[0] for one in said(site, first)}, {one[0] for one in said(site, second)}) == ({"P100"}, {"P901"})
+    assert "DOE^JANE" not in caplog.text
+
+
 def test_each_study_is_recorded_and_who_may_not_does_nothing(site: Application, take: Take) -> None:
     study = make(site)
     take(merge())

@@ -228,7 +228,7 @@ def test_what_became_of_a_kept_message_is_told_as_msh_16_says(
     header, rest = orm(control=control).split(b"\r", 1)
     taken = take(header + f"|||AL|{wanted}\r".encode() + rest)
     assert taken.message.code == "CA"
-    assert site.ordering.intake.apply_kept(ACTOR) == 1
+    assert site.ordering.intake.apply_kept(ACTOR, Environment.TEST) == 1
     told = outgoing(site)
     assert len(told) == bool(code)
     for one in told:
