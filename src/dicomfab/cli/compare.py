@@ -52,8 +52,8 @@ def compare(
 
     Both list their studies; instances are asked for only where the counts differ or are not told. A study counts as
     missing only if the server, asked for it by UID, does not know it. Without a patient, accession number, UID or date,
-    a comparison with a production server is refused. Exit code 0 equal, 6 not equal, 4 a server could not be asked to the
-    end.
+    a comparison with a production server is refused. Exit code 0 equal, 6 not equal, 4 a server could not be asked to
+    the end.
 
     --fix JOB --to SERVER moves what a comparison found missing there from the other server (C-MOVE): whole studies, or
     the series that lack an instance. Attributes that differ stay as they are.

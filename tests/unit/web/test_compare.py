@@ -104,7 +104,7 @@ def test_one_server_alone_cannot_be_compared(browser: Browser, application: Appl
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"b": ""}, "choose a server"),
+        ({"b": ""}, "Choose a server"),
         ({"b": "left"}, "also the other server"),
         ({"date": ""}, "too wide for Right (prod)"),
         ({"date": "someday"}, "date-error"),

@@ -179,7 +179,7 @@ def test_cannot_tell_says_what_would(browser: Browser, add: Add) -> None:
 @pytest.mark.parametrize(
     ("path", "given", "status", "told"),
     [
-        ("server", {}, 400, "choose a server"),
+        ("server", {}, 400, "Choose a server"),
         ("server", {"pacs": "nobody"}, 404, "nobody"),
         ("move", {"to": "right"}, 400, 'id="from-error"'),
         ("move", {"from": "left"}, 400, 'id="to-error"'),

@@ -70,7 +70,7 @@ def test_the_limits_of_a_server_are_kept_and_shown_again(browser: Browser, appli
         ("port", "", "is not a port number"),
         ("aec", "A\\B", "contains a backslash"),
         ("aec", "A" * 17, "has 17 characters"),
-        ("environment", "", "choose test or prod"),
+        ("environment", "", "Choose test or prod"),
         ("environment", "staging", "is neither"),
         ("aet_find", "", "is empty"),
         ("dimse_timeout_s", "many", "is not a number"),

@@ -96,7 +96,7 @@ def test_production_is_not_asked_by_default(browser: Browser, servers: tuple[str
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("", "choose at least one server"),
+        ("", "Choose at least one server"),
         ("pacs=alpha&date_from=never", "is not a date"),
         ("pacs=alpha&date=tomorrow", "is not a date"),
         ("pacs=alpha&date_from=2026-02-02&date_to=2026-01-01", "is before"),
@@ -191,7 +191,7 @@ def test_a_search_goes_on_in_the_background(browser: Browser, application: Appli
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        ({"patient_name": "Doe"}, "choose at least one server"),
+        ({"patient_name": "Doe"}, "Choose at least one server"),
         ({"pacs": ["alpha"], "date": "tomorrow", "patient_name": "Doe"}, "is not a date"),
         ({"pacs": ["alpha", "beta"], "modality": "CT"}, "too wide for Beta (prod)"),
         ({"pacs": ["nowhere"], "patient_name": "Doe"}, "no PACS server"),

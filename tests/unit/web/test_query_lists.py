@@ -55,8 +55,8 @@ def test_a_server_that_fails_is_no_empty_one(browser: Browser, servers: tuple[st
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        ({"text": " \n"}, "paste a list, or choose a file"),
-        ({"text": "1", "pacs": ""}, "choose at least one server"),
+        ({"text": " \n"}, "Paste a list, or choose a file"),
+        ({"text": "1", "pacs": ""}, "Choose at least one server"),
         ({"text": "1*"}, "wildcards"),
         ({"contents": "study_instance_uid", "text": "x"}, "is no UID"),
         ({"contents": "csv", "text": "colour\nred"}, "colour"),
@@ -78,7 +78,7 @@ def test_a_list_is_moved_and_fetched_by_a_job(
     )
     application.pacs.set_routes(ACTOR, "alpha", {"gamma": "GAMMA", "beta": "BETA"})
     form = {"contents": "accession_number", "text": "0012\nA,1", "source": "alpha"}
-    assert "choose a server" in browser.post("/query/list/move", form).text
+    assert "Choose a server" in browser.post("/query/list/move", form).text
     assert "is a production server" in browser.post("/query/list/move", {**form, "destination": "beta"}).text
     job = application.jobs.show(ACTOR, submitted(browser.post("/query/list/move", {**form, "destination": "gamma"})))
     assert (job.kind, job.counts.total) == (JobKind.MOVE, 2)

@@ -39,13 +39,13 @@ def test_a_schedule_is_added_paused_resumed_run_and_removed(
     [
         ({"cron": "often"}, "cannot be used"),
         ({"time_zone": "Atlantis/Centre"}, "is not known here"),
-        ({"saved": ""}, "choose a saved search"),
+        ({"saved": ""}, "Choose a saved search"),
         ({"kind": "verify"}, "cannot be scheduled"),
-        ({"kind": "get"}, "choose the server that holds the studies"),
-        ({"kind": "get", "source": "alpha"}, "name at least one"),
-        ({"kind": "send", "studies": "latest"}, "choose a server"),
+        ({"kind": "get"}, "Choose the server that holds the studies"),
+        ({"kind": "get", "source": "alpha"}, "Name at least one"),
+        ({"kind": "send", "studies": "latest"}, "Choose a server"),
         ({"kind": "send", "studies": "latest", "destination": "beta"}, "is a production server"),
-        ({"kind": "fabricate"}, "choose a recipe"),
+        ({"kind": "fabricate"}, "Choose a recipe"),
         ({"kind": "fabricate", "recipe": "every-sop-class", "count": "0"}, "1 to 1000"),
     ],
 )

@@ -117,7 +117,7 @@ def test_a_path_cannot_forge_a_line_of_the_log(browser: Browser, tmp_path: Path)
 def test_names_are_text_and_never_markup(browser: Browser) -> None:
     form = {"name": "<b>x</b>", "host": "h", "port": "104", "aec": "A", "environment": "test"}
     form |= {"aet_find": "A", "aet_echo": "A"}
-    form |= {"connect_timeout_s": "5", "association_timeout_s": "5", "dimse_timeout_s": "5"}
+    form |= {"connect_timeout_s": "5", "association_timeout_s": "5", "dimse_timeout_s": "5", "retrieve_timeout_s": "5"}
     assert browser.post("/pacs/new", form).status_code == 303
     assert "&lt;b&gt;x&lt;/b&gt;" in browser.get("/pacs").text
     assert "<b>x</b>" not in browser.get("/pacs").text
