@@ -72,7 +72,7 @@ def test_from_message_to_closed_loop(page: Page, web: str, ris: RisConfig, pictu
     page.get_by_label("Images go to").select_option("test-pacs-1")
     (port,) = free_ports(1, "127.0.0.1")
     page.get_by_label("Port of the modality").fill(str(port))
-    page.get_by_text("What happens").click()
+    page.get_by_text("Course of the examination").click()
     page.get_by_label("Do not ask for storage commitment").check()
     page.get_by_role("button", name="Ask the worklist").click()
     expect(page.get_by_role("row", name=re.compile("LINDBLOM"))).to_be_visible()
