@@ -31,7 +31,6 @@ from tests.unit.web.people import OWNER
 
 DOCUMENT = CLONE / "docs" / "user-guides" / "operations.md"
 PAGE = DOCUMENT.read_text("utf-8")
-INSTALLATION = CLONE / "docs" / "getting-started" / "installation.md"
 BLOCKS = blocks(DOCUMENT)
 NAME = "dicomfab.example.com"
 CALLER = "127.0.0.7"
@@ -195,10 +194,7 @@ def as_printed(document: Path, heading: str) -> str:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(
-    ("document", "heading"), [(DOCUMENT, "PostgreSQL"), (INSTALLATION, "One database for several machines")]
-)
-def test_two_machines_share_a_database(postgres: PostgresServer, tmp_path: Path, document: Path, heading: str) -> None:
+def test_two_machines_share_a_database(postgres: PostgresServer, tmp_path: Path) -> None:
     """What is printed, typed in a shell; who administers the server is another user of PostgreSQL here."""
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
@@ -207,7 +203,7 @@ def test_two_machines_share_a_database(postgres: PostgresServer, tmp_path: Path,
     key = tmp_path / "audit.key"
     key.write_text("0123456789abcdef" * 4)
     key.chmod(0o600)
-    script = as_printed(document, heading)
+    script = as_printed(DOCUMENT, "PostgreSQL")
     script = re.sub(r"@db\.example\.\w+/dicomfab\?sslmode=verify-full", f"@127.0.0.1:{postgres.port}/dicomfab", script)
     script = script.replace("/etc/dicomfab/audit.key", str(key))
     assert str(postgres.port) in script
@@ -218,10 +214,7 @@ def test_two_machines_share_a_database(postgres: PostgresServer, tmp_path: Path,
         "DICOMFAB_AUDIT_KEY_FILE": str(key), "PGHOST": "127.0.0.1", "PGPORT": str(postgres.port), "PGUSER": "owner",
     }  # fmt: skip
     other = "DICOMFAB_HOME=$DICOMFAB_HOME-other dicomfab"
-    added = "" if "pacs add" in script else (
-        "dicomfab pacs add --name 'Hospital PACS' --host pacs.example.com --port 104 --aec PACS --environment prod\n"
-    )  # fmt: skip
-    looked = f"{added}{other} pacs list --json > listed\n{other} study list --json > studies\n"
+    looked = f"{other} pacs list --json > listed\n{other} study list --json > studies\n"
     postgres.execute("DROP DATABASE IF EXISTS dicomfab")
     postgres.execute("DROP ROLE IF EXISTS dicomfab")
     done = subprocess.run(

@@ -67,9 +67,7 @@ GETTING_STARTED = {
             "git pull": "tests/setup",
             "pipx": "tests/packaging/test_wheel.py",
             "docker": "tests/packaging/test_containers.py",
-            "sudo -u postgres": "tests/docs/test_operations.py",
             "sudo": "tests/packaging/test_units.py",
-            "export DICOMFAB_DATABASE": "tests/docs/test_operations.py",
         },
     ),
 }
@@ -220,9 +218,12 @@ RUNNING_IT = {
     "docs/user-guides/operations.md": World(
         before=ADD_HOSPITAL,
         answers={"dicomfab users add anna": ("wandering otter 41 lamps",) * 2},
-        elsewhere=dict.fromkeys(
-            ("sudo -u postgres", "export DICOMFAB_", "dicomfab pacs add", "dicomfab settings"), DATABASE
-        ),
+        elsewhere={
+            **dict.fromkeys(
+                ("sudo -u postgres", "export DICOMFAB_", "dicomfab pacs add", "dicomfab settings"), DATABASE
+            ),
+            "sudo systemd-run": "tests/packaging/test_units.py",
+        },
     ),
     "docs/user-guides/engines.md": World(),
     "docs/user-guides/moving-over.md": World(lab=False),
