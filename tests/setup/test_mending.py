@@ -120,7 +120,7 @@ def test_without_a_network_from_the_start(tmp_path):
 
 @pytest.mark.parametrize(
     ("how", "moment"),
-    [*((signal.SIGKILL, one) for one in MOMENTS), (signal.SIGINT, MOMENTS[0]), (signal.SIGINT, MOMENTS[3])],
+    [*((signal.SIGKILL, one) for one in MOMENTS), (signal.SIGINT, MOMENTS[3])],
 )
 def test_what_was_cut_off_is_mended(tmp_path, how, moment):
     clone = copied(tmp_path / "clone")
