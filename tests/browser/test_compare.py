@@ -64,7 +64,7 @@ def test_what_differs_is_shown_in_three_columns_and_sent(
 ) -> None:
     page.goto(f"{web}/compare")
     page.get_by_role("button", name="Compare").click()
-    expect(page.get_by_text("choose a server.", exact=True)).to_be_visible()
+    expect(page.get_by_text("Choose a server.", exact=True)).to_be_visible()
     _fits(page, snapshot, "compare-form")
 
     page.set_viewport_size({"width": 1280, "height": 800})

@@ -87,7 +87,7 @@ def _study(page: Page, web: str) -> None:
 def _study_form(page: Page, web: str) -> None:
     page.goto(f"{web}/studies/new")
     page.get_by_role("button", name="Create").click()
-    expect(page.get_by_text("tick at least one.", exact=True)).to_be_visible()
+    expect(page.get_by_text("Tick at least one.", exact=True)).to_be_visible()
 
 
 def _sent_twice(page: Page, web: str) -> None:

@@ -83,7 +83,7 @@ def nothing_wrong(page: Page) -> None:
 def token_of(page: Page, served: Served, role: str) -> str:
     page.goto(f"{served.url}/account")
     page.get_by_label("What for").fill(f"{role} from afar")
-    page.get_by_label(role, exact=True).check()
+    page.get_by_label(re.compile(rf"^{role} ")).check()
     page.get_by_role("button", name="Make a token").click()
     return page.locator("code.token").inner_text()
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
-from xml.etree.ElementTree import indent, tostring
+from xml.etree.ElementTree import tostring
 
 from dicomfab.access.policy import Action, Scope, require
 from dicomfab.model.actor import Actor
@@ -189,9 +189,7 @@ class AuditService:
 
     def message(self, entry: Entry) -> str:
         """The audit message of an entry that was read: XML as of PS3.15 A.5."""
-        root = element(entry.event, self._source_id)
-        indent(root)
-        return tostring(root, encoding="unicode")
+        return tostring(element(entry.event, self._source_id), encoding="unicode")
 
     def export(self, actor: Actor, wanted: AuditFilter, kind: str) -> Iterator[bytes]:
         """All entries that a filter finds, the oldest first, as a file; it is written while it is read.

@@ -57,6 +57,7 @@ BAD = {
     "connect_timeout_s": [0, -1, 3601, float("nan"), float("inf"), True, "5", None],
     "association_timeout_s": [0, 3601, None],
     "dimse_timeout_s": [0, 3601, None],
+    "retrieve_timeout_s": [0, 3601, None],
     "max_associations": [0, -1, 101, 1.5, "two", "", True, None, "9" * 30],
     "max_pdu": [-1, 1, 4095, (1 << 20) + 1, "16k", True, None],
     "rate_per_minute": [-1, 100_001, 0.5, "", False, None],
