@@ -62,6 +62,6 @@ def test_twenty_survive(folder: Path, kind: str, tell: Callable[[str], None]) ->
 
 @pytest.mark.full
 @pytest.mark.parametrize("kind", ["send", "move"])
-def test_twenty_survive_with_a_postgresql_ledger(folder: Path, kind: str, tell: Callable[[str], None]) -> None:
+def test_ten_survive_with_a_postgresql_ledger(folder: Path, kind: str, tell: Callable[[str], None]) -> None:
     with postgres_server() as server, server.database() as name, laboratory(folder, server.address(name)) as lab:
-        proven(lab, kind, MANY, tell)
+        proven(lab, kind, MANY // 2, tell)

@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
-from xml.etree.ElementTree import tostring
+from xml.etree.ElementTree import indent, tostring
 
 from dicomfab.access.policy import Action, Scope, require
 from dicomfab.model.actor import Actor
@@ -187,9 +187,17 @@ class AuditService:
         self._admit(actor, "show", {"entry": str(seq)})
         return self._log.entry(seq)
 
-    def message(self, entry: Entry) -> str:
-        """The audit message of an entry that was read: XML as of PS3.15 A.5."""
-        return tostring(element(entry.event, self._source_id), encoding="unicode")
+    def message(self, entry: Entry, *, for_reading: bool = False) -> str:
+        """The audit message of an entry that was read: XML as of PS3.15 A.5.
+
+        Args:
+            entry: what was read.
+            for_reading: a line for each element; else as it is delivered.
+        """
+        root = element(entry.event, self._source_id)
+        if for_reading:
+            indent(root)
+        return tostring(root, encoding="unicode")
 
     def export(self, actor: Actor, wanted: AuditFilter, kind: str) -> Iterator[bytes]:
         """All entries that a filter finds, the oldest first, as a file; it is written while it is read.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
-from xml.etree.ElementTree import fromstring, indent, tostring
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
@@ -124,16 +123,9 @@ def show(
 ) -> Response:
     """Everything that an entry says."""
     entry = application.audit.show(actor, seq)
-    message = _indented(application.audit.message(entry))
+    message = application.audit.message(entry, for_reading=True)
     context = {"entry": entry, "facts": facts(entry.event), "what": what, "message": message}
     return page(request, "audit/show.html", context)
-
-
-def _indented(xml: str) -> str:
-    """The message for reading; what is delivered has no space between its elements."""
-    root = fromstring(xml)
-    indent(root)
-    return tostring(root, encoding="unicode")
 
 
 def _delivery(application: Application, actor: Actor) -> dict[str, Any]:

@@ -166,7 +166,7 @@ def test_every_operation_answers_as_described(operation: Any, served: Served) ->
 @pytest.mark.full
 @pytest.mark.parametrize("operation", WALKED, ids=lambda one: one.label)
 def test_every_operation_answers_as_described_at_length(operation: Any, served: Served) -> None:
-    _walk(operation, served, 80)
+    _walk(operation, served, 40)
 
 
 def test_the_description_has_every_route_and_no_page(program: Program) -> None:
