@@ -52,7 +52,7 @@ def _study(application: Application, seed: int) -> str:
 
 def _compare(page: Page, web: str) -> None:
     page.goto(f"{web}/pacs")
-    page.locator("#main").get_by_role("link", name="Compare servers", exact=True).click()
+    page.locator("#main").get_by_role("link", name="Compare", exact=True).click()
     page.get_by_label("One server").select_option(LEFT)
     page.get_by_label("The other").select_option(RIGHT)
     page.get_by_label("Date").fill(DAY)

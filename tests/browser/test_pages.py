@@ -285,8 +285,7 @@ def test_a_job_is_paused_and_resumed_by_keyboard_without_a_jump(page: Page, web:
     _has_no_violation(page)
     bar = page.get_by_role("progressbar")
     bar.wait_for()
-    place = bar.bounding_box()
-    assert place is not None
+    place = next(filter(None, (bar.bounding_box() for _ in range(100))))  # none while it is swapped for the next one
     page.get_by_role("button", name="Pause").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("status").get_by_text("Paused")).to_be_visible()
