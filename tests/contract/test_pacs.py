@@ -75,15 +75,15 @@ def test_whoever_calls_is_answered(lab: Bench) -> None:
 def test_dcmtk_sends_finds_and_moves(known: Bench) -> None:
     port = known.lab.config.server("test-pacs-1").dicom_port
     where = ("-aet", "DICOMFAB", "-aec", "TESTPACS")
-    one = known.file(study_of("63", 1)[0])
+    one = known.file(study_of("163", 1, PatientID="F4")[0])
     assert dcmtk("echoscu", *where, "localhost", port).returncode == 0
     assert dcmtk("storescu", *where, "localhost", port, one.path).returncode == 0
-    keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID=1.2.63", "-k", "PatientName")
+    keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID=1.2.163", "-k", "PatientName")
     found = dcmtk("findscu", "-v", "-S", *where, *keys, "localhost", port)
     assert (found.returncode, (found.stdout + found.stderr).count("DOE^JOHN")) == (0, 1)
     moved = dcmtk("movescu", "-S", *where, "-aem", "TESTPACS2", *keys[:4], "localhost", port)
     assert moved.returncode == 0, moved.stderr
-    assert known.instances("1.2.63", "test-pacs-2") == {"1.2.63.1.1"}
+    assert known.instances("1.2.163", "test-pacs-2") == {"1.2.163.1.1"}
 
 
 @pytest.mark.full

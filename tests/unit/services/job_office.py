@@ -242,8 +242,9 @@ class Mortal:
         """Be killed at this moment, called from one of its own handlers, which gets no answer out any more."""
         for abort in dict(self.running._sessions).values():
             abort()
-        self.dying = threading.Thread(target=self.kill)
-        self.dying.start()
+        dying = threading.Thread(target=self.kill)
+        dying.start()
+        self.dying = dying  # not before: somebody may wait for it from here on
         assert self.running._closing.wait(30)
 
     def revive(self) -> None:
