@@ -138,8 +138,8 @@ PAGES = {
 }
 #: Pages of every part, for the short run; each page has the same shell, macros and styles.
 SOME = (
-    "create-form", "dashboard", "doctor-diagnosis", "job", "pacs", "pacs-matrix", "query-results", "sign-in", "studies",
-    "study-instance", "users",
+    "create-form", "dashboard", "doctor-diagnosis", "job", "pacs", "pacs-matrix", "query-results", "studies",
+    "study-instance",
 )  # fmt: skip
 
 #: Routes that answer with something else, and the query with which they do: files, pictures, streams, parts of a page,

@@ -57,6 +57,7 @@ def test_a_message_is_built_by_keyboard_and_taken(
     assert "template=adt-merge" in page.url
 
 
+@pytest.mark.full
 def test_from_message_to_closed_loop(page: Page, web: str, ris: RisConfig, picture: Picture) -> None:
     page.goto(f"{web}/messages")
     page.get_by_role("row", name=re.compile("WEB1")).get_by_role("link").click()

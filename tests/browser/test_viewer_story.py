@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 
+import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -88,6 +89,7 @@ def test_a_study_on_a_server_is_one_click_from_the_search(
     expect(page.get_by_text("Fetched to look at")).to_be_visible()
 
 
+@pytest.mark.full
 def test_a_study_that_is_deleted_while_it_is_viewed_is_said_to_be_gone(
     page: Page, web: str, application: Application
 ) -> None:

@@ -75,7 +75,7 @@ def test_whoever_calls_is_answered(lab: Bench) -> None:
 def test_dcmtk_sends_finds_and_moves(known: Bench) -> None:
     port = known.lab.config.server("test-pacs-1").dicom_port
     where = ("-aet", "DICOMFAB", "-aec", "TESTPACS")
-    one = known.file(study_of("163", 1, PatientID="F4")[0])
+    one = known.file(study_of("163", 1, PatientID="DCMTK1")[0])
     assert dcmtk("echoscu", *where, "localhost", port).returncode == 0
     assert dcmtk("storescu", *where, "localhost", port, one.path).returncode == 0
     keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID=1.2.163", "-k", "PatientName")

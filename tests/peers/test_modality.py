@@ -35,6 +35,7 @@ def test_an_order_is_performed_to_the_end_of_the_loop(hospital: Hospital) -> Non
         assert (request.RequestedProcedureID, request.ScheduledProcedureStepID) == ("RP1", "SPS1")
 
 
+@pytest.mark.full
 def test_japanese_names_come_through(hospital: Hospital) -> None:
     name = "YAMADA^TARO^^^^^L^A~山田^太郎^^^^^L^I~やまだ^たろう^^^^^L^P"
     hospital.send(orm(patient=pid(name=name)).decode().replace("|2.5.1", "|2.5.1||||||UNICODE UTF-8", 1).encode())

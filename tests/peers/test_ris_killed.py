@@ -35,6 +35,8 @@ pytestmark = pytest.mark.peers
 
 _LATEST_S = 0.4
 _MOST = 10_000
+#: How often it is killed.
+TIMES = 40
 
 
 class Running:
@@ -198,12 +200,12 @@ def order(number: int, *, is_enhanced: bool) -> tuple[str, bytes]:
     return f"K{number}", data
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(40, marks=pytest.mark.full)])
-def test_killed_again_and_again(tmp_path: Path, times: int) -> None:
-    home, chance = tmp_path / "home", random.Random(times)
+@pytest.mark.full
+def test_killed_again_and_again(tmp_path: Path) -> None:
+    home, chance = tmp_path / "home", random.Random(TIMES)
     sent: dict[str, bytes] = {}
     answers: dict[str, bytes] = {}
-    for turn in range(times):
+    for turn in range(TIMES):
         with ris(home) as running:
             sending = Sending(running.port, 1 + turn * _MOST, is_enhanced=turn % 2 == 1)
             soon(lambda sending=sending: sending.answers)
@@ -212,7 +214,7 @@ def test_killed_again_and_again(tmp_path: Path, times: int) -> None:
             sending.ended()
         sent |= sending.sent
         answers |= sending.answers
-    assert len(answers) >= times
+    assert len(answers) >= TIMES
     with opened(home) as site:
         kept = {one.control_id for one in _ledger(site)}
         assert set(answers) <= kept, "acknowledged, and not in the ledger"

@@ -26,7 +26,7 @@ from tests.wall.moves import COMMANDS, GIVEN, Filler, Route, choose, routes, wor
 from tests.wall.world import PEOPLE, PROD_STUDY, TEST_STUDY, World, world
 
 SEQUENCES = int(os.environ.get("DICOMFAB_WALL_SEQUENCES", "1000"))
-QUICK = 20
+QUICK = 12
 STEPS = 6
 TESTERS = ("reader", "writer", "both")
 SUBMITTING = (

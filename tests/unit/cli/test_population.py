@@ -170,6 +170,7 @@ def test_declared_defects_are_in_the_truth_of_their_study(dicomfab, tmp_path):
     assert 0 < len(broken) < len(truths)
 
 
+@pytest.mark.full
 def test_ctrl_c_leaves_complete_studies_and_resume_makes_the_rest(dicomfab, tmp_path):
     out = tmp_path / "out"
     words = [sys.executable, "-m", "dicomfab", "population", "create", *SMALL, "--patients", "60", "--workers", "2"]

@@ -233,6 +233,7 @@ def test_a_study_without_reports_gets_them_once_and_valid(site) -> None:
     assert site.provenance.of_local(study) == "synthetic"
 
 
+@pytest.mark.full
 def test_after_a_merge_the_patient_is_the_new_one_and_the_lesions_are_the_same(site, take) -> None:
     study = make(site, "mr-brain")
     before = site.reports.report_of(ACTOR, study)
