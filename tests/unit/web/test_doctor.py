@@ -23,6 +23,7 @@ from dicomfab.dimse.handlers import ServerConfig
 from dicomfab.dimse.scp.server import Server
 from dicomfab.dimse.transport.faults import Fault, FaultKind, FaultPlan
 from dicomfab.model.actor import Actor, Role
+from dicomfab.model.errors import Conflict
 from dicomfab.model.values import Environment
 from dicomfab.testpacs.pacs import PacsHandlers
 from dicomfab.web import doctor_runs
@@ -347,6 +348,16 @@ def test_so_many_at_once_and_no_more(browser: Browser, add: Add) -> None:
             one.stop()
     assert eventually(lambda: all(one.has_ended for one in waiting), 5)
     assert browser.post("/doctor/server", {"pacs": "lab"}).status_code == 303
+
+
+def test_those_whose_page_has_not_begun_them_yet_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = Runs()
+    for _ in range(Runs.AT_ONCE):
+        runs.add(Run(ACTOR.name, Wanted("lab"), "Lab", _until_stopped))
+    with pytest.raises(Conflict, match="8 diagnoses are under way already"):
+        runs.add(Run(ACTOR.name, Wanted("lab"), "Lab", _until_stopped))
+    monkeypatch.setattr(doctor_runs, "START_WITHIN_S", -1.0)
+    runs.add(Run(ACTOR.name, Wanted("lab"), "Lab", _until_stopped))
 
 
 def _until_stopped(_actor: Actor, _note: object, stopped: Callable[[], bool]) -> Diagnosis:
