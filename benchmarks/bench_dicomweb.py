@@ -10,7 +10,6 @@ answer of a server that has just been started.
 from __future__ import annotations
 
 import http.client
-import shutil
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ import bench_pages
 import report
 from playwright.sync_api import Browser, sync_playwright
 from report import Table
+from tests import chromium
 
 import peers
 from dicomfab.app.build import Application, build
@@ -188,7 +188,7 @@ def viewer(table: Table, ct: Ct, runs: int) -> None:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
+            executable_path=chromium.installed(),
             args=["--no-sandbox", "--disable-quic", "--enable-unsafe-swiftshader"],
         )
         measured = [_seen(browser, f"{server.url}/studies/{ct.study}") for _ in range(runs)]

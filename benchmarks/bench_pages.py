@@ -8,7 +8,6 @@ many with sign-in. From each answer the time of ``/healthz`` at the same server 
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,9 @@ from dicomfab.model.account import Origin
 from dicomfab.model.actor import local_admin
 from dicomfab.storage.jobs import JobRepository
 from dicomfab.testpacs.ports import free_ports
+
+sys.path.append(str(Path(__file__).parents[1]))
+from tests import chromium
 
 OWNER = local_admin("benchmark", "cli")
 PASSWORD = "tulip marble seven"
@@ -151,7 +153,7 @@ def painted(table: Table, server: Served, runs: int) -> None:
     """In Chromium, with nothing kept from before."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-quic"]
+            executable_path=chromium.installed(), args=["--no-sandbox", "--disable-quic"]
         )
         for path in PAINTED:
             table.under_limit(

@@ -15,6 +15,7 @@ from dicomfab.storage.migrations import run
 
 # Time is measured by benchmarks; a busy machine fails no test.
 settings.register_profile("untimed", deadline=None)
+settings.register_profile("few", deadline=None, max_examples=25)  # `make test`; the full run takes four times as many
 settings.load_profile("untimed")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and every child would inherit that.

@@ -48,7 +48,8 @@ def _texts() -> list[str]:
 
 
 def _draw(missing: dict[str, str]) -> None:
-    chromium = shutil.which("chromium") or os.environ.get("CHROMIUM") or sys.exit("Chromium is not installed")
+    names = (os.environ.get("CHROMIUM", ""), "chromium-headless-shell", "chromium")
+    chromium = next(filter(None, map(shutil.which, names)), None) or sys.exit("Chromium is not installed")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(HERE / name, folder)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from dicomfab.services.studies import Fabricated
 from dicomfab.storage.jobs import JobFilter
 from dicomfab.testpacs.lab import Lab
 from dicomfab.testpacs.ports import free_ports
+from tests import chromium
 from tests.unit.dimse.raw import eventually
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "images"
@@ -53,9 +53,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     """The system's Chromium: nothing is downloaded."""
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    found = chromium.installed()
     if found is None:
-        pytest.skip("no Chromium here (Debian: apt-get install chromium)")
+        pytest.skip("no Chromium here (Debian: apt-get install chromium-headless-shell)")
     quiet = ["--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
     return {**browser_type_launch_args, "executable_path": found, "args": [*quiet, "--disable-sync", "--disable-quic"]}
 

@@ -52,9 +52,9 @@ from tests.peers.programs import free_port
 pytestmark = [pytest.mark.peers, pytest.mark.allow_hosts(ALLOWED_HOSTS)]
 controller = controller_fixture()
 
-TIMEOUT_S = 0.6
-#: Far more than it should cost, and far less than a library's own patience.
-BOUND_S = 3.0
+TIMEOUT_S = 1.0
+#: All steps together may take four times that, whatever is wrong; a library's own patience is far longer.
+BOUND_S = 4 * TIMEOUT_S + 1
 
 
 @pytest.fixture(name="down")
@@ -116,7 +116,7 @@ def test_a_controller_that_is_down_or_refuses_is_passed_over(down, controller):
     assert isinstance(asked.authenticate("anna", password_of("anna"), GROUPS, steps.append), Person)
     assert time.monotonic() - began < BOUND_S
     assert [step.is_good for step in steps[:3]] == [False, False, True]
-    assert "did not answer within 0.6 s" in steps[0].came
+    assert "did not answer within 1 s" in steps[0].came
     assert "refuses connections" in steps[1].came
 
 
@@ -126,7 +126,7 @@ def test_a_whole_set_of_dead_controllers_ends_in_time_and_names_them(down, contr
         servers = [down, mute.server()] * 4
         began = time.monotonic()
         failed = unavailable(directory(controller, *servers))
-        assert time.monotonic() - began < 4 * TIMEOUT_S + 1
+        assert time.monotonic() - began < BOUND_S
     assert f"port {down.port}" in failed.what
     assert "no domain controller can be used" in failed.what
 

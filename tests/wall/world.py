@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ from dicomfab.services.search_saved import SavedSearch
 from dicomfab.services.study_filter import StudyFilter
 from dicomfab.storage.jobs import JobFilter
 from dicomfab.testpacs.pacs import PacsHandlers
-from dicomfab.testpacs.ports import free_ports
+from dicomfab.testpacs.ports import free_ports, listening
 from dicomfab.web.app import create_app
 from tests.unit.archive.builders import dataset, store
 from tests.unit.dimse.raw import eventually
@@ -274,14 +273,15 @@ def _held(archive: Archive) -> Iterator[str]:
 @contextlib.contextmanager
 def _served(app: FastAPI) -> Iterator[int]:
     """The pages on a port of this computer, by the server that ``dicomfab serve`` uses."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with listening("127.0.0.1", 0) as bound:
+        bound.listen()
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
         server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         try:
             assert eventually(lambda: server.started, 20)
-            yield listening.getsockname()[1]
+            yield bound.getsockname()[1]
         finally:
             server.should_exit = True
             thread.join(20)

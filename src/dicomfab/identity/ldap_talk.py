@@ -27,6 +27,8 @@ _SUCCESS, _SIZE_LIMIT, _INVALID_CREDENTIALS = 0, 4, 49
 _NOWHERE: Final = frozenset({10, 32, 34})  # referral, noSuchObject, invalidDNSyntax
 _NOT_NOW: Final = frozenset({3, 11, 51, 52, 53, 80})  # time and administrative limits, busy, unavailable and the like
 _FEW: Final = 10
+#: Controllers count a time limit from the last full second, so that one of a second may end at once: one more.
+_CLOCK_S: Final = 1
 
 #: How a library that reads what others send can fail.
 _BROKEN: Final = (LDAPExceptionError, PyAsn1Error, OSError, LookupError, TypeError, ValueError, AttributeError)
@@ -206,7 +208,7 @@ class Talk:
         try:
             self._connection.search(
                 where, filter_, scope, dereference_aliases=ldap3.DEREF_NEVER, attributes=list(attributes),
-                size_limit=most, time_limit=math.ceil(self._budget.step_s),
+                size_limit=most, time_limit=math.ceil(self._budget.step_s) + _CLOCK_S,
             )  # fmt: skip
             result, response = self._connection.result, self._connection.response
             entries = [_found(entry) for entry in response if entry["type"] == "searchResEntry"]

@@ -59,6 +59,7 @@ def web_server(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[We
 
     class Door(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def _do(self) -> None:
             url = urlsplit(self.path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from dicomfab.testpacs.ports import listening
 from tests.unit.web.conftest import Browser
 
 
@@ -42,14 +42,13 @@ def program(browser: Browser) -> Program:
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """The application at a free port of this computer, as uvicorn serves it; its address."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
+    with listening("127.0.0.1", 0) as bound:
+        bound.listen()
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join()
