@@ -121,7 +121,7 @@ class Work:
             self.local_archive,
             now=local_now,
             draw_seed=draw_seed,
-            identifiers=self.patients,
+            identifiers=lambda: self.patients,
             note_study=self._is_fabricated.note,
             keep_recipe=self._made_recipes.keep,
             record=self.audit.record,

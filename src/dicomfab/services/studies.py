@@ -77,7 +77,8 @@ class StudyService:
     local: Archive
     now: Callable[[], datetime.datetime]
     draw_seed: Callable[[], int]
-    identifiers: Identifiers | None = None
+    #: Asked for when a pattern leaves something to it.
+    identifiers: Callable[[], Identifiers] | None = None
     #: Told of each study before anything of it is kept.
     note_study: Callable[[str], None] = lambda _study_instance_uid: None
     #: Keeps what a study is made of, before anything of it is kept: later reports are made from it.
@@ -110,16 +111,16 @@ class StudyService:
         """Take new identifiers for what the recipe leaves to a pattern."""
         from dicomfab.fabricate.patterns import Purpose, parse
 
-        source = self.identifiers
         if not (recipe.accession_pattern or recipe.patient_id_pattern):
             return recipe
-        if source is None:
+        if self.identifiers is None:
             raise InvalidInput(
                 "accession_pattern: nothing here gives out identifiers",
                 field="accession_pattern",
                 value=recipe.accession_pattern,
                 remedy="give accession number and Patient ID themselves",
             )
+        source = self.identifiers()
         if recipe.accession_pattern and recipe.accession_number is None:
             pattern = parse(recipe.accession_pattern, Purpose.ACCESSION, field="accession_pattern")
             recipe = replace(recipe, accession_number=source.next_accession(actor, pattern).value)
