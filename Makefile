@@ -8,8 +8,10 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 FUZZ_SECONDS ?= 60
+# Else each process of the tests would compile all of them anew.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev run test test-full check format bench docs screenshots site lock fuzz dist clean
+.PHONY: help setup setup-dev run test test-full check collected format bench docs screenshots site lock fuzz dist clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,11 +37,11 @@ run: setup  ## Start the lab, do the main job before your eyes, serve the web pa
 	@$(BIN)/dicomfab serve --ris
 
 test: setup-dev  ## Checks and all tests that CI runs (under 15 minutes on 2 cores)
-	@$(MAKE) --no-print-directory check
-	$(PYTEST) -m "not full"
+	@$(MAKE) --no-print-directory -j2 check collected
+	$(PYTEST) -m "not full" --hypothesis-profile=few
 
 test-full: setup-dev  ## Everything, with the full matrices and all screenshots (under 60 minutes)
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory -j2 check collected
 	DICOMFAB_SCREENSHOTS=1 $(PYTEST)
 
 check: setup-dev  ## ruff, mypy --strict, import-linter
@@ -47,6 +49,9 @@ check: setup-dev  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+collected: setup-dev
+	@said=$$($(BIN)/pytest --collect-only -qq 2>&1) || { tail -100 <<<"$$said"; exit 1; }
 
 format: setup-dev  ## Format the code
 	$(BIN)/ruff check --fix .

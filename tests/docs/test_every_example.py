@@ -14,7 +14,7 @@ from tests.docs.examples import CLONE, Reader, World, blocks, commands
 from tests.docs.worlds import WORLDS
 
 LANGUAGES = {"bash", "python", "json", "yaml", "text", "mermaid", "nginx", "apache"}
-QUICK = {"docs/getting-started/first-steps.md"}
+QUICK = {"docs/user-guides/sending.md"}
 PAGES = sorted(str(path.relative_to(CLONE)) for path in [*CLONE.glob("*.md"), *CLONE.joinpath("docs").rglob("*.md")])
 WITH_COMMANDS = [page for page in PAGES if any(b.language in ("bash", "python") for b in blocks(CLONE / page))]
 

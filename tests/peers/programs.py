@@ -77,12 +77,8 @@ def running(arguments: list[str], peer: Peer, folder: Path) -> Iterator[subproce
             _await_echo(process, peer, folder)
             yield process
         finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(10)
+            process.kill()  # Orthanc takes seconds to end in good order, and nothing of it is kept
+            process.wait(10)
 
 
 def _await_echo(process: subprocess.Popen[bytes], peer: Peer, folder: Path) -> None:

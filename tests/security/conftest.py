@@ -10,9 +10,8 @@ import pytest
 from dicomfab.app import account_parts
 from dicomfab.app.build import Application, build
 from dicomfab.app.settings import Settings
-from dicomfab.services.passwords import Passwords
 from tests.security.served import Clock, hang_up, in_this_process
-from tests.unit.services.accounts_office import cheap_hasher
+from tests.unit.services.accounts_office import weaken_passwords
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +31,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def application(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Application]:
     """A new installation; its argon2id is as weak as it can be, so that signing in takes no time."""
-    monkeypatch.setattr(account_parts, "Passwords", lambda: Passwords(hasher=cheap_hasher()))
+    weaken_passwords(monkeypatch)
     application = build(Settings(tmp_path / "home", worker_idle_s=0))
     yield application
     application.close()

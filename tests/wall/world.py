@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import uvicorn
 from fastapi import FastAPI
 
@@ -32,6 +33,7 @@ from dicomfab.testpacs.ports import free_ports, listening
 from dicomfab.web.app import create_app
 from tests.unit.archive.builders import dataset, store
 from tests.unit.dimse.raw import eventually
+from tests.unit.services.accounts_office import weaken_passwords
 
 ADMIN = local_admin("chief", "cli")
 PASSWORD = "tulip marble seven"
@@ -98,6 +100,7 @@ class World:
     own: dict[str, Credentials] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        weaken_passwords(self.stack.enter_context(pytest.MonkeyPatch.context()))
         (scp,) = free_ports(1, "127.0.0.1")
         self.application: Application = build(Settings(self.folder / "home", worker_idle_s=0, scp_port=scp))
         self.stack.callback(self.application.close)

@@ -8,9 +8,11 @@ from functools import cache
 from pathlib import Path
 
 import pyotp
+import pytest
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from dicomfab.app import account_parts
 from dicomfab.model.account import Account, AccountEvent, Identity, Origin, Refusal, SignedIn
 from dicomfab.model.actor import Actor, Role, local_admin
 from dicomfab.services.accounts import AccountService
@@ -36,6 +38,11 @@ OTHER_PASSWORD = "copper window nine"
 def cheap_hasher() -> PasswordHash:
     """Real argon2id, as weak as it can be: a test needs its answers, not its strength."""
     return PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+
+
+def weaken_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the installations that this process builds hash with it."""
+    monkeypatch.setattr(account_parts, "Passwords", lambda: Passwords(hasher=cheap_hasher()))
 
 
 @cache

@@ -22,6 +22,7 @@ from dicomfab.model.study import Patient
 from dicomfab.testpacs.ports import free_ports
 from dicomfab.web import access
 from dicomfab.web.app import create_app
+from tests.unit.services.accounts_office import weaken_passwords
 
 ORIGIN = "http://localhost:5001"
 ACTOR: Actor = local_admin("local", "web")
@@ -65,7 +66,8 @@ class Browser:
 
 
 @pytest.fixture
-def application(tmp_path: Path) -> Iterator[Application]:
+def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Application]:
+    weaken_passwords(monkeypatch)
     application = build(Settings(tmp_path / "home", worker_idle_s=0))
     yield application
     application.close()
