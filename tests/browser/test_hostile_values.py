@@ -204,6 +204,7 @@ def test_who_has_a_hostile_name_signs_in_and_sees_it_as_text(watched: Page, worl
             assert looked_at(watched) == [], address
 
 
+@pytest.mark.full
 def test_programs_and_files_get_the_values_whole_and_no_spreadsheet_a_formula(url: str, world: World) -> None:
     with httpx.Client(base_url=url, timeout=60) as client:
         for path in ("servers", "studies", "patients", "jobs", "schedules", "audit", "servers/export"):

@@ -154,6 +154,7 @@ def test_a_second_factor_is_asked_for_from_then_on(page: Page, first: Served) ->
     assert used.returncode == 0, used.stderr
 
 
+@pytest.mark.full
 def test_users_are_made_and_a_command_from_afar_has_the_roles_of_its_token(
     page: Page, first: Served, picture: Picture
 ) -> None:

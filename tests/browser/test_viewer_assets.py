@@ -81,6 +81,7 @@ def test_the_first_image_is_there_soon_and_without_asking_anybody_else(
     assert 1_000_000 < sent < MOST_BYTES
 
 
+@pytest.mark.full
 def test_the_way_back_leads_to_the_study(page: Page, web: str, study: Fabricated, traffic: Traffic) -> None:
     uid = study.resolved.study_instance_uid
     page.goto(f"{web}/ohif/viewer?StudyInstanceUIDs={uid}")
