@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, MetaData
+from sqlalchemy import Connection, Engine, MetaData, Text, column, select, table
 from sqlalchemy.exc import DatabaseError
 
 from dicomfab.archive import rows, settling
@@ -25,10 +25,12 @@ class _Known(NamedTuple):
     Args:
         environments: by Study Instance UID.
         arrivals: when production sent it, by SOP Instance UID.
+        made_here: 1, by the SOP Instance UID of what was fabricated here.
     """
 
     environments: dict[str, Environment]
     arrivals: dict[str, str]
+    made_here: dict[str, int]
 
 
 def set_aside_if_damaged(engine: Engine) -> None:
@@ -51,8 +53,8 @@ def rebuild(engine: Engine, files: InstanceFiles) -> ReindexReport:
     """Make the tables anew and index every file, in one transaction. To be called within the files' ``opening``.
 
     What the old index knows as gone does not come back: files that a process, killed before, had no time to remove.
-    Studies keep the environment that the old index gives them, and copies from production the time of their arrival;
-    without an old index, studies count as production and do not expire.
+    Studies keep the environment that the old index gives them, copies from production the time of their arrival, and
+    what was fabricated here that it was; without an old index, studies count as production and do not expire.
     """
     transactions = WriteTransactions(engine)
     try:
@@ -60,7 +62,8 @@ def rebuild(engine: Engine, files: InstanceFiles) -> ReindexReport:
             if connection.exec_driver_sql("PRAGMA user_version").scalar_one() == SCHEMA_VERSION:
                 settling.restore(connection, files, ())  # what the old index vouches for goes with it
             _remove_gone(connection, files, left.placing)
-            known = _Known(_environments(connection), _arrivals(connection))
+            arrivals, made_here = (_noted(connection, name) for name in ("retrieved_at", "made_here"))
+            known = _Known(_environments(connection), arrivals, made_here)
             old = MetaData()
             old.reflect(connection)
             old.drop_all(connection)
@@ -95,10 +98,12 @@ def _environments(connection: Connection) -> dict[str, Environment]:
     return {uid: Environment(name) for uid, name in found if name in list(Environment)}
 
 
-def _arrivals(connection: Connection) -> dict[str, str]:
+def _noted(connection: Connection, name: str) -> dict[str, Any]:
+    """What a column of the old index says, by SOP Instance UID; nothing if it has no such column."""
     try:
-        query = "SELECT SOPInstanceUID, retrieved_at FROM instance WHERE retrieved_at IS NOT NULL"
-        return {row[0]: row[1] for row in connection.exec_driver_sql(query)}
+        uid, noted = column("SOPInstanceUID", Text), column(name, Text)
+        found = connection.execute(select(uid, noted).select_from(table("instance")).where(noted.is_not(None)))
+        return {row[0]: row[1] for row in found}
     except DatabaseError:
         return {}
 
@@ -113,8 +118,9 @@ def _index_file(connection: Connection, files: InstanceFiles, path: Path, known:
     if place.instance_known:
         return False
     name = str(path.relative_to(files.instances))
-    retrieved_at = known.arrivals.get(identity.sop_instance_uid)
-    file = rows.FileColumns(identity.transfer_syntax_uid, name, path.stat().st_size - offset, offset, retrieved_at)
+    uid = identity.sop_instance_uid
+    noted = known.arrivals.get(uid), known.made_here.get(uid)
+    file = rows.FileColumns(identity.transfer_syntax_uid, name, path.stat().st_size - offset, offset, *noted)
     environment = known.environments.get(header.study_instance_uid, Environment.PROD)
     rows.add_instance(connection, place, header, environment, file)
     return True

@@ -15,6 +15,7 @@ from dicomfab.model.values import Environment
 from dicomfab.services.changes import rewrite
 from dicomfab.services.progress import Progress
 from dicomfab.services.studies import patient_given
+from tests.unit.archive.builders import dataset, store
 from tests.unit.services.hospital import ADMIN, CARDS, NOW, Hospital, actor
 
 
@@ -113,6 +114,14 @@ def test_a_lost_index_is_rebuilt_and_the_unknown_counts_as_production(site: Hosp
     assert site.studies.show(ADMIN, study).summary.environment == "prod"
     with pytest.raises(AccessDenied):
         site.studies.reindex(actor(Role.TEST_WRITE))
+
+
+def test_reindexing_keeps_what_is_known_to_be_made_here(site: Hospital) -> None:
+    made, other = site.make(), "1.2.3"
+    store(site.local, dataset(other))
+    assert site.studies.reindex(ADMIN).instances > 1
+    known = {uid: {one.made_here for one in site.local.instances(uid)} for uid in (made, other)}
+    assert known == {made: {True}, other: {False}}
 
 
 @pytest.mark.parametrize("role", list(Role))
