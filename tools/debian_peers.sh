@@ -4,8 +4,8 @@
 # installed; here they must not. Elsewhere than on Debian as root this only says what is missing.
 set -euo pipefail
 declare -A program=([dcmtk]=storescu [libgdcm-tools]=gdcmconv [orthanc]=Orthanc [postgresql]=initdb
-  [chromium-headless-shell]=chromium-headless-shell [lsof]=lsof [samba-ad-dc]=samba [php-cli]=php [rsyslog]=rsyslogd
-  [xmlsec1]=xmlsec1
+  [chromium]=chromium [chromium-headless-shell]=chromium-headless-shell [lsof]=lsof [samba-ad-dc]=samba
+  [php-cli]=php [rsyslog]=rsyslogd [xmlsec1]=xmlsec1
   [nginx]=nginx [apache2-bin]=apache2 [systemd]=systemd-analyze)
 # What is no program.
 declare -A file=([orthanc-dicomweb]=/usr/share/orthanc/plugins/libOrthancDicomWeb.so

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from playwright.sync_api import Page, expect
 from pydicom.dataset import Dataset
 
@@ -28,20 +26,6 @@ def opened(page: Page, web: str, application: Application, folder: Path, made: D
     application.importing.take(actor(), [folder])
     page.set_viewport_size({"width": 1024, "height": 640})
     page.goto(f"{web}/studies/{made.StudyInstanceUID}/view")
-
-
-def test_a_pdf_is_read_in_the_viewer(
-    page: Page, web: str, application: Application, tmp_path: Path, picture: Picture
-) -> None:
-    file, made = io.BytesIO(), objects.pdf()
-    Image.new("L", (400, 300), 90).save(file, "PDF")
-    made.EncapsulatedDocument = file.getvalue() + bytes(len(file.getvalue()) % 2)
-    opened(page, web, application, tmp_path, made, 1)
-    document = page.locator("object[type='application/pdf']")
-    expect(document).to_be_visible()
-    expect(page.get_by_text("No online PDF viewer")).to_be_hidden()
-    assert str(document.get_attribute("data")).startswith("blob:")
-    picture(page, "viewer/pdf", full_page=False)
 
 
 def test_an_ecg_is_drawn_in_the_viewer(

@@ -13,7 +13,7 @@ import pytest
 from tests.peers.job_trials import BATCH, COUNT, STUDY, Laboratory, laboratory, trials
 from tests.peers.postgres import postgres_server
 
-MANY = 20
+MANY, SOME = 10, 5
 
 
 @pytest.fixture
@@ -55,13 +55,13 @@ def test_a_send_and_a_move_survive_the_kill_of_their_worker(folder: Path, tell: 
 
 @pytest.mark.full
 @pytest.mark.parametrize("kind", ["send", "move"])
-def test_twenty_survive(folder: Path, kind: str, tell: Callable[[str], None]) -> None:
+def test_ten_survive(folder: Path, kind: str, tell: Callable[[str], None]) -> None:
     with laboratory(folder) as lab:
         proven(lab, kind, MANY, tell)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("kind", ["send", "move"])
-def test_ten_survive_with_a_postgresql_ledger(folder: Path, kind: str, tell: Callable[[str], None]) -> None:
+def test_five_survive_with_a_postgresql_ledger(folder: Path, kind: str, tell: Callable[[str], None]) -> None:
     with postgres_server() as server, server.database() as name, laboratory(folder, server.address(name)) as lab:
-        proven(lab, kind, MANY // 2, tell)
+        proven(lab, kind, SOME, tell)

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.peers
 _LATEST_S = 0.4
 _MOST = 10_000
 #: How often it is killed.
-TIMES = 40
+TIMES = 20
 
 
 class Running:
