@@ -45,6 +45,8 @@ OURS = {"Sec-Fetch-Site": "same-origin"}
 #: Those that can be seen; others may not be asked for before somebody scrolls.
 IMAGES_ARE_THERE = """() => [...document.images].every(
   (image) => image.complete || image.getBoundingClientRect().top > innerHeight)"""
+#: A page of ours looks as the system prefers, also when that has just changed.
+FOLLOWS = "scheme => (document.documentElement.dataset.bsTheme ?? scheme) === scheme"
 PASSWORD = "tulip marble seven"
 ACCESSION = "SYN-PAGES-1"
 
@@ -362,6 +364,7 @@ def _is_in_order(page: Page, place: Place, name: str, *looks: str) -> None:
     assert page.title().removesuffix("· DICOM Fabricator").strip()
     for look in looks:
         width = _look(page, look)
+        page.wait_for_function(FOLLOWS, arg=LOOKS[look][0])
         found = Axe().run(page, options={"rules": {rule: {"enabled": False} for rule in shown.foreign}})
         assert found.violations_count == 0, found.generate_report()
         page.evaluate("scrollTo(0, 0)")

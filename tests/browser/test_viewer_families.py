@@ -14,8 +14,8 @@ from tests.browser.conftest import Picture, actor
 from tests.browser.viewers import await_picture
 from tests.unit.dimse.raw import eventually
 
-#: What `make test` looks at.
-REPRESENTATIVE = ("ct-chest",)
+pytestmark = pytest.mark.full
+
 #: What the viewer draws nothing of.
 _READ = frozenset({"sc-multiframe-bit"})
 _SLICES = 6
@@ -38,11 +38,7 @@ def recipe_of(kind: str, transfer_syntax: str | None = None) -> SeriesRecipe:
     return SeriesRecipe(kind, _SLICES if counted and counted.unit == "slices" else None, transfer_syntax)
 
 
-def families() -> list[object]:
-    return [kind if kind in REPRESENTATIVE else pytest.param(kind, marks=pytest.mark.full) for kind in KINDS]
-
-
-@pytest.mark.parametrize("kind", families())
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_family_opens(page: Page, web: str, application: Application, picture: Picture, kind: str) -> None:
     opened(page, web, application, recipe_of(kind))
     if kind in _READ:
@@ -57,7 +53,6 @@ def test_every_family_opens(page: Page, web: str, application: Application, pict
     picture(page, f"viewer/{kind}", full_page=False)
 
 
-@pytest.mark.full
 def test_pet_and_ct_are_fused(page: Page, web: str, application: Application, picture: Picture) -> None:
     opened(page, web, application, SeriesRecipe("ct-body", 24), SeriesRecipe("pt-body", 24))
     assert "/ohif/tmtv" in page.url
@@ -65,7 +60,6 @@ def test_pet_and_ct_are_fused(page: Page, web: str, application: Application, pi
     picture(page, "viewer/pet-ct", full_page=False)
 
 
-@pytest.mark.full
 @pytest.mark.parametrize(
     ("kind", "syntax"), [(kind, one.name) for kind in NOT_IN for one in WRITABLE.values() if one.name != NOT_IN[kind]]
 )

@@ -20,7 +20,7 @@ import pytest
 
 from dicomfab import __version__
 from dicomfab.testpacs.ports import free_ports
-from tests.packaging.made import User, build, copy_of_tracked_files, environment, uv
+from tests.packaging.made import ASSETS, User, build, copy_of_tracked_files, environment, uv
 
 WHEEL = f"dicom_fabricator-{__version__}-py3-none-any.whl"
 SDIST = f"dicom_fabricator-{__version__}.tar.gz"
@@ -31,10 +31,15 @@ _PICTURE = re.compile(r'<img[^>]* src="([^"]+\.png)"')
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This working copy as it is now; other tests may be taking its pictures anew."""
+    return copy_of_tracked_files(tmp_path_factory.mktemp("tree") / "copy", assets=True)
+
+
+@pytest.fixture(scope="module")
+def wheel(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this working copy; of the front-end packages, what set-up has made is used."""
-    folder = tmp_path_factory.mktemp("wheel")
-    return build(copy_of_tracked_files(folder / "copy", assets=True), folder / "dist", "--wheel")
+    return build(tree, tmp_path_factory.mktemp("wheel"), "--wheel")
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +76,8 @@ def test_the_wheel_holds_what_runs_and_nothing_else(wheel: Path) -> None:
     assert wheel.stat().st_size < MOST_BYTES
 
 
-def test_the_source_distribution_holds_the_repository_and_nothing_of_others(tmp_path: Path) -> None:
-    sdist = build(copy_of_tracked_files(tmp_path / "copy", assets=True), tmp_path / "dist", "--sdist")
+def test_the_source_distribution_holds_the_repository_and_nothing_of_others(tree: Path, tmp_path: Path) -> None:
+    sdist = build(tree, tmp_path / "dist", "--sdist")
     assert sdist.name == SDIST
     with tarfile.open(sdist) as packed:
         names = [name.partition("/")[2] for name in packed.getnames()]
@@ -115,9 +120,11 @@ def test_it_does_the_main_job_in_an_empty_environment(user: User) -> None:
 
 
 @pytest.mark.full
-def test_the_source_distribution_makes_the_same_wheel_twice(wheel: Path, tmp_path: Path) -> None:
+def test_the_source_distribution_makes_the_same_wheel_twice(tree: Path, wheel: Path, tmp_path: Path) -> None:
     """From tracked files alone: the front-end packages come from npm, checked against their hashes."""
-    source = copy_of_tracked_files(tmp_path / "copy")
+    source = Path(shutil.copytree(tree, tmp_path / "copy", symlinks=True))
+    for made in ASSETS:
+        shutil.rmtree(source / made)
     first = build(source, tmp_path / "first")
     shutil.rmtree(source)
     again = build(tmp_path / "first" / SDIST, tmp_path / "again", "--wheel")

@@ -1,6 +1,11 @@
-// Set light or dark before the first paint: what was chosen here, else what the system prefers.
+// Set light or dark before the first paint: what was chosen here, else what the system prefers, also when that changes.
 (() => {
-  const stored = localStorage.getItem("theme");
-  const dark = stored ? stored === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  document.documentElement.dataset.bsTheme = dark ? "dark" : "light";
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const show = () => {
+    const stored = localStorage.getItem("theme");
+    const dark = stored ? stored === "dark" : system.matches;
+    document.documentElement.dataset.bsTheme = dark ? "dark" : "light";
+  };
+  show();
+  system.addEventListener("change", show);
 })();
