@@ -66,9 +66,18 @@ class Lie:
 HONEST = Lie()
 
 
-@functools.cache
+_making = threading.Lock()
+
+
 def key_of(algorithm: str, name: str = "k1") -> RSAKey | ECKey:
-    """A key for an algorithm; another one for each name."""
+    """A key for an algorithm; another one for each name. For any thread."""
+    # A cache alone lets threads that ask at once make one each, and keeps the last.
+    with _making:
+        return _made(algorithm, name)
+
+
+@functools.cache
+def _made(algorithm: str, name: str) -> RSAKey | ECKey:
     parameters: Any = {"kid": name, "use": "sig", "alg": algorithm}
     if algorithm in _CURVES:
         return ECKey.generate_key(_CURVES[algorithm], parameters)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
+from dicomfab.app.part import part
 from dicomfab.app.settings import Settings
 from dicomfab.app.sign_in_settings import SignInSettings, load_sign_in_settings
 from dicomfab.model.account import Refusal
@@ -61,14 +61,14 @@ class AccountParts:
         self._repository = AccountRepository(database, now=_now)
         self._passwords = Passwords()
 
-    @cached_property
+    @part
     def accounts(self) -> AccountService:
         """Manage accounts."""
         from dicomfab.services.accounts import AccountService
 
         return AccountService(self._repository, self._passwords, self._attempts, now=_now, on_event=self._on_event)
 
-    @cached_property
+    @part
     def sign_in(self) -> SignInService:
         """Sessions."""
         from dicomfab.services.sign_in import SessionLimits, SignInService
@@ -88,7 +88,7 @@ class AccountParts:
             offered=self.how.sources,
         )
 
-    @cached_property
+    @part
     def how(self) -> SignInSettings:
         """How people sign in.
 
@@ -97,7 +97,7 @@ class AccountParts:
         """
         return self._load_sign_in()
 
-    @cached_property
+    @part
     def elsewhere(self) -> Elsewhere:
         """Identity providers."""
         from dicomfab.services.elsewhere import Elsewhere
@@ -115,7 +115,7 @@ class AccountParts:
             on_event=self._on_event,
         )
 
-    @cached_property
+    @part
     def group_roles(self) -> GroupRoleService:
         """Which roles groups give, and how sign-ins went."""
         from dicomfab.services.group_roles import GroupRoleService
@@ -128,7 +128,7 @@ class AccountParts:
 
         return Rechecking(self._providers, self._repository, _now)
 
-    @cached_property
+    @part
     def api_tokens(self) -> ApiTokenService:
         """What programs show."""
         from dicomfab.services.api_tokens import ApiTokenService
@@ -137,7 +137,7 @@ class AccountParts:
         tokens = ApiTokenRepository(self._database, now=_now)
         return ApiTokenService(self._repository, tokens, self._providers, now=_now, on_event=self._on_event)
 
-    @cached_property
+    @part
     def set_up(self) -> SetUpService:
         """The first administrator."""
         from dicomfab.services.set_up import SetUpService
@@ -164,14 +164,14 @@ class AccountParts:
             return replace(actor, roles=frozenset())
         return replace(actor, roles=frozenset() if isinstance(now, Refusal) else within(actor.roles, now.roles))
 
-    @cached_property
+    @part
     def _attempts(self) -> Attempts:
         from dicomfab.services.attempts import Attempts
         from dicomfab.storage.sign_in_failures import SignInFailures
 
         return Attempts(SignInFailures(self._database, now=_now))
 
-    @cached_property
+    @part
     def _providers(self) -> Providers:
         from dicomfab.services.sign_in_provider import ElsewhereUsers, LocalUsers, Providers, SignInProvider
 
@@ -181,7 +181,7 @@ class AccountParts:
         every += [ElsewhereUsers(source) for source in self.how.sources if source in {"saml", "oidc"}]
         return Providers(every, self._repository, now=_now, on_event=self._on_event)
 
-    @cached_property
+    @part
     def _directory(self) -> DirectoryUsers | None:
         if self.how.ldap is None:
             return None
@@ -190,7 +190,7 @@ class AccountParts:
 
         return DirectoryUsers(LdapDirectory(self.how.ldap), self._groups.every, self._traces)
 
-    @cached_property
+    @part
     def _saml(self) -> SamlProvider | None:
         if self.how.saml is None:
             return None
@@ -198,7 +198,7 @@ class AccountParts:
 
         return SamlProvider(self.how.saml, _now)
 
-    @cached_property
+    @part
     def _oidc(self) -> OidcProvider | None:
         if self.how.oidc is None:
             return None
@@ -206,19 +206,19 @@ class AccountParts:
 
         return OidcProvider(self.how.oidc, _now)
 
-    @cached_property
+    @part
     def _sessions(self) -> SessionRepository:
         from dicomfab.storage.sessions import SessionRepository
 
         return SessionRepository(self._database, now=_now)
 
-    @cached_property
+    @part
     def _groups(self) -> GroupRoleRepository:
         from dicomfab.storage.group_roles import GroupRoleRepository
 
         return GroupRoleRepository(self._database)
 
-    @cached_property
+    @part
     def _traces(self) -> SignInTraces:
         from dicomfab.storage.sign_in_traces import SignInTraces
 

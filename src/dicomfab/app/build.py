@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
+from dicomfab.app.part import part
 from dicomfab.app.settings import Settings, load_settings
 from dicomfab.app.work import Work, echo_peer
 
@@ -46,7 +46,7 @@ class Application(Work):
         traces: where every operation with a peer is to be noted, if anywhere.
     """
 
-    @cached_property
+    @part
     def move_doctor(self) -> MoveDoctor:
         """Says why a C-MOVE fails."""
         from dicomfab.app.move_doctor import move_doctor
@@ -54,14 +54,14 @@ class Application(Work):
         load, may, local, tell = self.registry.load, self.provenance.check_move, self.local_archive, self.audit.record
         return move_doctor(self.settings, self._noted, load, self.receiving, local, may, self._open_trace, tell)
 
-    @cached_property
+    @part
     def viewing(self) -> ViewingService:
         """Studies to look at."""
         from dicomfab.services.viewing import ViewingService
 
         return ViewingService(self.local_archive, self.jobs, self.copies)
 
-    @cached_property
+    @part
     def populations(self) -> PopulationService:
         """Many patients at once, as plain files."""
         from dicomfab.services.populations import PopulationService
@@ -69,35 +69,35 @@ class Application(Work):
         studies, note = self.studies, self._is_fabricated.note_all
         return PopulationService(studies.now, studies.draw_seed, note, self.audit.record)
 
-    @cached_property
+    @part
     def routes(self) -> RouteService:
         """C-MOVE routes of all servers, and whether they work."""
         from dicomfab.app.move_doctor import route_service
 
         return route_service(self, lambda: self.move_doctor, self._open_trace)
 
-    @cached_property
+    @part
     def verify_jobs(self) -> VerifyJobs:
         """Verify jobs."""
         from dicomfab.services.jobs.verify import VerifyJobs
 
         return VerifyJobs(self._ledger, self.verifying, lambda: self.store_id)
 
-    @cached_property
+    @part
     def query_jobs(self) -> QueryJobs:
         """Searches that are left to a worker."""
         from dicomfab.services.jobs.query import QueryJobs
 
         return QueryJobs(self._ledger, lambda: self.store_id)
 
-    @cached_property
+    @part
     def compare_jobs(self) -> CompareJobs:
         """Comparisons of two servers."""
         from dicomfab.services.jobs.compare import CompareJobs
 
         return CompareJobs(self.jobs, self.registry.load)
 
-    @cached_property
+    @part
     def jobs(self) -> JobService:
         """Use cases on jobs."""
         from dicomfab.services.jobs.service import JobService
@@ -112,7 +112,7 @@ class Application(Work):
             judge=lambda: self.provenance,
         )
 
-    @cached_property
+    @part
     def study_jobs(self) -> StudyJobs:
         """Jobs by their study."""
         from dicomfab.services.jobs.of_study import StudyJobs
@@ -120,7 +120,7 @@ class Application(Work):
 
         return StudyJobs(StudyJobRepository(self.database))
 
-    @cached_property
+    @part
     def worker(self) -> Worker:
         """Does jobs in this process: for a worker, or for a command that waits for its own job."""
         from dicomfab.app.executors import executors
@@ -149,7 +149,7 @@ class Application(Work):
         stays = self.schedules.beat()
         return self.monitor.beat() or stays
 
-    @cached_property
+    @part
     def schedules(self) -> ScheduleService:
         """Jobs that are made again and again."""
         from dicomfab.services.jobs.schedules import ScheduleService
@@ -158,7 +158,7 @@ class Application(Work):
         repository, present = ScheduleRepository(self.database), self.account_parts.present
         return ScheduleService(repository, self.jobs, self.studies, self.audit.record, present)
 
-    @cached_property
+    @part
     def monitor(self) -> Monitor:
         """Checks servers in this process: for workers, and for the command that monitors."""
         from dicomfab.services.monitor.monitor import Monitor
@@ -174,14 +174,14 @@ class Application(Work):
             keep_checks_days=settings.monitor_keep_days,
         )
 
-    @cached_property
+    @part
     def monitoring(self) -> MonitorService:
         """What is known of the servers, and whether they are checked."""
         from dicomfab.services.monitor.service import MonitorService
 
         return MonitorService(self._monitoring, self.pacs, self.audit.record)
 
-    @cached_property
+    @part
     def dashboard(self) -> DashboardService:
         """What the first page tells."""
         from dicomfab.services.dashboard import DashboardService
@@ -189,7 +189,7 @@ class Application(Work):
         store = self.settings.studies
         return DashboardService(self.studies, self.patients, self.jobs, self.monitoring, store)
 
-    @cached_property
+    @part
     def metrics(self) -> Metrics:
         """What Prometheus scrapes."""
         from dicomfab.services.monitor.metrics import Metrics
@@ -197,26 +197,26 @@ class Application(Work):
         audit = self.audit
         return Metrics(self.monitoring, lambda: len(self.jobs.workers()), deliveries=lambda: audit.gauge().standings)
 
-    @cached_property
+    @part
     def _monitoring(self) -> MonitorRepository:
         from dicomfab.storage.monitoring import MonitorRepository
 
         return MonitorRepository(self.database)
 
-    @cached_property
+    @part
     def _ledger(self) -> JobRepository:
         from dicomfab.storage.jobs import JobRepository
 
         return JobRepository(self.database)
 
-    @cached_property
+    @part
     def job_queue(self) -> JobQueue:
         """Where workers take jobs from, and say that they are alive."""
         from dicomfab.storage.job_queue import LEASE_S, JobQueue
 
         return JobQueue(self.database, lease_s=self.settings.lease_s or LEASE_S)
 
-    @cached_property
+    @part
     def account_parts(self) -> AccountParts:
         """All of signing in."""
         from dicomfab.app.account_events import recording
@@ -244,21 +244,21 @@ class Application(Work):
         """The first administrator."""
         return self.account_parts.set_up
 
-    @cached_property
+    @part
     def backups(self) -> BackupService:
         """Takes backups of all of it."""
         from dicomfab.app.backup_parts import backup_service
 
         return backup_service(self)
 
-    @cached_property
+    @part
     def restoring(self) -> RestoreService:
         """Puts backups back."""
         from dicomfab.app.backup_parts import restore_service
 
         return restore_service(self.settings)
 
-    @cached_property
+    @part
     def legacy(self) -> LegacyImport:
         """Moves over from the predecessor."""
         from dicomfab.app.clock import local_now

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dicomfab.app.clock import draw_seed, local_now
+from dicomfab.app.part import part
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -66,7 +67,7 @@ class Ordering:
         self._database = database
         self._record = record
 
-    @cached_property
+    @part
     def orders(self) -> OrderService:
         """Use cases on orders."""
         from dicomfab.services.orders import OrderService
@@ -75,28 +76,28 @@ class Ordering:
         repository = OrderRepository(self._database)
         return OrderService(repository, self.procedures, new_uid, self._record, self._profiles)
 
-    @cached_property
+    @part
     def procedures(self) -> ProcedureRepository:
         """Requested procedures."""
         from dicomfab.storage.procedures import ProcedureRepository
 
         return ProcedureRepository(self._database)
 
-    @cached_property
+    @part
     def intake(self) -> Intake:
         """Takes HL7 messages."""
         from dicomfab.services.ordering.intake import Intake
 
         return Intake(self.procedures, self._profiles, local_now, new_uid, draw_seed, self._record)
 
-    @cached_property
+    @part
     def schedule(self) -> ProcedureService:
         """Use cases on requested procedures."""
         from dicomfab.services.ordering.procedures import ProcedureService
 
         return ProcedureService(self.procedures, self._record)
 
-    @cached_property
+    @part
     def messages(self) -> MessageService:
         """Use cases on HL7 messages."""
         from dicomfab.services.ordering.messages import MessageService
@@ -105,14 +106,14 @@ class Ordering:
         repository = MessageRepository(self._database)
         return MessageService(repository, self.procedures, send_message, self._servers, self._record)
 
-    @cached_property
+    @part
     def builder(self) -> MessageBuilder:
         """Builds HL7 messages."""
         from dicomfab.services.ordering.building import MessageBuilder
 
         return MessageBuilder(self.schedule, local_now)
 
-    @cached_property
+    @part
     def ris(self) -> RisService:
         """Takes messages and answers modalities."""
         from dicomfab.services.ordering.ris import RisService

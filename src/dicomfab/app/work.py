@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dicomfab.app.clock import draw_seed, local_now
+from dicomfab.app.part import part
 from dicomfab.app.settings import Settings
 from dicomfab.app.ways import by_way, secret_files, title
 
@@ -66,35 +66,35 @@ class Work:
         self.settings = settings
         self._traces = traces
 
-    @cached_property
+    @part
     def database(self) -> Database:
         """The database, not yet opened."""
         from dicomfab.storage.database import Database
 
         return Database(self.settings.database)
 
-    @cached_property
+    @part
     def audit(self) -> AuditService:
         """The audit log."""
         from dicomfab.app.audit_parts import audit_of
 
         return audit_of(self.database, self.settings)
 
-    @cached_property
+    @part
     def registry(self) -> RegistryRepository:
         """Servers and routes."""
         from dicomfab.storage.registry import RegistryRepository
 
         return RegistryRepository(self.database)
 
-    @cached_property
+    @part
     def pacs(self) -> PacsService:
         """Use cases on servers and routes."""
         from dicomfab.services.pacs import PacsService
 
         return PacsService(self.registry, self._noted("C-ECHO", echo_peer), self.audit.record)
 
-    @cached_property
+    @part
     def doctor(self) -> DoctorService:
         """Says why DICOM fails."""
         from dicomfab.services.doctor.service import DoctorService
@@ -105,14 +105,14 @@ class Work:
     def _open_trace(self, title: str) -> Trace | None:
         return self._traces.open(title) if self._traces is not None else None
 
-    @cached_property
+    @part
     def local_archive(self) -> Archive:
         """The local study store, not yet opened."""
         from dicomfab.archive.archive import Archive
 
         return Archive(self.settings.studies)
 
-    @cached_property
+    @part
     def studies(self) -> StudyService:
         """Use cases on local studies."""
         from dicomfab.services.studies import StudyService
@@ -127,7 +127,7 @@ class Work:
             record=self.audit.record,
         )
 
-    @cached_property
+    @part
     def copies(self) -> ExpiringCopies:
         """Copies of what production holds, and of what was fetched to be looked at."""
         from dicomfab.model.values import Environment
@@ -143,19 +143,19 @@ class Work:
             record=self.audit.record,
         )
 
-    @cached_property
+    @part
     def recipes(self) -> RecipeService:
         """Use cases on recipes."""
         from dicomfab.services.recipes import RecipeService
 
         return RecipeService(self.settings.recipes)
 
-    @cached_property
+    @part
     def orders(self) -> OrderService:
         """Use cases on orders."""
         return self.ordering.orders
 
-    @cached_property
+    @part
     def ordering(self) -> Ordering:
         """What orders are worked with."""
         from dicomfab.app.ordering import Ordering
@@ -168,32 +168,32 @@ class Work:
             lambda actor, cancelled: self.merging.carry_out(actor, cancelled),
         )
 
-    @cached_property
+    @part
     def merging(self) -> MergingService:
         """Carries merges of patients through to local studies."""
         return self.ordering.merging(self.local_archive, lambda study: self.provenance.of_local(study))
 
-    @cached_property
+    @part
     def merge_checks(self) -> MergeCheckService:
         """Whether a server followed a merge."""
         return self.ordering.merge_checks(self._find, self.local_archive)
 
-    @cached_property
+    @part
     def reports(self) -> ReportService:
         """Reports on fabricated studies."""
         return self.ordering.reports(self.local_archive, self._made_recipes.find)
 
-    @cached_property
+    @part
     def modality(self) -> ModalityService:
         """Performs what a worklist asks for."""
         return self.ordering.modality(self.studies, self.transfers, self.local_archive)
 
-    @cached_property
+    @part
     def loops(self) -> LoopService:
         """Checks closed loops."""
         return self.ordering.loop(self._find, self._get)
 
-    @cached_property
+    @part
     def patients(self) -> PatientService:
         """Use cases on registered patients and on identifiers."""
         from dicomfab.services.patients import PatientService
@@ -204,14 +204,14 @@ class Work:
             repository, self.local_archive, now=local_now, draw_seed=draw_seed, record=self.audit.record
         )
 
-    @cached_property
+    @part
     def queries(self) -> QueryService:
         """Queries over many servers."""
         from dicomfab.services.query import QueryService
 
         return QueryService(self._find, record=self.audit.record)
 
-    @cached_property
+    @part
     def searches(self) -> SearchService:
         """Queries whose results are kept for a while, and saved searches."""
         from dicomfab.services.search import SearchService
@@ -222,7 +222,7 @@ class Work:
         saved = SavedSearches(folder / "saved", self.registry.load)
         return SearchService(self.queries, self.pacs, SearchStore(folder / "results"), saved)
 
-    @cached_property
+    @part
     def transfers(self) -> TransferService:
         """Send, move and get."""
         from dicomfab.dimse.scu.move import move
@@ -241,7 +241,7 @@ class Work:
             record=self.audit.record,
         )
 
-    @cached_property
+    @part
     def provenance(self) -> Provenance:
         """Judges what may go where."""
         from dicomfab.services.declared_defects import defect_note
@@ -252,7 +252,7 @@ class Work:
             self.local_archive, self._find, known, lambda study: known(defect_note(study)), self._is_in_lab
         )
 
-    @cached_property
+    @part
     def _check_identifiers(self) -> IdentifierCheck:
         """Asks destinations outside the lab for fabricated identifiers."""
         from dicomfab.services.identifier_check import IdentifierCheck
@@ -264,7 +264,7 @@ class Work:
 
         return is_in_lab(self.settings, server)
 
-    @cached_property
+    @part
     def sweeps(self) -> SweepService:
         """Fabricated data that servers still hold."""
         from dicomfab.app.lab_store import lab_studies
@@ -275,33 +275,33 @@ class Work:
         files = secret_files(self.settings)
         return SweepService(ledger, self.local_archive, self._find, in_lab, self.audit.record, files)
 
-    @cached_property
+    @part
     def _made_recipes(self) -> MadeRecipes:
         from dicomfab.storage.made_recipes import MadeRecipes
 
         return MadeRecipes(self.settings.home / "made-recipes")
 
-    @cached_property
+    @part
     def _is_fabricated(self) -> FabricatedStudies:
         from dicomfab.storage.fabricated import FabricatedStudies
 
         return FabricatedStudies(self.database)
 
-    @cached_property
+    @part
     def importing(self) -> ImportService:
         """DICOM files into the local store."""
         from dicomfab.services.importing import ImportService
 
         return ImportService(self.local_archive, self._is_fabricated, self.audit.record)
 
-    @cached_property
+    @part
     def dicomweb(self) -> DicomWebService:
         """The local store for DICOMweb."""
         from dicomfab.services.dicomweb import DicomWebService
 
         return DicomWebService(self.local_archive, self._is_fabricated, self.audit.record, self.copies.viewed)
 
-    @cached_property
+    @part
     def receiving(self) -> ReceivingService:
         """Our own Storage SCP."""
         from dicomfab.services.receiving import ReceivingService
@@ -317,14 +317,14 @@ class Work:
             record=self.audit.record,
         )
 
-    @cached_property
+    @part
     def changing(self) -> ChangeService:
         """Changed copies of local studies."""
         from dicomfab.services.changes import ChangeService
 
         return ChangeService(self.local_archive, self.provenance.of_local, self._is_fabricated.note, self.audit.record)
 
-    @cached_property
+    @part
     def verifying(self) -> VerifyService:
         """Compares what two places hold."""
         from dicomfab.services.verifying import VerifyService
@@ -333,14 +333,14 @@ class Work:
             self.local_archive, self._find, self._get, self.settings.home / "verifying", self.audit.record
         )
 
-    @cached_property
+    @part
     def validation(self) -> ValidationService:
         """Validity of files and local studies."""
         from dicomfab.services.validation import ValidationService
 
         return ValidationService(self.studies)
 
-    @cached_property
+    @part
     def store_id(self) -> str:
         """The identity of the local store: work on it waits for a worker that reaches it."""
         from dicomfab.app.workers import store_id

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 
 import pytest
 
 from dicomfab.app.build import Application, build
+from dicomfab.app.part import part as made_once
 from dicomfab.app.settings import load_settings
 
 PARTS = sorted(
     name
     for kind in Application.__mro__
     for name, value in vars(kind).items()
-    if isinstance(value, property | cached_property) and not name.startswith("_")
+    if isinstance(value, property | made_once) and not name.startswith("_")
 )
 
 
