@@ -92,8 +92,8 @@ def _rle(samples: NDArray[Any], description: PixelDescription, quality: int) -> 
 
     sample_bytes = description.bits_allocated // 8
     planes = samples.view(np.uint8).reshape(description.rows, description.columns, description.samples, sample_bytes)
-    planes = np.ascontiguousarray(planes[..., ::-1].transpose(2, 3, 0, 1))
-    segments = [_even(imagecodecs.packbits_encode(plane, axis=-1)) for plane in planes.reshape(-1, *planes.shape[2:])]
+    planes = np.ascontiguousarray(planes[..., ::-1].transpose(2, 3, 0, 1)).reshape(-1, *samples.shape[:2])
+    segments = [_even(bytes(imagecodecs.packbits_encode(plane, axis=-1))) for plane in planes]
     offsets = [64]
     for segment in segments[:-1]:
         offsets.append(offsets[-1] + len(segment))
@@ -101,8 +101,8 @@ def _rle(samples: NDArray[Any], description: PixelDescription, quality: int) -> 
     return b"".join((header, *segments))
 
 
-def _even(data: bytes | bytearray) -> bytes:
-    return bytes(data) + b"\0" if len(data) % 2 else bytes(data)
+def _even(data: bytes) -> bytes:
+    return data + b"\0" if len(data) % 2 else data
 
 
 def _jpeg(samples: NDArray[Any], description: PixelDescription, quality: int) -> bytes:

@@ -80,14 +80,14 @@ def pixel_values(frames: Frames, index: int) -> tuple[NDArray[Any], str]:
         kind = np.dtype(_kind(frames))
         if len(data) != rows * columns * samples * kind.itemsize:
             raise TranscodingFailed(f"a frame of {len(data)} bytes has another size than is stated")
-        values = np.frombuffer(data, kind).reshape(rows, columns, samples)
-        return _flat(values), decoded_photometric(codec, frames.photometric, samples)
+        decoded = np.frombuffer(data, kind).reshape(rows, columns, samples)
+        return _flat(decoded), decoded_photometric(codec, frames.photometric, samples)
     if frames.photometric in HALVED:
         return _doubled(frames, data, rows, columns), "YBR_FULL"
     if not frames.is_floating and frames.short(BITS_ALLOCATED) == 1:
         bits = np.unpackbits(np.frombuffer(data, np.uint8), count=rows * columns, bitorder="little")
         return bits.reshape(rows, columns), frames.photometric
-    values = np.frombuffer(data, _kind(frames), rows * columns * samples)
+    values: NDArray[Any] = np.frombuffer(data, _kind(frames), rows * columns * samples)
     if samples > 1 and frames.short(PLANAR, 0) == 1:
         values = np.moveaxis(values.reshape(samples, rows, columns), 0, -1)
     return _flat(_without_unused_bits(frames, values.reshape(rows, columns, samples))), frames.photometric

@@ -117,8 +117,8 @@ def _kidneys(belly: Scene) -> None:
                 belly.ellipsoid(pyramid, (5.6, 5.6, 6.6), Tissue.RENAL_MEDULLA, (Tissue.KIDNEY,) * 2)
         sinus = (Tissue.KIDNEY, Tissue.RENAL_MEDULLA)
         belly.ellipsoid(centre - (side * 10, 0, 0), (14, 8, 26), Tissue.BELLY_FAT, sinus)
-        for along in (-16, 0, 16):
-            belly.capsules(centre - (side * 16, 0, 0), centre + (-side * 1, 0, along), (3.0, 3.6), Tissue.URINE)
+        for up in (-16, 0, 16):
+            belly.capsules(centre - (side * 16, 0, 0), centre + (-side * 1, 0, up), (3.0, 3.6), Tissue.URINE)
         belly.path(
             curve([
                 (side * 40, y, z), (side * 33, 24, z - 30), (side * 36, 20, -110),
