@@ -14,7 +14,7 @@ class Answers:
 
     Args:
         implementation: begins its implementation version name.
-        page: status of its web port's front page.
+        page: possible statuses of its web port's front page.
         unknown_destination: status of a C-MOVE to an AE title that it does not know (PS3.4 C.4.2.1.5: A801).
         dead_destination: status of a C-MOVE to a server that does not run (A702).
         lower_case_destination: status of a C-MOVE to a known AE title in lower case, which is another one.
@@ -31,7 +31,7 @@ class Answers:
     """
 
     implementation: str
-    page: int
+    page: tuple[int, ...]
     unknown_destination: int
     dead_destination: int
     lower_case_destination: int
@@ -50,7 +50,7 @@ class Answers:
 ANSWERS: Final = {
     EngineName.EMBEDDED: Answers(
         implementation="DICOMFAB",
-        page=200,
+        page=(200,),
         unknown_destination=0xA801,
         dead_destination=0xA702,
         lower_case_destination=0xA801,
@@ -67,7 +67,7 @@ ANSWERS: Final = {
     ),
     EngineName.ORTHANC: Answers(
         implementation="OFFIS_DCMTK",
-        page=301,  # to its Explorer
+        page=(301, 307),  # to its Explorer; the second one from 1.12 on
         unknown_destination=0xC000,
         dead_destination=0xC000,
         lower_case_destination=0x0000,

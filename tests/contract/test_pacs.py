@@ -290,7 +290,7 @@ def web(
 def test_the_web_port_wants_the_password(lab: Bench, answers: Answers, path: str) -> None:
     assert web(lab, path, password="")[0] == 401
     assert web(lab, path, password="wrong")[0] == 401
-    assert web(lab, path, accept="*/*")[0] == (answers.page if path == "/" else 200)
+    assert web(lab, path, accept="*/*")[0] in (answers.page if path == "/" else (200,))
 
 
 def test_status_tells_what_a_server_holds(known: Bench) -> None:

@@ -231,7 +231,8 @@ class DomainController:
 
     def administrator(self) -> Administrator:
         """A connection as administrator, for a ``with`` block."""
-        tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=self.ca_file)
+        # By name: from Python 3.12 on, ldap3 compares certificates itself, and knows no addresses.
+        tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=self.ca_file, valid_names=[f"dc1.{DNS_DOMAIN}"])
         server = ldap3.Server(self.address, LDAPS, use_ssl=True, tls=tls, get_info=ldap3.NONE, connect_timeout=5)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "ssl.match_hostname", DeprecationWarning)

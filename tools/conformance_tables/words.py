@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -13,7 +14,7 @@ from pydicom.uid import UID_dictionary
 #: Names that are newer than pydicom's dictionary.
 _LATER: Final = {"1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage"}
 _ARGUMENTS: Final = re.compile(r"^ *Args:\n(.*?)(?:^ *Raises:|\Z)", re.MULTILINE | re.DOTALL)
-_ARGUMENT: Final = re.compile(r"^ {8}([a-z_]+): (.*?)(?=^ {8}[a-z_]+: |^ *$|\Z)", re.MULTILINE | re.DOTALL)
+_ARGUMENT: Final = re.compile(r"^ {4}([a-z_]+): (.*?)(?=^ {4}[a-z_]+: |^ *$|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -50,7 +51,7 @@ def settings(kind: type[Any], names: Sequence[str]) -> list[tuple[str, str, str]
         kind: a dataclass whose docstring has all of them below ``Args``.
         names: which of them.
     """
-    found = _ARGUMENTS.search(kind.__doc__ or "")
+    found = _ARGUMENTS.search(inspect.cleandoc(kind.__doc__ or ""))
     assert found is not None, kind
     told = {name: " ".join(text.split()) for name, text in _ARGUMENT.findall(found[1] + "\n")}
     given = {one.name: one.default for one in dataclasses.fields(kind)}

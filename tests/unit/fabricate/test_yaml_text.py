@@ -42,7 +42,7 @@ def test_a_name_that_stands_twice_is_found_wherever_it_is(text: str, found: tupl
     [
         ("a: [1", "expected", 1),
         ("[" * 5000, "nests too deep", None),
-        ('a: "\\UFFFFFFFF"', "too large", None),
+        ('a: "\\UFFFFFFFF"', "too large|range", None),
         ('a: "\\U00110000"', "range", None),
         ("a: &a [*a]", "stands for more than", None),
         (DOUBLING, "stands for more than", None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 import threading
 import time
@@ -222,12 +223,13 @@ def wait_until(has_ended: Callable[[], bool], wait_s: float) -> None:
         _waiting.release()
 
 
-_ARGUMENT: Final = re.compile(r"^ {8}(?P<name>\w+): (?P<text>.+(?:\n {12}.+)*)", re.MULTILINE)
+_ARGUMENT: Final = re.compile(r"^ {4}(?P<name>\w+): (?P<text>.+(?:\n {8}.+)*)", re.MULTILINE)
 
 
 def described(kind: type[Any]) -> dict[str, str]:
     """What the docstring of a class says about each of its arguments."""
-    text = (kind.__doc__ or "").replace("``", "")
+    # Python 3.13 takes the indentation away, those before it do not.
+    text = inspect.cleandoc(kind.__doc__ or "").replace("``", "")
     return {found["name"]: re.sub(r"\s+", " ", found["text"]) for found in _ARGUMENT.finditer(text)}
 
 
