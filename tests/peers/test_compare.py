@@ -112,6 +112,9 @@ def test_a_limit_of_the_server_is_no_missing_study(tmp_path: Path) -> None:
     folder = tmp_path / "orthanc"
     folder.mkdir()
     with hospital(tmp_path) as site, programs.orthanc(folder, settings={"LimitFindResults": 2}) as running:
+        version = running.rest("/system")["Version"]
+        if version.startswith("1.12."):
+            pytest.skip(f"Orthanc {version} lists all that it has to those who ask by DIMSE, whatever its limit is")
         lab = Lab(_office(site), site.pacs("OURS"), site.entry("ORTHANC", running.peer.port, dimse_timeout_s=30))
         lab.office.know(lab.ours, lab.other)
         for seed in range(1, 5):
