@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -496,4 +497,5 @@ def test_cancelled_while_it_comes(files: list[InstanceFile], tmp_path: Path) -> 
     assert (
         retrieved(lambda _: Reply(200, body, media_type), tmp_path, files, cancelled=lambda: True)[-1].status == 0xFE00
     )
-    assert not Archive(tmp_path / "got").has_study(study_of(files))
+    with closing(Archive(tmp_path / "got")) as archive:
+        assert not archive.has_study(study_of(files))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -38,7 +39,7 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A production side of which every name is ``HIDDEN``, and a test side without anything."""
     from dicomfab.app.build import build
     from dicomfab.app.settings import Settings
@@ -59,7 +60,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     for role in (Role.TEST_READ, Role.PROD_READ):
         person = people[role] = Person(app)
         assert person.sign_in(add(application, str(role), role).name).status_code == 303
-    return Place(application, people)
+    yield Place(application, people)
+    application.close()
 
 
 @pytest.mark.parametrize("path", SHOWING)
