@@ -432,8 +432,12 @@ def test_pynetdicom_cancels(port, pacs, instances, service, done):
                 opened.send_c_cancel(1, query_model=model)
             statuses.append(status)
         assert opened.is_established
-    assert [status.Status for status in statuses] == [0xFF00] * done + [0xFE00]
-    if service != "find":
+    *pending, last = [status.Status for status in statuses]
+    assert (set(pending), last) == ({0xFF00}, 0xFE00)
+    if service == "find":  # what it asks for may be noticed before the second match is made
+        assert len(pending) <= done
+    else:
+        assert len(pending) == done
         assert len(target.stored if service == "move" else returned) == done
         assert statuses[-1].NumberOfRemainingSuboperations == 4 - done
 

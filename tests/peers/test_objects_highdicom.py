@@ -41,6 +41,7 @@ def test_segments_have_their_voxels_on_their_images(made: Any) -> None:
             images, segment_numbers=[segment["number"]], assert_missing_frames_are_empty=True
         )
         assert int(shown.sum()) == segment["voxels"] > 0
+    seg._db_con.close()  # else it is a warning from Python 3.13 on, and an error of whichever test is next
 
 
 def test_measurements_are_those_of_the_truth(made: Any) -> None:
