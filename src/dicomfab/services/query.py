@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import enum
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 from pydicom import Dataset
@@ -43,9 +40,9 @@ from dicomfab.services.progress import Cancelled, never
 from dicomfab.services.recording import Record, asking_as, listing, nobody, refused
 from dicomfab.services.search_match import Match, Reader
 from dicomfab.services.search_messages import MessageLog
+from dicomfab.services.side_by_side import side_by_side
 from dicomfab.services.study_filter import StudyFilter
 
-_CANCEL_POLL_S = 0.2
 _BATCH = 500
 _OPTIONAL_KEYS_NOT_MATCHED = 0xFF01  # PS3.4 C.4.1.1.4
 _NOT_PROVIDED = frozenset({0x0112, 0x0122, 0x0124, 0x0211})  # PS3.7 annex C
@@ -199,39 +196,20 @@ class QueryService:
         cancelled: Cancelled,
         keep: Keep | None,
     ) -> Iterator[ServerAnswer]:
-        answers: SimpleQueue[Future[ServerAnswer]] = SimpleQueue()
-        slots = threading.BoundedSemaphore(self.max_parallel)
-        waiting: dict[str, PacsServer] = {}
+        allowed: dict[str, PacsServer] = {}
         for server in servers:
             denied = _denied(actor, server)
             if denied is not None:
                 refused(self.record, actor, denied, environment=str(server.environment))
                 yield ServerAnswer(server, error=denied)
             elif isinstance(server, PacsServer):
-                waiting[server.id] = server
+                allowed[server.id] = server
 
-        def ask(server: PacsServer) -> None:
-            future: Future[ServerAnswer] = Future()
-            with slots:
-                try:
-                    future.set_result(self._ask(actor, server, search, limit, cancelled, keep))
-                except BaseException as error:  # noqa: BLE001 (raised again where the answers are read)
-                    future.set_exception(error)
-            answers.put(future)
+        def ask(server: PacsServer, stopped: Cancelled) -> ServerAnswer:
+            return self._ask(actor, server, search, limit, stopped, keep)
 
-        for server in waiting.values():
-            # Daemons: a program that is told to end must not wait for the slowest server.
-            threading.Thread(target=ask, args=(server,), name=f"query-{server.id}", daemon=True).start()
-        while waiting:
-            try:
-                answer = answers.get(timeout=_CANCEL_POLL_S).result()
-            except Empty:
-                if cancelled():
-                    yield from (_stopped(server) for server in waiting.values())
-                    return
-                continue
-            del waiting[answer.server.id]
-            yield answer
+        for server, answer in side_by_side(tuple(allowed.values()), ask, self.max_parallel, cancelled):
+            yield _stopped(server) if answer is None else answer
 
     def _ask(
         self,

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import DataElement, Dataset
 
+from dicomfab.dimse.scu.find import find
 from dicomfab.fabricate.recipe import StudyRecipe
 from dicomfab.model.actor import Role
+from dicomfab.model.audit import AuditEvent
 from dicomfab.model.errors import (
     AccessDenied,
     AnswerIncomplete,
@@ -23,6 +25,7 @@ from dicomfab.model.errors import (
     PeerTimeout,
 )
 from dicomfab.model.study import Patient
+from dicomfab.services.query import QueryService
 from dicomfab.services.study_filter import StudyFilter
 from tests.unit.dimse.memory_pacs import MemoryPacs
 from tests.unit.services.hospital import ADMIN, CARDS, Hospital, Nameless, actor
@@ -55,6 +58,30 @@ def test_cancelling_does_not_wait_for_a_silent_server(site: Hospital) -> None:
             answered.append(answer.server.id)
     assert answered == ["one", "hung"]
     assert isinstance(answer.error, Interrupted)
+
+
+def test_a_query_that_nobody_waits_for_any_more_is_recorded(site: Hospital) -> None:
+    noted: list[AuditEvent] = []
+    queries = QueryService(find, record=lambda *events, **_: noted.extend(events))
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        slow = site.entry("SLOW", silent.getsockname()[1], association_timeout_s=0.5)
+        down = site.entry("DOWN", closed.getsockname()[1])
+        answers = queries.search(ADMIN, [slow, down], StudyFilter())
+        assert next(answers).server.id == "down"
+        answers.close()
+    assert [event.receiver.name for event in noted if event.receiver] == ["DOWN", "SLOW"]
+
+
+def test_whoever_was_not_asked_yet_is_not_asked_after_cancelling(site: Hospital) -> None:
+    noted: list[AuditEvent] = []
+    queries = QueryService(find, max_parallel=1, record=lambda *events, **_: noted.extend(events))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        slow = [site.entry(f"SLOW{number}", port, association_timeout_s=0.5) for number in range(2)]
+        answers = list(queries.search(ADMIN, slow, StudyFilter(), cancelled=lambda: True))
+    assert [type(answer.error) for answer in answers] == [Interrupted, Interrupted]
+    assert len(noted) == 1
 
 
 def test_the_limit_is_said_and_not_guessed(site: Hospital) -> None:
