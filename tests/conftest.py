@@ -12,11 +12,14 @@ from hypothesis import settings
 from sqlalchemy import Connection
 
 from dicomfab.storage.migrations import run
+from tests.peers import pynetdicom_pause
 
 # Time is measured by benchmarks; a busy machine fails no test.
 settings.register_profile("untimed", deadline=None)
 settings.register_profile("few", deadline=None, max_examples=25)  # `make test`; the full run takes four times as many
 settings.load_profile("untimed")
+
+pynetdicom_pause.mend()
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and every child would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

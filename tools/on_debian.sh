@@ -24,15 +24,16 @@ fi
 # The way to packages is that of this machine, with whom it trusts.
 cp /etc/resolv.conf /etc/hosts "$debian/etc/"
 if [ -e /etc/pip.conf ]; then cp /etc/pip.conf "$debian/etc/"; fi
-if [ -e "$HOME/.npmrc" ]; then cp "$HOME/.npmrc" "$debian/root/"; fi
+home=$debian/srv
+if [ -e "$HOME/.npmrc" ]; then cp "$HOME/.npmrc" "$home/"; fi
 cp -r /usr/local/share/ca-certificates/. "$debian/usr/local/share/ca-certificates/"
 chroot "$debian" update-ca-certificates >/dev/null
 trusted=/etc/ssl/certs/ca-certificates.crt
 
-rm -rf "$debian/tmp/"* "$debian/root/dicom-fabricator"
+rm -rf "$debian/tmp/"* "$home/dicom-fabricator"
 # Git would not have root read a tree of somebody else.
-printf '[safe]\ndirectory = *\n' > "$debian/root/.gitconfig"
-GIT_CONFIG_GLOBAL="$debian/root/.gitconfig" git clone --quiet "$tree" "$debian/root/dicom-fabricator"
+printf '[safe]\ndirectory = *\n' > "$home/.gitconfig"
+GIT_CONFIG_GLOBAL="$home/.gitconfig" git clone --quiet "$tree" "$home/dicom-fabricator"
 
 export debian trusted
 # shellcheck disable=SC2016  # it is for the shell inside
@@ -40,7 +41,7 @@ exec unshare --mount --pid --fork --kill-child bash -euo pipefail -c '
   mount --rbind /dev "$debian/dev"
   mount --rbind /sys "$debian/sys"
   mount -t proc proc "$debian/proc"
-  exec chroot "$debian" env -i HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+  exec chroot "$debian" env -i HOME=/srv LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PIP_CERT="$trusted" SSL_CERT_FILE="$trusted" NODE_EXTRA_CA_CERTS="$trusted" \
     bash -c "cd ~/dicom-fabricator && exec \"\$@\"" bash "$@"
 ' bash "$@"

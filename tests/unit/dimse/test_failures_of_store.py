@@ -119,6 +119,7 @@ def test_what_a_peer_says_meanwhile_is_not_kept_without_end(big: InstanceFile) -
 def test_a_slow_peer_is_not_a_dead_one(big: InstanceFile) -> None:
     """The deadline is for each 64 KB: the whole may take much longer."""
     pauses: list[float] = []
+    patience = replace(PATIENT, dimse_s=1.0)
 
     def behave(wire: Wire) -> None:
         wire.accept()
@@ -126,17 +127,17 @@ def test_a_slow_peer_is_not_a_dead_one(big: InstanceFile) -> None:
         for number in itertools.count(1):
             if wire.pdu()[11] & 2:
                 break
-            if not number % 40:
-                pauses.append(STALLED.dimse_s / 2)
+            if not number % 20:
+                pauses.append(patience.dimse_s / 4)
                 wire.over.wait(pauses[-1])
         wire.send(message(1, {"CommandField": 0x8001, "MessageIDBeingRespondedTo": 1, "Status": 0}))
         wire.released()
 
-    with raw.peer(behave, STALLED) as peer:
-        [outcome] = result_of(stored(peer, big), 5.0)
+    with raw.peer(behave, patience) as peer:
+        [outcome] = result_of(stored(peer, big), 10.0)
     assert outcome.accepted
     assert not outcome.resent
-    assert sum(pauses) > STALLED.dimse_s
+    assert sum(pauses) > patience.dimse_s
 
 
 # ---------------------------------------------------------------------- the peer ends it

@@ -486,16 +486,14 @@ def test_an_instance_of_another_study_is_not_kept(files: list[InstanceFile], tmp
     responses = retrieved(lambda _: Reply(200, body, media_type), tmp_path, files)
     assert responses[-1].status == 0xB000
     assert responses[-1].failed_sop_instance_uids == tuple(uids([other]))
-    archive = Archive(tmp_path / "got")
-    assert not archive.has_study(study_of([other]))
-    assert len(archive.instances(study_of(files))) == 1
-    archive.close()
+    with closing(Archive(tmp_path / "got")) as archive:
+        assert not archive.has_study(study_of([other]))
+        assert len(archive.instances(study_of(files))) == 1
 
 
 def test_cancelled_while_it_comes(files: list[InstanceFile], tmp_path: Path) -> None:
     body, media_type = multipart(files)
-    assert (
-        retrieved(lambda _: Reply(200, body, media_type), tmp_path, files, cancelled=lambda: True)[-1].status == 0xFE00
-    )
+    responses = retrieved(lambda _: Reply(200, body, media_type), tmp_path, files, cancelled=lambda: True)
+    assert responses[-1].status == 0xFE00
     with closing(Archive(tmp_path / "got")) as archive:
         assert not archive.has_study(study_of(files))

@@ -65,8 +65,10 @@ class Ward:
 
     def add(self, name: str, environment: str = "test", port: int | None = None, **fields: Any) -> PacsServer:
         """Register a server on a port of its own; nothing listens there yet."""
-        chosen = free_ports(1, "127.0.0.1")[0] if port is None else port
-        entry = {"name": name, "host": "127.0.0.1", "port": chosen, "aec": name.upper(), "environment": environment}
+        taken = {server.port for server in self.pacs.servers(ADMIN)}
+        while port is None:  # one that nobody listens on may be offered twice
+            port = next((one for one in free_ports(1, "127.0.0.1") if one not in taken), None)
+        entry = {"name": name, "host": "127.0.0.1", "port": port, "aec": name.upper(), "environment": environment}
         return self.pacs.add(ADMIN, entry | fields)
 
     def start(self, server: PacsServer) -> None:
