@@ -1,7 +1,9 @@
-"""pynetdicom 3.0 loses a response in some thousands; with this it does not.
+"""pynetdicom 3.0 loses a response in some thousands, or waits for ever; with this it does neither.
 
-Whoever sends a request pauses the thread that reads for the association, lest that take the response. The thread may
-have passed the checkpoint just before, and not yet said so: both read then. Here it passes and says so in one step.
+Whoever sends a request pauses the thread that reads for the association, lest that take the response. Two things are
+wrong there: that thread may have passed the checkpoint just before, and not yet said so: both read then. And a thread
+that hands over an N-EVENT-REPORT says "paused" and "not paused" in its name: the one lets both read, and the other has
+the sender wait for what is long so.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from pynetdicom.association import Association
 
 
 class Checkpoint(threading.Event):
-    """Set while the reading thread of an association may go on."""
+    """Set while the reading thread of an association may go on, which passes and says so in one step."""
 
     def __init__(self, association: Association) -> None:
         super().__init__()
@@ -35,8 +37,17 @@ class Checkpoint(threading.Event):
             super().clear()
 
 
+def _paused(association: Association) -> bool:
+    return association._kill or association.__dict__.get("_reader_is_paused", False)
+
+
+def _say_paused(association: Association, value: bool) -> None:
+    if threading.current_thread() is association:
+        association.__dict__["_reader_is_paused"] = value
+
+
 def mend() -> None:
-    """Give every association of this process such a checkpoint."""
+    """Have every association of this process paused by such a checkpoint, and by nobody but its reading thread."""
     initialise = Association.__init__
 
     def initialised(self: Association, *arguments: Any, **options: Any) -> None:
@@ -45,3 +56,4 @@ def mend() -> None:
         self._reactor_checkpoint.set()
 
     Association.__init__ = initialised
+    Association._is_paused = property(_paused, _say_paused)

@@ -36,6 +36,7 @@ from tests.peers import pynetdicom_peers as pynetdicom
 from tests.peers.test_commitment import Reported, eventually, started
 from tests.unit.archive.builders import CT, dataset, store
 from tests.unit.dimse.memory_pacs import MemoryPacs
+from tests.unit.dimse.raw import result_of
 from tests.unit.testpacs.labs import write_instance
 
 pytestmark = [
@@ -104,6 +105,7 @@ class Asking:
     def __init__(self, status: int = 0x0000) -> None:
         self.status = status
         self.reports: queue.Queue[tuple[int, Dataset]] = queue.Queue()
+        self.told_by: list[threading.Thread] = []
 
     @contextmanager
     def association(self, port: int) -> Iterator[Any]:
@@ -111,8 +113,11 @@ class Asking:
         handlers = [(evt.EVT_N_EVENT_REPORT, self._told)]
         with pynetdicom.association(port, contexts, called="OURS", handlers=handlers) as opened:
             yield opened
+            for telling in self.told_by:  # pynetdicom fails if it answers a report when it has asked for the release
+                telling.join(DEADLINE_S)
 
     def _told(self, event: evt.Event) -> tuple[int, None]:
+        self.told_by.append(threading.current_thread())
         assert event.request.AffectedSOPInstanceUID == COMMITMENT_INSTANCE
         self.reports.put((event.event_type, event.event_information))
         return self.status, None
@@ -202,6 +207,34 @@ def test_a_report_that_is_refused_there_is_made_again_on_a_new_association(archi
             assert asking.verdict().committed == (reference,)
         assert theirs.report()[1] == 1
         eventually(lambda: not list((tmp_path / "kept").iterdir()))
+
+
+class Slow(Asking):
+    """Holds a report until it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def _told(self, event: evt.Event) -> tuple[int, None]:
+        self.begun.set()
+        assert self.go.wait(DEADLINE_S)
+        return super()._told(event)
+
+
+def test_a_report_that_ends_while_its_reader_is_paused_keeps_nobody_waiting(archive, tmp_path):
+    """Of pynetdicom as it is mended for these tests: it would wait here for ever."""
+    asking = Slow()
+    with serving(archive, tmp_path / "kept", closed_port()) as port, asking.association(port) as opened:
+        assert ask(opened, Transaction(UID, (stored_reference(archive),))) == 0x0000
+        assert asking.begun.wait(DEADLINE_S)
+        opened._reactor_checkpoint.clear()
+        eventually(lambda: opened._is_paused)
+        asking.go.set()
+        eventually(lambda: len(asking.told_by) == 1)
+        asking.told_by[0].join(DEADLINE_S)
+        assert result_of(opened.send_c_echo, DEADLINE_S).Status == 0x0000
+        assert asking.verdict().transaction_uid == UID
 
 
 # ------------------------------------------------------------------ we ask pynetdicom
