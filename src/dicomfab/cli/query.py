@@ -13,15 +13,20 @@ from dicomfab.cli import output
 from dicomfab.cli.carry_out import ATTEMPTS, Detach, Priority, finish
 from dicomfab.cli.exports import export_kind, write_export
 from dicomfab.cli.progress import shown
-from dicomfab.cli.query_text import document, matches_of, print_answer, print_merged, print_messages, print_summary
-from dicomfab.cli.report import WITH_RESERVATION
+from dicomfab.cli.query_text import (
+    document,
+    exit_code,
+    matches_of,
+    print_answer,
+    print_merged,
+    print_messages,
+    print_summary,
+)
 from dicomfab.cli.session import actor, application
 from dicomfab.cli.transfer_options import Via
 from dicomfab.model.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from dicomfab.app.build import Application
     from dicomfab.services.query import Asked
     from dicomfab.services.search_saved import SavedSearch
@@ -102,8 +107,8 @@ def query(
     """Search patients, studies, series or instances on many PACS servers at once (C-FIND, QIDO-RS).
 
     Servers answer side by side: one that is down or hangs is reported as failed and delays no other. The exit code is
-    4 when any server failed, 5 when one may not be asked, 9 when one answered with a warning, and a failed server is
-    never shown as an empty one. Without a patient, accession number, UID or date, a search that
+    4 when any server failed, 5 when one may not be asked, 9 when one answered with a warning, 130 when it was stopped,
+    and a failed server is never shown as an empty one. Without a patient, accession number, UID or date, a search that
     has a production server among its servers is refused, and nobody is asked.
 
     --detach leaves the search to a worker: servers that fail for a reason that may pass are asked again, and the
@@ -132,7 +137,7 @@ def query(
     if search_id:
         kept = built.searches.get(actor(), search_id)
         _shown(built, search_id, export, kind, merged=merged, as_json=as_json, is_new=False, messages=messages)
-        sys.exit(exit_code(kept.answers))
+        sys.exit(exit_code(answer.state for answer in kept.answers))
     wanted = _wanted(built, saved, given, pacs, limit)
     if save:
         built.searches.saved.save(actor(), dataclasses.replace(wanted, name=save))
@@ -169,17 +174,7 @@ def _search(
         answers = built.searches.get(actor(), search_id).answers
     finally:
         built.searches.forget(actor(), search_id)
-    sys.exit(exit_code(answers))
-
-
-def exit_code(answers: Iterable[StoredAnswer]) -> int:
-    """0 all answered; else the worst: 4 a server failed, 5 one may not be asked, 9 one answered with a warning."""
-    states = {answer.state for answer in answers}
-    if states - {"ok", "warning", "not allowed"}:
-        return 4
-    if "not allowed" in states:
-        return 5
-    return WITH_RESERVATION if "warning" in states else 0
+    sys.exit(exit_code(answer.state for answer in answers))
 
 
 def _wanted(

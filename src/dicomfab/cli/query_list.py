@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dicomfab.cli import output
 from dicomfab.cli.exports import write_export
 from dicomfab.cli.files import read_text
 from dicomfab.cli.progress import shown
-from dicomfab.cli.report import WITH_RESERVATION
+from dicomfab.cli.query_text import exit_code
 from dicomfab.cli.session import actor, application
-from dicomfab.model.errors import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
     from dicomfab.services.query import Asked
     from dicomfab.services.query_list import LookedUp, RowAnswer
-
-_PEER_FAILED: Final = 4
-_NOT_ALLOWED: Final = 5
 
 
 def query_list(servers: Sequence[Asked], list_file: str, export: Path | None, kind: str, *, as_json: bool) -> NoReturn:
@@ -57,18 +53,7 @@ def query_list(servers: Sequence[Asked], list_file: str, export: Path | None, ki
         _print(servers, found)
     if export is not None:
         write_export(export, search_export.writer(kind)(table(servers, found)))
-    sys.exit(_exit_code([answer for one in found for answer in one.answers]))
-
-
-def _exit_code(answers: Sequence[RowAnswer]) -> int:
-    states = {str(answer.state) for answer in answers}
-    if "stopped" in states:
-        return Interrupted.exit_code
-    if states - {"ok", "warning", "not allowed"}:
-        return _PEER_FAILED
-    if "not allowed" in states:
-        return _NOT_ALLOWED
-    return WITH_RESERVATION if "warning" in states else 0
+    sys.exit(exit_code(answer.state for one in found for answer in one.answers))
 
 
 def _print(servers: Sequence[Asked], found: Sequence[LookedUp]) -> None:

@@ -5,17 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dicomfab.cli import output
+from dicomfab.cli.report import WITH_RESERVATION
 from dicomfab.cli.session import actor
-from dicomfab.model.errors import Recorded
+from dicomfab.model.errors import AccessDenied, Interrupted, PeerError, Recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from dicomfab.app.build import Application
     from dicomfab.services.search_found import MergedFound
     from dicomfab.services.search_match import Match
     from dicomfab.services.study_filter import StudyFilter
     from dicomfab.storage.searches import StoredAnswer
+
+
+def exit_code(states: Iterable[str]) -> int:
+    """0 all servers answered; 130 it was stopped; else the worst: 4 one failed, 5 it may not be asked, 9 it warned."""
+    found = set(states)
+    if "stopped" in found:
+        return Interrupted.exit_code
+    if found - {"ok", "warning", "not allowed"}:
+        return PeerError.exit_code
+    if "not allowed" in found:
+        return AccessDenied.exit_code
+    return WITH_RESERVATION if "warning" in found else 0
 
 
 def matches_of(built: Application, search_id: str, answer: StoredAnswer) -> Iterator[Match]:

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from dicomfab.app.plain import job_dict
 from dicomfab.cli import output
 from dicomfab.cli.progress import counters_text
 from dicomfab.model.errors import Recorded
 from dicomfab.model.job import Job, JobKind, JobState
-
-if TYPE_CHECKING:
-    pass
 
 EXIT_CODES: Final = {JobState.SUCCEEDED: 0, JobState.UNVERIFIED: 7, JobState.CANCELLED: 130}
 #: The same for a verdict alone.

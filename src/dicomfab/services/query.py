@@ -37,7 +37,7 @@ from dicomfab.services import search_keys
 from dicomfab.services.listings import instances_held
 from dicomfab.services.peers import peer_for
 from dicomfab.services.progress import Cancelled, never
-from dicomfab.services.recording import Record, asking_as, listing, nobody, refused
+from dicomfab.services.recording import Once, Record, asking_as, listing, nobody, note_failure, query_event, refused
 from dicomfab.services.search_match import Match, Reader
 from dicomfab.services.search_messages import MessageLog
 from dicomfab.services.side_by_side import side_by_side
@@ -204,12 +204,17 @@ class QueryService:
                 yield ServerAnswer(server, error=denied)
             elif isinstance(server, PacsServer):
                 allowed[server.id] = server
+        records = {key: Once(self.record) for key in allowed}
 
         def ask(server: PacsServer, stopped: Cancelled) -> ServerAnswer:
-            return self._ask(actor, server, search, limit, stopped, keep)
+            return self._ask(actor, server, search, limit, stopped, keep, records[server.id])
 
-        for server, answer in side_by_side(tuple(allowed.values()), ask, self.max_parallel, cancelled):
-            yield _stopped(server) if answer is None else answer
+        def left(server: PacsServer) -> None:
+            event = query_event(actor, server, search.model, search.identifier(server.fallback_charset))
+            note_failure(records[server.id], event, _not_waited_for(server))
+
+        for server, answer in side_by_side(tuple(allowed.values()), ask, self.max_parallel, cancelled, left):
+            yield answer or ServerAnswer(server, error=_not_waited_for(server))
 
     def _ask(
         self,
@@ -219,6 +224,7 @@ class QueryService:
         limit: int,
         cancelled: Cancelled,
         keep: Keep | None,
+        record: Record,
     ) -> ServerAnswer:
         start = time.perf_counter()
         growing = _Asking(server, search, limit, keep)
@@ -230,7 +236,7 @@ class QueryService:
             options = {"limit": limit + 1, "cancelled": cancelled, "report": growing.report}
             identifier = search.identifier(server.fallback_charset)
             log.asked(identifier, growing.reader)
-            find = asking_as(self.record, actor, server, self.find)
+            find = asking_as(record, actor, server, self.find)
             for match in find(peer, search.model, identifier, **options):
                 log.matched(match, growing.reader)
                 growing.take(match)
@@ -238,7 +244,7 @@ class QueryService:
             error = problem
         growing.hand_on()
         if error is None and cancelled():
-            error = _stopped(server).error
+            error = _not_waited_for(server)
         seconds = time.perf_counter() - start
         return replace(growing.answer(), error=error, seconds=seconds, messages=log.as_dict())
 
@@ -433,13 +439,12 @@ def _reader(server: PacsServer, search: StudyFilter) -> Reader:
     return Reader(server.id, search.query_level, search.columns, search_keys.codecs(server.fallback_charset))
 
 
-def _stopped(server: PacsServer) -> ServerAnswer:
-    error = Interrupted(
+def _not_waited_for(server: PacsServer) -> Interrupted:
+    return Interrupted(
         f"{server.name} had not answered when the query was stopped.",
         cause="the query was cancelled",
         remedy="ask again",
     )
-    return ServerAnswer(server, error=error)
 
 
 def _literal(reference: str, field_name: str) -> str:

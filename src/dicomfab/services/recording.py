@@ -8,6 +8,7 @@ tells whether the log takes entries at all.
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -54,6 +55,27 @@ def nobody(*_events: AuditEvent, within: Transaction | None = None) -> None:
     """For tests of a service alone: nothing is recorded."""
 
 
+class Once:
+    """Makes one entry of what may end in two threads: of that which ends it first.
+
+    Args:
+        record: where to.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._lock = threading.Lock()
+        self._is_done = False
+
+    def __call__(self, *events: AuditEvent, within: Transaction | None = None) -> None:
+        """See :class:`Record`."""
+        with self._lock:
+            if self._is_done:
+                return
+            self._record(*events, within=within)
+            self._is_done = bool(events)
+
+
 class Noted:
     """An event while what it is about goes on.
 
@@ -91,7 +113,7 @@ def recorded(record: Record, event: AuditEvent, *, ahead: bool = False) -> Itera
             record(noted.event)
         raise
     except BaseException as error:
-        _note_failure(record, noted.event, error)
+        note_failure(record, noted.event, error)
         raise
     if not ahead:
         record(noted.event)
@@ -112,7 +134,8 @@ def refused(record: Record, actor: Actor | None, error: DicomFabError, **values:
     )
 
 
-def _note_failure(record: Record, event: AuditEvent, error: BaseException) -> None:
+def note_failure(record: Record, event: AuditEvent, error: BaseException) -> None:
+    """Record that something failed, without words that may name a patient; a refusal is recorded as one, once."""
     if isinstance(error, REFUSALS):
         _note_refusal(record, event, error)
         return
@@ -284,6 +307,6 @@ def transferring(
     try:
         yield transfer
     except BaseException as error:
-        _note_failure(record, transfer.event, error)
+        note_failure(record, transfer.event, error)
         raise
     record(transfer.event)

@@ -24,6 +24,7 @@ def side_by_side(
     ask: Callable[[PacsServer, Cancelled], Answer],
     most: int,
     cancelled: Cancelled,
+    left: Callable[[PacsServer], object],
 ) -> Iterator[tuple[PacsServer, Answer | None]]:
     """Ask servers and yield each answer as soon as it is there: a hung one delays no other.
 
@@ -34,22 +35,27 @@ def side_by_side(
         ask: asks one of them, from any thread; to be ended when its second argument says so.
         most: how many are asked at once.
         cancelled: asked several times a second; once true, those that did not answer yet are yielded with ``None``.
+        left: told of each server that is still being asked when nobody waits for it any more.
 
     Raises:
         Exception: whatever ``ask`` raises.
     """
     answers: SimpleQueue[tuple[PacsServer, Future[Answer]]] = SimpleQueue()
     slots, over = threading.BoundedSemaphore(most), threading.Event()
+    asking: dict[str, PacsServer] = {}
 
     def asked(server: PacsServer) -> None:
         future: Future[Answer] = Future()
         with slots:
             if over.is_set():
                 return
+            asking[server.id] = server
             try:
                 future.set_result(ask(server, lambda: over.is_set() or cancelled()))
             except BaseException as error:  # noqa: BLE001 (raised again where the answers are read)
                 future.set_exception(error)
+            finally:
+                del asking[server.id]
         answers.put((server, future))
 
     # Daemons: a program that is told to end must not wait for the slowest server.
@@ -73,3 +79,5 @@ def side_by_side(
         end = time.monotonic() + _STOPPING_S
         for thread in filter(threading.Thread.is_alive, threads):
             thread.join(max(0.0, end - time.monotonic()))
+        for server in tuple(asking.values()):
+            left(server)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import signal
+import socket
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -210,3 +214,20 @@ def test_the_messages_are_printed_and_trace_shows_them_too(dicomfab, lab) -> Non
     plain = json.loads(dicomfab("query", "--pacs", "ONE", "--json", "--messages").out)
     assert plain["servers"][0]["messages"]["pending"] == 2
     assert "messages" not in json.loads(dicomfab("query", "--pacs", "ONE", "--json").out)["servers"][0]
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whoever_ends_it_while_a_server_hangs_is_told_so_and_the_query_is_recorded(dicomfab, ending) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        add(dicomfab, "HUNG", silent.getsockname()[1])
+        command = [sys.executable, "-m", "dicomfab", "query", "--patient-id", "P1", "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            silent.settimeout(60.0)
+            connection, _ = silent.accept()
+            with connection:
+                process.send_signal(ending)
+                out, err = process.communicate(timeout=60.0)
+    assert process.returncode == 130, err
+    assert [answer["state"] for answer in json.loads(out)["servers"]] == ["stopped"]
+    entries = json.loads(dicomfab("audit", "list", "--kind", "query", "--json").out)["entries"]
+    assert [(entry["outcome"], entry["reason"]) for entry in entries] == [("serious", "Stopped")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from pydicom import DataElement, Dataset
 from dicomfab.dimse.scu.find import find
 from dicomfab.fabricate.recipe import StudyRecipe
 from dicomfab.model.actor import Role
-from dicomfab.model.audit import AuditEvent
+from dicomfab.model.audit import AuditEvent, Outcome
 from dicomfab.model.errors import (
     AccessDenied,
     AnswerIncomplete,
@@ -71,6 +72,24 @@ def test_a_query_that_nobody_waits_for_any_more_is_recorded(site: Hospital) -> N
         assert next(answers).server.id == "down"
         answers.close()
     assert [event.receiver.name for event in noted if event.receiver] == ["DOWN", "SLOW"]
+
+
+def test_a_query_of_a_server_that_hangs_is_recorded_once(site: Hospital) -> None:
+    noted: list[AuditEvent] = []
+    queries = QueryService(find, record=lambda *events, **_: noted.extend(events))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hung = site.entry("HUNG", silent.getsockname()[1], association_timeout_s=20)
+        [answer] = queries.search(ADMIN, [hung], StudyFilter(patient_id="P1"), cancelled=lambda: True)
+    assert isinstance(answer.error, Interrupted)
+    for asking in (thread for thread in threading.enumerate() if thread.name == "query-hung"):
+        asking.join(10.0)  # it was hung up on just now, and has nothing to add
+    [event] = noted
+    assert (event.outcome, event.reason, event.receiver and event.receiver.name) == (
+        Outcome.SERIOUS,
+        answer.error.heading,
+        "HUNG",
+    )
+    assert b"P1" in event.query
 
 
 def test_whoever_was_not_asked_yet_is_not_asked_after_cancelling(site: Hospital) -> None:
