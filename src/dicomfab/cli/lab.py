@@ -130,14 +130,12 @@ def run(bind: Bind = None, as_json: output.Json = False) -> None:
     are stopped then. `dicomfab lab stop` ends this as well.
     """
     import contextlib
-    import signal
 
     from dicomfab.testpacs import foreground
 
     lab = _lab()
     if bind is not None:
         lab.configure(lambda config: _changed(config, {"bind": bind}, {"dicom_ports": None, "web_ports": None}))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         foreground.run(lab, lambda started: _print_started(lab, started, as_json=as_json))
 

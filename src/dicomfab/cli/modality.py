@@ -200,7 +200,7 @@ def _ris_hint(config: ModalityConfig) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[Callable[[], bool]]:
-    """Have Ctrl-C and SIGTERM end the work in good order; a second one ends the program at once."""
+    """Have Ctrl-C end the work in good order; a second one ends the program at once."""
     stop = threading.Event()
 
     def interrupt(_signal: int, _frame: Any) -> None:
@@ -208,12 +208,11 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         stop.set()
 
-    before = {ending: signal.signal(ending, interrupt) for ending in (signal.SIGINT, signal.SIGTERM)}
+    before = signal.signal(signal.SIGINT, interrupt)
     try:
         yield stop.is_set
     finally:
-        for ending, handler in before.items():
-            signal.signal(ending, handler)
+        signal.signal(signal.SIGINT, before)
 
 
 def _config(ris: str, pacs: str, ae_title: str, accession: str, modality: str) -> ModalityConfig:

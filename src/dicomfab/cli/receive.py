@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
-import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,7 +49,6 @@ def receive(
     log_to(built.settings.logs / "receive.log")
     over: queue.SimpleQueue[Reception] = queue.SimpleQueue()
     host = built.settings.scp_host if bind is None else values.host(bind, field="--bind")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         contextlib.suppress(KeyboardInterrupt),
         built.audit.running(actor(), "receive"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
-import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -98,7 +97,6 @@ def run(
         tls=_tls(tls_cert, tls_key, tls_ca),
     )
     over: queue.SimpleQueue[Taken] = queue.SimpleQueue()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         contextlib.suppress(KeyboardInterrupt),
         built.audit.running(actor(), "ris"),

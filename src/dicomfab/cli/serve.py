@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,7 +64,6 @@ def serve(
 
             webbrowser.open(url)
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop ends it like Ctrl-C
     # A KeyboardInterrupt is raised again by the server after it has ended in good order.
     running = built.audit.running(actor(), "serve")
     gc.disable()  # what is made until the pages are served stays; looking through it takes a fifth of that time

@@ -61,7 +61,7 @@ def ticks(moment: datetime) -> int:
         ({"userAccountControl": 512, "accountExpires": 0}, None, None),
         ({"accountExpires": NEVER}, None, None),
         ({"accountExpires": NEVER - 1}, None, None),
-        ({"accountExpires": ticks(datetime.now(UTC) + timedelta(hours=1))}, None, None),
+        ({"accountExpires": ticks(datetime.now(UTC) + timedelta(days=1))}, None, None),
         ({"accountExpires": ticks(datetime.now(UTC) - timedelta(seconds=1))}, *[Refusal.ACCOUNT_EXPIRED] * 2),
         ({"userAccountControl": 514}, *[Refusal.DISABLED] * 2),
         ({"msDS_User_Account_Control_Computed": 0x10}, Refusal.LOCKED, None),
