@@ -6,12 +6,21 @@ import errno
 import socket
 from collections.abc import Iterable
 from contextlib import ExitStack
+from pathlib import Path
+from random import SystemRandom
+from typing import Final
 
 import psutil
 
 from dicomfab.model.errors import LocalFailure, PortInUse
 from dicomfab.testpacs.process import is_of_a_lab
 from dicomfab.testpacs.spec import ServerSpec
+
+# Above our defaults and those of others, and what browsers refuse to speak to.
+_LOWEST_FREE: Final = 20_000
+_TRIES: Final = 100
+_ANY: Final = 0
+_CONNECTIONS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def require_free(servers: Iterable[ServerSpec], bind: str) -> None:
@@ -48,10 +57,36 @@ def listening(bind: str, port: int) -> socket.socket:
 
 
 def free_ports(count: int, bind: str) -> list[int]:
-    """Different ports that nobody has at this moment."""
+    """Different ports that nobody has at this moment.
+
+    Not of those that connections are given: a server would find its port taken by one when it is started again.
+
+    Raises:
+        OSError: the address is not this machine's, or no port is left.
+    """
+    kept = range(_LOWEST_FREE, max(_LOWEST_FREE, _first_of_connections()))
+    tried = SystemRandom().sample(kept, min(len(kept), count + _TRIES))
+    found: list[int] = []
     with ExitStack() as held:
-        sockets = [held.enter_context(listening(bind, 0)) for _ in range(count)]
-        return [int(bound.getsockname()[1]) for bound in sockets]
+        for port in (*tried, *[_ANY] * count):
+            try:
+                bound = held.enter_context(listening(bind, port))
+            except OSError:
+                if port == _ANY:
+                    raise
+                continue
+            found.append(int(bound.getsockname()[1]))
+            if len(found) == count:
+                break
+    return found
+
+
+def _first_of_connections() -> int:
+    """The first port that the system gives to a connection."""
+    try:
+        return int(_CONNECTIONS.read_text().split()[0])
+    except (OSError, ValueError, IndexError):  # not Linux: 49152 there (RFC 6335), and less does no harm
+        return 32_768
 
 
 def not_free(error: OSError, bind: str, port: int, purpose: str) -> LocalFailure:

@@ -169,6 +169,7 @@ WITHOUT = {
     "StudyJobs": "lists jobs, as JobService",
     "LegacyImport": "carries out by PacsService, PatientService, GroupRoleService and AccountService",
     "Identifiers": "a protocol",
+    "Once": "what records, and not what is recorded",
     "LocalCommitments": "part of ReceivingService: a server asks, nobody of ours; each request and verdict is an entry",
 }
 

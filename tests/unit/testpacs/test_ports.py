@@ -20,6 +20,21 @@ def test_free_ports_are_different_and_can_be_had():
     ports.require_free(config.servers, config.bind)
 
 
+def test_free_ports_are_none_that_connections_are_given():
+    first, last = (int(port) for port in ports._CONNECTIONS.read_text().split())
+    assert not {*ports.free_ports(50, "127.0.0.1")} & {*range(first, last + 1)}
+
+
+def test_where_connections_are_given_all_ports_they_are_of_those(monkeypatch):
+    monkeypatch.setattr(ports, "_first_of_connections", lambda: 1024)
+    assert len({*ports.free_ports(8, "127.0.0.1")}) == 8
+
+
+def test_no_port_is_free_at_an_address_of_another_machine():
+    with pytest.raises(OSError, match="assign"):
+        ports.free_ports(1, "192.0.2.1")
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
 def test_a_taken_port_is_named_with_its_process(address):
     config = lab_on_free_ports()
