@@ -45,7 +45,8 @@ def shown(title: str, *, quiet: bool) -> Iterator[Shown]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        print("\nStopping before the next instance (Ctrl-C again ends at once) ...", file=sys.stderr)
+        with contextlib.suppress(OSError):  # the terminal may be what is gone
+            print("\nStopping before the next instance (Ctrl-C again ends at once) ...", file=sys.stderr)
 
     previous = signal.signal(signal.SIGINT, interrupt)
     try:
